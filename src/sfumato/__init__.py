@@ -1,0 +1,1 @@
+"""A fast bench for neural networks that paint."""
