@@ -4,7 +4,7 @@
       RecipeError    2  unknown field or variant, wrong type, out of range, arguments that do not fit
       PictureError   2  unreadable, empty, not finite, wrong channels
       TaskError      2  data missing or malformed; a task file lacks one of its five names
-      RunError       1  not a run directory, a newer format, an incomplete checkpoint; NaN, disk, memory while running
+      RunError       1  not a run directory, a newer format, a broken checkpoint; NaN, disk, memory while running
       EngineError    3  not built, or cannot run this recipe: carries the sentence of `why_not`
       MissingExtra   3  an extra or codec is absent: carries the install line
 
@@ -14,7 +14,15 @@ to three lines.
 
 from __future__ import annotations
 
-__all__ = ["EngineError", "MissingExtra", "PictureError", "RecipeError", "RunError", "SfumatoError", "TaskError"]
+__all__ = [
+    "EngineError",
+    "MissingExtra",
+    "PictureError",
+    "RecipeError",
+    "RunError",
+    "SfumatoError",
+    "TaskError",
+]
 
 
 class SfumatoError(Exception):

@@ -1,0 +1,182 @@
+"""The specification of training: PyTorch, one operation after another, on the CPU in float32.
+
+The loop is in `advance`. Every other engine must do what this one does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .. import losses, optimizers
+from ..data import Data
+from ..encodings import Grid
+from ..errors import RunError
+from ..nets import Net
+from ..recipe import Recipe, pick
+from .plan import Plan
+
+__all__ = ["EagerSession", "prepare", "why_not"]
+
+KEPT_BYTES = 256 << 20
+"""Encoded inputs up to this size are computed once; larger ones anew for each minibatch."""
+
+DROPOUT_STREAM = 2
+
+
+def why_not(recipe: Recipe) -> str | None:
+    """None: the specification runs every recipe."""
+    return None
+
+
+def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSession:
+    """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
+    # Moments of dead units decay into denormal numbers, which make Adam up to nine times slower.
+    torch.set_flush_denormal(True)
+    from . import available_threads
+
+    torch.set_num_threads(recipe.threads or available_threads())
+    return EagerSession(net, data, recipe, total_steps)
+
+
+class EagerSession:
+    """A `Session` whose weights are an ordinary module."""
+
+    def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
+        self.step = 0
+        self.plan = Plan(recipe, data.samples, total_steps)
+        self._recipe = recipe
+        self._net = copy.deepcopy(net)
+        self._parameters = dict(self._net.named_parameters())
+        self._loss = pick(losses, recipe.loss, "loss")
+        self._optimizers = pick(optimizers, recipe.optimizer, "optimizer")(self._net)
+        dtype = next(self._net.parameters()).dtype
+        self._targets = torch.from_numpy(data.targets).to(dtype)
+        self._inputs = self._encode_once(torch.from_numpy(data.inputs).to(dtype))
+
+    def advance(self, steps: int) -> npt.NDArray[np.float32]:
+        """See `Session.advance`."""
+        kept: list[Tensor] = []
+        rates = self.plan.rates(self.step, steps)
+        for rate in rates:
+            rows = torch.from_numpy(self.plan.minibatch(self.step))
+            for optimizer in self._optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = float(rate) * group["factor"]
+                optimizer.zero_grad()
+            loss = self._loss(self._forward(rows), self._targets[rows])
+            loss.backward()
+            if self._recipe.clip:
+                torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.clip)
+            for optimizer in self._optimizers:
+                optimizer.step()
+            kept.append(loss.detach())
+            self.step += 1
+        return torch.stack(kept).float().numpy() if kept else np.empty(0, np.float32)
+
+    def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
+        """Loss and gradient of the samples `rows` at the present weights, for tests of other engines."""
+        self._net.zero_grad()
+        loss = self._loss(self._forward(torch.from_numpy(rows)), self._targets[torch.from_numpy(rows)])
+        loss.backward()
+        return float(loss.detach()), {
+            n: p.grad.clone() for n, p in self._parameters.items() if p.grad is not None
+        }
+
+    def pull(self, net: Net) -> None:
+        """See `Session.pull`."""
+        net.load_state_dict(self._net.state_dict())
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Session.state`."""
+        result = {"step": torch.tensor(self.step)}
+        for optimizer in self._optimizers:
+            for name, parameter in self._parameters.items():
+                for moment, value in optimizer.state.get(parameter, {}).items():
+                    if moment != "step" and value is not None:
+                        result[f"{moment}/{name}"] = value.detach().clone()
+        return result
+
+    def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
+        """See `Session.load`; raises RunError if the state belongs to another net or optimizer."""
+        self._net.load_state_dict(net.state_dict())
+        self.step = int(state["step"])
+        for optimizer in self._optimizers:
+            moments = {"Adam": ("exp_avg", "exp_avg_sq")}.get(type(optimizer).__name__, ("momentum_buffer",))
+            if isinstance(optimizer, torch.optim.SGD) and not optimizer.param_groups[0]["momentum"]:
+                continue
+            for name, parameter in self._parameters.items():
+                if self.step == 0 or not any(
+                    parameter is p for g in optimizer.param_groups for p in g["params"]
+                ):
+                    continue
+                found = {m: state.get(f"{m}/{name}") for m in moments}
+                if any(value is None or value.shape != parameter.shape for value in found.values()):
+                    raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
+                optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}
+                if "exp_avg" in found:
+                    optimizer.state[parameter]["step"] = torch.tensor(float(self.step))
+
+    def close(self) -> None:
+        """See `Session.close`."""
+
+    def _encode_once(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Inputs, or what the encoding makes of them where that never changes and is small enough to keep."""
+        encoding = self._net.encoding
+        with torch.no_grad():
+            if isinstance(encoding, Grid):
+                if len(inputs) * len(encoding.cells) * 4 * 12 > KEPT_BYTES:
+                    return (inputs,)
+                indices, weights = encoding.corners(inputs)
+                return indices, weights
+            if len(inputs) * int(encoding.width) * 4 > KEPT_BYTES:  # type: ignore[arg-type]  # an int, see encodings
+                return (inputs,)
+            return (encoding(inputs), inputs[:0])
+
+    def _forward(self, rows: Tensor) -> Tensor:
+        net, first = self._net, self._inputs[0][rows]
+        if len(self._inputs) == 1:
+            value = net.encoding(first)
+        elif isinstance(net.encoding, Grid):
+            value = net.encoding.blend(first, self._inputs[1][rows])
+        else:
+            value = first
+        if not self._recipe.dropout and self._recipe.precision == "float32":
+            return net.head(value)
+        return self._head(value)
+
+    def _head(self, encoded: Tensor) -> Tensor:
+        """`Net.head` with dropout, and with bfloat16 operands beyond the first layer if the recipe says so.
+
+        Coordinates of 300 columns do not fit into bfloat16's 8 bits, so the first layer stays in float32;
+        biases, sums and activations do too.
+        """
+        net = self._net
+        drop = self._recipe.dropout or (0.0, 0.0)
+        generator = torch.Generator()
+        generator.manual_seed((self._recipe.seed << 20) ^ (self.step << 2) ^ DROPOUT_STREAM)
+        encoded = _dropped(encoded, drop[0], generator)
+        value = encoded
+        for index, layer in enumerate([*net.layers, net.readout]):
+            if index and self._recipe.precision == "bfloat16":
+                product = functional.linear(value.bfloat16(), layer.weight.bfloat16())
+                value = product.float() + layer.bias
+            else:
+                value = layer(value)
+            if layer is not net.readout:
+                value = _dropped(net.activation(value), drop[1], generator)
+        return value if net.skip is None else value + net.skip(encoded)
+
+
+def _dropped(value: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Set a random share of the values to 0 and scale the rest up (Srivastava et al. 2014)."""
+    if not share:
+        return value
+    keep = torch.rand(value.shape, generator=generator) >= share
+    return value * keep / (1 - share)
