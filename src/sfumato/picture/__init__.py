@@ -1,0 +1,28 @@
+"""Bytes to `Picture` and back: reading, writing, resizing, contact sheets.
+
+Values are the *stored* ones: no colour profile is applied, it is carried along (`Picture.icc`), so that a painting
+that gets the profile of its picture looks like it everywhere. Everything that was done to a picture on loading is
+one line of `Picture.notes`. Nothing here knows of coordinates (that is `pixels`), of networks or of runs.
+"""
+
+from __future__ import annotations
+
+from sfumato.picture._reading import MAX_PIXELS, load
+from sfumato.picture._refusals import LARGEST
+from sfumato.picture._sheets import sheet
+from sfumato.picture._values import Picture, flatten, from_array, parse_size, resize
+from sfumato.picture._writing import encode, save
+
+__all__ = [
+    "LARGEST",
+    "MAX_PIXELS",
+    "Picture",
+    "encode",
+    "flatten",
+    "from_array",
+    "load",
+    "parse_size",
+    "resize",
+    "save",
+    "sheet",
+]
