@@ -32,7 +32,10 @@ __all__ = [
     "pick",
     "public",
     "read_recipe",
+    "value_of",
 ]
+
+MOST_LAYERS = 1000
 
 FORMAT = 1
 """Version of the JSON form; a newer one is refused, an older one is read for ever."""
@@ -93,7 +96,7 @@ class Recipe:
         """
         try:
             body = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # malformed, thousands of digits, thousands of brackets
             raise RecipeError(f"{where} is not JSON: {error}") from error
         if not isinstance(body, dict):
             raise RecipeError(f"{where} must be a JSON object of recipe fields")
@@ -151,7 +154,7 @@ def parse_variant(text: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = part.partition("=")
         if not equals or not key.strip().isidentifier():
             raise RecipeError(f"{text!r}: expected name=value after the colon, got {part!r}")
-        arguments[key.strip()] = _value(value.strip())
+        arguments[key.strip()] = value_of(value.strip())
     return name, arguments
 
 
@@ -191,15 +194,18 @@ def parse_net(text: str | int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
     else:
         widths_list: list[int] = []
         for part in text.replace(" ", "").split(","):
-            match = re.fullmatch(r"(?:(\d+)x)?(\d+)", part)
+            # At most ten digits a number: Python refuses to read thousands of them, memory to repeat so often.
+            match = re.fullmatch(r"(?:(\d{1,10})x)?(\d{1,10})", part)
             if not match:
-                raise RecipeError(f"net={text!r}: {part!r} is no layer\nhint: 4x300, 6000 or 300,300,64")
-            widths_list += [int(match[2])] * int(match[1] or 1)
+                raise RecipeError(
+                    f"net={_short(text)}: {_short(part)} is no layer\nhint: 4x300, 6000 or 300,300,64"
+                )
+            widths_list += [int(match[2])] * min(int(match[1] or 1), MOST_LAYERS + 1)
         widths = tuple(widths_list)
     if not widths or any(not isinstance(w, int) or isinstance(w, bool) or w < 1 for w in widths):
-        raise RecipeError(f"net={text!r} needs at least one hidden layer of at least one unit")
-    if len(widths) > 1000 or max(widths) > 1_000_000:
-        raise RecipeError(f"net={text!r} is too large: at most 1000 layers of 1,000,000 units")
+        raise RecipeError(f"net={_short(text)} needs at least one hidden layer of at least one unit")
+    if len(widths) > MOST_LAYERS or max(widths) > 1_000_000:
+        raise RecipeError(f"net={_short(text)} is too large: at most {MOST_LAYERS} layers of 1,000,000 units")
     return widths
 
 
@@ -227,7 +233,7 @@ def coerce(changes: Mapping[str, Any]) -> dict[str, Any]:
             result[key] = _as(kinds[key], key, value)
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             kind = getattr(kinds[key], "__name__", str(kinds[key]))
-            raise RecipeError(f"{key}={value!r} is not a valid {kind}") from error
+            raise RecipeError(f"{key}={_short(value)} is not a valid {kind}") from error
     return result
 
 
@@ -286,7 +292,8 @@ def _as(kind: Any, key: str, value: Any) -> Any:
     return value
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """What a person means by a word: True or False, a whole number, a number, or the word itself."""
     if text in ("True", "true"):
         return True
     if text in ("False", "false"):
@@ -297,6 +304,11 @@ def _value(text: str) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:60] + "..."
 
 
 def _near(name: str, known: list[str]) -> str:

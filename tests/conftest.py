@@ -1,0 +1,60 @@
+"""Fixtures that many tests share: a picture that is not square, whose pixels no batch divides, and a recipe."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.data import Array, Data
+from sfumato.pixels import coordinates
+from sfumato.recipe import Recipe
+
+HEIGHT, WIDTH, BATCH = 13, 17, 48
+"""221 pixels in batches of 48: a partial batch, and an epoch's end within 8 steps."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums are cut among threads: one thread makes runs on any machine equal, and leaves the other cores alone."""
+    torch.set_num_threads(1)
+
+
+def colours(height: int, width: int, channels: int = 3) -> Array:
+    """A smooth picture with some detail and no symmetry, from formulas alone: float32 (H W, C) in [0, 1]."""
+    x, y = coordinates(height, width).astype(np.float64).T
+    waves = [
+        0.3 + 0.6 * x * y,
+        0.5 + 0.4 * np.sin(9 * x - 4 * y),
+        0.5 + 0.3 * np.cos(11 * y + 2 * x),
+        x * (1 - y),
+    ]
+    return np.stack(waves[:channels], 1).astype(np.float32)
+
+
+def picture_data(height: int, width: int, channels: int = 3) -> Data:
+    """Every pixel of `colours` as a training sample."""
+    inputs = coordinates(height, width)
+    empty = np.empty((0, 2), np.float32), np.empty((0, channels), np.float32)
+    return Data(inputs, colours(height, width, channels), *empty)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Data:
+    """13 rows, 17 columns, three colours."""
+    return picture_data(HEIGHT, WIDTH)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """Twelve steps of a 2-16-16-3 tanh net: two and a half epochs of `tiny`."""
+    return Recipe(
+        net=(16, 16),
+        activation="tanh",
+        rate=0.01,
+        schedule="cosine",
+        batch=BATCH,
+        steps=12,
+        engine="eager",
+        threads=1,
+    )
