@@ -63,7 +63,7 @@ class Engine(Protocol):
     prepare: Callable[[Net, Data, Recipe, int], Session]
 
 
-PREFERENCE = ("cuda", "native", "eager")
+PREFERENCE = ("cuda", "native", "regrouped", "eager")
 """The order in which `auto` tries engines."""
 
 

@@ -1,0 +1,286 @@
+"""Stochastic gradient descent, a sample at a time, at the speed of matrix products: one hidden layer only.
+
+The 2012 program updated all weights after every digit. With one hidden layer that can be regrouped without
+changing it. The layer's weights W are frozen for a group of samples; sample n then sees
+
+    s_n = W x_n + sum over m < n of u_m (x_m . x_n),    u_m = -rate g_m,    g_m = dloss_m / ds_m,
+
+x_n with a 1 appended for the bias. All W x_n of a group are one product, all x_m . x_n another (the Gram
+matrix), and W += sum u_n x_n^T at the end of the group a third. The readout, which is small, really is walked
+sample by sample, so every u_n is the one of the plain loop and only the order of summation differs. A deeper
+layer cannot be regrouped: its inputs change within the group.
+
+Groups lie at multiples of `GROUP` steps within an epoch, wherever the caller cuts, so that looking changes no bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .. import activations, encodings, losses, optimizers
+from ..data import Data
+from ..errors import RunError
+from ..nets import Net
+from ..recipe import Recipe, pick
+from .plan import Plan
+
+__all__ = ["BLOCK", "GROUP", "RegroupedSession", "prepare", "why_not"]
+
+GROUP = 128
+"""Samples between two updates of the hidden weights. Each update passes over all of them, so larger groups save
+memory traffic, and each sample pays for half a group of Gram corrections: 64 to 256 measured alike for 784-6000."""
+
+BLOCK = 8
+"""Samples whose corrections are applied one by one; those of older blocks go to the rest of the group at once."""
+
+SPARE = math.log(2)
+"""An input column is kept apart from the dense product if a group expects fewer non-zero values of it than this,
+which is when most groups have none: of 784 pixels of MNIST, about 560 are left."""
+
+Floats = npt.NDArray[np.float32]
+
+
+def why_not(recipe: Recipe) -> str | None:
+    """The first thing of the recipe that cannot be regrouped, as a sentence; None if all can."""
+    if len(recipe.net) != 1:
+        return f"regrouping works for one hidden layer, not {len(recipe.net)}"
+    if recipe.batch != 1:
+        return f"regrouping is for a sample a step, not batch={recipe.batch}"
+    chosen = (
+        ("optimizer", pick(optimizers, recipe.optimizer, "optimizer").name, ("sgd",)),
+        ("loss", pick(losses, recipe.loss, "loss").name, ("half_square",)),
+        ("activation", pick(activations, recipe.activation, "activation").name, ("relu", "leaky_relu")),
+        ("encoding", pick(encodings, recipe.encoding, "encoding").name, ("raw", "none")),
+    )
+    for field, name, allowed in chosen:
+        if name not in allowed:
+            return f"regrouping needs {field} {' or '.join(allowed)}, not {name}"
+    if pick(optimizers, recipe.optimizer, "optimizer").argument("momentum"):
+        return "regrouping has no momentum"
+    if recipe.clip:
+        return "regrouping has no limit on the gradient (clip)"
+    if recipe.dropout:
+        return "regrouping has no dropout"
+    if recipe.precision != "float32":
+        return f"regrouping computes in float32, not {recipe.precision}"
+    return None
+
+
+def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> RegroupedSession:
+    """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
+    torch.set_flush_denormal(True)
+    from . import available_threads
+
+    torch.set_num_threads(recipe.threads or available_threads())
+    return RegroupedSession(net, data, recipe, total_steps)
+
+
+class RegroupedSession:
+    """A `Session`; see the module.
+
+    N samples, D inputs and a constant 1 in front, H hidden units, C outputs, K samples in the group. Columns of
+    the inputs are sorted by how often they are not 0.
+    """
+
+    def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
+        self.step = 0
+        self.plan = Plan(recipe, data.samples, total_steps)
+        with torch.no_grad():
+            inputs = net.encoding(torch.from_numpy(data.inputs))  # (N, D)
+        often = (inputs != 0).sum(0, dtype=torch.int64)
+        self._columns = torch.argsort(often, descending=True, stable=True)
+        self._dense = 1 + int((often * GROUP >= SPARE * data.samples).sum())
+        self._inputs = torch.cat([torch.ones(len(inputs), 1), inputs[:, self._columns]], 1)
+        self._targets = data.targets
+        optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+        self._factors = [
+            1 / math.sqrt(net.fan_in(layer) + 1) if optimizer.argument("fan_in") else 1.0
+            for layer in (net.layers[0], net.readout)
+        ]
+        activation = pick(activations, recipe.activation, "activation")
+        self._slope = float(activation.argument("slope")) if activation.name == "leaky_relu" else 0.0
+        hidden, outputs = net.widths[0], net.outputs
+        self._hidden = torch.empty(self._inputs.shape[1], hidden)  # (1 + D, H), row 0 the biases
+        self._straight = torch.empty(1 if net.skip is None else 1 + len(often), outputs)  # row 0 the biases
+        # Rows 0 ... C - 1 the readout, then the activations of the present block's samples.
+        self._readout: Floats = np.empty((outputs + BLOCK, hidden), np.float32)
+        self._moves: Floats = np.empty((GROUP, hidden), np.float32)  # u_n
+        self._errors: Floats = np.empty((GROUP, outputs), np.float32)  # -rate (y_n - t_n)
+        self._group: tuple[Tensor, Tensor] | None = None
+        self._done = 0  # samples of the present group that have been learned
+        self._take(net)
+
+    def advance(self, steps: int) -> Floats:
+        """See `Session.advance`."""
+        result: Floats = np.empty(steps, np.float32)
+        at = 0
+        while at < steps:
+            if self._group is None:
+                self._open()
+            count = min(steps - at, len(self._order) - self._done)
+            self._learn(result[at : at + count])
+            at += count
+            if self._done == len(self._order):
+                self._close()
+        return result
+
+    def pull(self, net: Net) -> None:
+        """See `Session.pull`; the group's pending updates are added to what is handed out, not to the session."""
+        hidden, straight = self._hidden, self._straight
+        readout = torch.from_numpy(self._readout[: net.outputs])
+        if self._done:
+            hidden, straight, readout = hidden.clone(), straight.clone(), readout.clone()
+            self._apply(hidden, straight, readout)
+        self._give(net, hidden, straight, readout)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Session.state`. Within a group also `frozen/<parameter>`, the weights of its beginning: a session
+        that goes on from there repeats the group's samples, and so ends at the same bits."""
+        result = {"step": torch.tensor(self.step)}
+        if self._done:
+            result |= {f"frozen/{name}": value.clone() for name, value in self._frozen.items()}
+        return result
+
+    def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
+        """See `Session.load`; raises RunError if the state belongs to another net."""
+        self.step = int(state["step"])
+        self._group, self._done = None, 0
+        frozen = {n.removeprefix("frozen/"): v for n, v in state.items() if n.startswith("frozen/")}
+        self._take(net)
+        if not frozen:
+            return
+        expected = {name: value.shape for name, value in net.named_parameters()}
+        if {name: value.shape for name, value in frozen.items()} != expected:
+            raise RunError("the checkpoint belongs to another net")
+        self._restore(frozen)
+        part = self.step % self.plan.per_epoch % GROUP
+        self.step -= part
+        self.advance(part)
+
+    def close(self) -> None:
+        """See `Session.close`."""
+
+    # A group ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Freeze the weights and form the products of the group that the present step belongs to."""
+        part = self.step % self.plan.per_epoch
+        count = min(GROUP - part % GROUP, self.plan.per_epoch - part)
+        self._order = self.plan.stretch(self.step, count)[0]
+        self._rates = self.plan.rates(self.step, count)
+        x = self._inputs[torch.from_numpy(self._order)]  # (K, 1 + D)
+        spare = self._dense + torch.nonzero(x[:, self._dense :].any(0)).flatten()
+        self._group = (x, spare)
+        pre = x[:, : self._dense] @ self._hidden[: self._dense]  # (K, H)
+        pre.addmm_(x[:, spare], self._hidden[spare])
+        gram = x @ x.t()  # (K, K)
+        straight = x[:, : len(self._straight)]
+        self._pre, self._gram = pre.numpy(), gram.numpy()
+        self._straight_gram = (gram if len(self._straight) > 1 else torch.ones_like(gram)).numpy()
+        self._base = (straight @ self._straight).numpy()  # (K, C)
+        self._start = self._readout[: self._base.shape[1]].copy()
+
+    def _learn(self, losses_out: Floats) -> None:
+        """Learn the next samples of the group, one after the other, as many as there is room for losses."""
+        readout, moves, errors, outputs = self._readout, self._moves, self._errors, self._base.shape[1]
+        width = readout.shape[1]
+        slope: Floats = np.empty(width, np.float32)
+        change: Floats = np.empty(width, np.float32)
+        positive = np.empty(width, bool)
+        products: Floats = np.empty(len(readout), np.float32)
+        weights: Floats = np.empty(len(readout), np.float32)
+        for index in range(len(losses_out)):
+            n = self._done
+            first = n - n % BLOCK
+            if n and n == first:
+                self._settle(n)
+            rows = outputs + n - first  # of `readout` that are in use
+            pre = self._pre[n]
+            if n > first:
+                np.dot(self._gram[n, first:n], moves[first:n], out=change)
+                pre += change
+            np.greater(pre, 0, out=positive)
+            np.multiply(positive, np.float32(1 - self._slope), out=slope)
+            slope += np.float32(self._slope)
+            post = readout[rows]
+            np.multiply(pre, slope, out=post)
+            # The readout is R + sum e_m a_m^T over the block's earlier samples m, applied without forming it.
+            product = np.dot(readout[:rows], post, out=products[:rows])
+            pulls = self._straight_gram[n, :n].copy()
+            pulls[first:] += product[outputs:]
+            error = self._base[n] + product[:outputs] + pulls @ errors[:n] - self._targets[self._order[n]]
+            losses_out[index] = 0.5 * np.dot(error, error)
+            weights[:outputs] = error
+            np.dot(errors[first:n], error, out=weights[outputs:rows])
+            weights[:rows] *= np.float32(-self._rates[n] * self._factors[0])
+            np.dot(weights[:rows], readout[:rows], out=change)
+            np.multiply(change, slope, out=moves[n])
+            np.multiply(error, np.float32(-self._rates[n] * self._factors[1]), out=errors[n])
+            self._done += 1
+            self.step += 1
+
+    def _settle(self, end: int) -> None:
+        """Apply the corrections of the block before sample `end` to the rest of the group and to the readout."""
+        block = slice(end - BLOCK, end)
+        rest = torch.from_numpy(self._pre[end:])
+        rest.addmm_(torch.from_numpy(self._gram[end:, block].copy()), torch.from_numpy(self._moves[block]))
+        self._readout[: self._base.shape[1]] += self._errors[block].T @ self._readout[self._base.shape[1] :]
+
+    def _apply(self, hidden: Tensor, straight: Tensor, readout: Tensor) -> None:
+        """Add the pending updates of the group to the weights given."""
+        assert self._group is not None
+        x, spare = self._group[0][: self._done], self._group[1]
+        moves = torch.from_numpy(self._moves[: self._done])
+        hidden[: self._dense].addmm_(x[:, : self._dense].t(), moves)
+        hidden.index_add_(0, spare, x[:, spare].t() @ moves)
+        straight.addmm_(x[:, : len(straight)].t(), torch.from_numpy(self._errors[: self._done]))
+        first = (self._done - 1) // BLOCK * BLOCK
+        late = slice(len(readout), len(readout) + self._done - first)
+        readout += torch.from_numpy(self._errors[first : self._done].T @ self._readout[late])
+
+    def _close(self) -> None:
+        """End the group: its updates become part of the weights."""
+        self._apply(self._hidden, self._straight, torch.from_numpy(self._readout[: self._base.shape[1]]))
+        self._group, self._done = None, 0
+
+    # Weights in and out -------------------------------------------------------------------------------------
+
+    @property
+    def _frozen(self) -> dict[str, Tensor]:
+        """The weights at the beginning of the group, under the net's names."""
+        return self._named(self._hidden, self._straight, torch.from_numpy(self._start))
+
+    def _named(self, hidden: Tensor, straight: Tensor, readout: Tensor) -> dict[str, Tensor]:
+        back = torch.argsort(self._columns)
+        named = {
+            "layers.0.weight": hidden[1:][back].t().contiguous(),
+            "layers.0.bias": hidden[0].clone(),
+            "readout.weight": readout,
+            "readout.bias": straight[0].clone(),
+        }
+        if len(straight) > 1:
+            named["skip.weight"] = straight[1:][back].t().contiguous()
+        return named
+
+    @torch.no_grad()
+    def _give(self, net: Net, hidden: Tensor, straight: Tensor, readout: Tensor) -> None:
+        own = dict(net.named_parameters())
+        for name, value in self._named(hidden, straight, readout).items():
+            own[name].copy_(value)
+
+    def _take(self, net: Net) -> None:
+        self._restore({name: value.detach() for name, value in net.named_parameters()})
+
+    def _restore(self, named: Mapping[str, Tensor]) -> None:
+        self._hidden[1:] = named["layers.0.weight"].t()[self._columns]
+        self._hidden[0] = named["layers.0.bias"]
+        self._readout[: len(named["readout.bias"])] = named["readout.weight"].numpy()
+        self._straight[0] = named["readout.bias"]
+        if len(self._straight) > 1:
+            self._straight[1:] = named["skip.weight"].t()[self._columns]
