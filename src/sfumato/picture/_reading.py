@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,16 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sfumato.errors import PictureError, RecipeError
-from sfumato.picture._refusals import LARGEST, READ, explained, opened, quiet_pillow, refusal, too_large
+from sfumato.picture._refusals import (
+    LARGEST,
+    READ,
+    explained,
+    opened,
+    quiet_libtiff,
+    quiet_pillow,
+    refusal,
+    too_large,
+)
 from sfumato.picture._values import WHITE, Picture, Values, colour, composited, resampled
 
 MAX_PIXELS = 1 << 22  # 2048 x 2048
@@ -98,7 +108,8 @@ def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values
         # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of time and memory; twice the target keeps it sharp.
         width, height = _fitted(size, max_pixels)
         image.draft(None, (2 * width, 2 * height))
-    image.load()
+    with quiet_libtiff() if kind == "TIFF" else nullcontext():
+        image.load()
     if kind == "TIFF":
         size = image.size  # Pillow turns TIFF, and TIFF only, while loading
     target = _fitted(size, max_pixels)
@@ -154,7 +165,7 @@ class _Sample:
             depth = re.search(r"(?:;|^)(\d+)", layout)
             bits, grey = int(depth[1]) if depth else 8, layout.startswith("LA")
             # Pillow widens samples to 0..255, or cuts them to it, and leaves the transparent colour as stored.
-            if bits < 8 and isinstance(key, int) and image.mode != "P":
+            if bits < 8 and isinstance(key, int) and image.mode == "L":
                 key = key * 255 // (2**bits - 1)
             elif bits == 16 and isinstance(key, tuple):
                 key = tuple(part >> 8 for part in key)
@@ -169,7 +180,10 @@ def _plain(image: Image.Image, sample: _Sample, notes: list[str]) -> Image.Image
     if mode == "1":
         image, mode = image.convert("L"), "L"
     if mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        red, *others = image.split()[:3]
+        is_grey = all(other.tobytes() == red.tobytes() for other in others)
+        return image.convert("LA" if image.mode == "RGBA" else "L") if is_grey else image
     if mode in ("L", "RGB") and sample.key is not None:
         image.info["transparency"] = sample.key
         return image.convert("LA" if mode == "L" else "RGBA")

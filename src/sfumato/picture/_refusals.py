@@ -73,6 +73,26 @@ def quiet_pillow() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
+@contextmanager
+def quiet_libtiff() -> Iterator[None]:
+    """No line of libtiff's reaches the terminal: it writes to descriptor 2, which Pillow cannot stop.
+
+    What other threads write there meanwhile is lost, so this stands around one `load` and nothing else.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without stderr has nothing to keep quiet
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def explained(error: Exception, path: Path, file: BinaryIO) -> PictureError:
     """What a reader's exception means for the user."""
     if isinstance(error, Image.DecompressionBombError):
@@ -124,6 +144,8 @@ def _unknown(path: Path, file: BinaryIO) -> PictureError:
         if start.startswith(magic):
             what = f"starts like {kind} but cannot be read: damaged, or of a rare kind"
             return refusal(path, what, "export it again, with 8 bits a channel")
+    if start[4:12] == b"ftypavif":
+        return refusal(path, "starts like an AVIF but cannot be read", "export it as JPEG or PNG")
     if b"<svg" in start:
         return refusal(path, "is an SVG drawing, not pixels", "export it as PNG first")
     if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
