@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import activations, encodings
+from .data import Array
 from .errors import RecipeError
 from .recipe import Choice, Recipe, parse_variant, pick
 
-__all__ = ["Layer", "Net", "build"]
+__all__ = ["Layer", "Net", "build", "predict"]
 
 
 class Layer(NamedTuple):
@@ -149,3 +151,17 @@ def start(net: Net, recipe: Recipe) -> None:
     net.readout.bias.fill_(0.5)
     if net.skip is not None:
         net.skip.weight.zero_()
+
+
+@torch.inference_mode()
+def predict(net: Net, inputs: Array, *, tile: int = 16384) -> Array:
+    """The net's outputs for many inputs, float32 (N, C), in tiles of bounded memory.
+
+    inputs: float32 (N, inputs). tile: rows at a time; the widest layer takes tile x units x 4 bytes.
+    """
+    outputs = np.empty((len(inputs), net.outputs), np.float32)
+    dtype = net.readout.weight.dtype
+    for first in range(0, len(inputs), tile):
+        part = torch.from_numpy(inputs[first : first + tile]).to(dtype)
+        outputs[first : first + tile] = net(part).float().numpy()
+    return outputs

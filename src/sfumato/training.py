@@ -10,7 +10,7 @@ and nothing is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,7 @@ def train(
     state: Mapping[str, Tensor] | None = None,
     pulse: float | None = None,
     seconds: float = 0.0,
-) -> Iterator[Tick]:
+) -> Generator[Tick, None, None]:
     """Train `net` on `data` to the end of the recipe's budget, yielding a Tick at each beat.
 
     beats: steps at which to stop and look; the first step (0, or where `state` stands) and the last always

@@ -1,0 +1,65 @@
+"""The two verbs as functions: a picture or digits in, a `Run` out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import tasks
+from .experiment import Until, Watch, perform
+from .recipe import Recipe, read_recipe
+from .run import Run
+from .training import Tick
+
+__all__ = ["digits", "paint"]
+
+
+def paint(
+    picture: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str | Recipe | None = None,
+    out: str | os.PathLike[str] = "runs",
+    until: str | None = None,
+    watch: Watch | None = None,
+    watchers: Sequence[Callable[[Tick], None]] = (),
+    **fields: Any,
+) -> Run:
+    """Train a network to paint a picture file, and return the run; None is the built-in Mona Lisa.
+
+    recipe: a name, a JSON file or a Recipe; `classic` if not given. fields: recipe fields that differ, in the
+    forms of the command line: net="4x300", activation="sine:omega=30", epochs=500. until: "psnr=30" or "time=60s".
+    watchers: callables that get every `Tick`. Ctrl-C returns the partial run, `stopped_by` set.
+    Raises SfumatoError subclasses.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
+    source = None if picture is None else os.fspath(picture)
+    return perform(
+        chosen.replace(**fields),
+        source,
+        out=out,
+        watch=watch or Watch(),
+        until=Until.parse(until) if until else None,
+        watchers=watchers,
+    )
+
+
+def digits(
+    data: str | None = None,
+    *,
+    recipe: str | Recipe = "best",
+    out: str | os.PathLike[str] = "runs",
+    watch: Watch | None = None,
+    watchers: Sequence[Callable[[Tick], None]] = (),
+    **fields: Any,
+) -> Run:
+    """Train a network to read digits: data is `mnist`, `fashion`, `kmnist` or `digits8x8`.
+
+    recipe: `2012`, `best`, a JSON file or a Recipe; fields as in `paint`. Raises SfumatoError subclasses.
+    """
+    if isinstance(recipe, Recipe):
+        chosen = recipe
+    else:
+        own = tasks.task("digits").RECIPES
+        chosen = own[recipe][0] if recipe in own else read_recipe(recipe)
+    return perform(chosen.replace(**fields), data, out=out, watch=watch or Watch(), watchers=watchers)

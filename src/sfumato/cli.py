@@ -1,0 +1,423 @@
+"""The command line: flags in, one public function called, exit code out. No arithmetic, nothing heavy at the top.
+
+stdout carries the result only (a path, a table, JSON); progress, warnings and errors go to stderr. Exit codes: 0
+ok; 1 the run failed; 2 usage; 3 a missing extra, engine or codec; 4 a stated target not reached; 130 Ctrl-C and
+143 SIGTERM, state saved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from .errors import RecipeError, RunError, SfumatoError
+
+if TYPE_CHECKING:
+    from .experiment import Say
+    from .recipe import Recipe
+    from .run import Run
+
+__all__ = ["app", "main"]
+
+DOCS = "Every figure and recipe: README.md and docs/ of the project."
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("sfumato")
+
+
+app = App(
+    name="sfumato",
+    help="A fast bench for neural networks that paint: watch a network learn a picture, and look inside it.",
+    help_epilogue="Start with: sfumato paint\n\n" + DOCS,
+    version=_version,
+    result_action="return_value",
+    default_parameter=Parameter(negative=()),
+)
+
+Settings = Annotated[
+    tuple[str, ...], Parameter(name="--set", help="any recipe field or option: --set clip=1", negative=())
+]
+
+
+def _flag(text: str, *names: str) -> Parameter:
+    return Parameter(name=names or None, help=text)
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato paint\n\nsfumato paint photo.jpg --recipe sharp --until psnr=40\n\n"
+    + DOCS
+)
+def paint(
+    source: Annotated[
+        str | None, Parameter(name="PICTURE", help="picture file; none: the built-in Mona Lisa")
+    ] = None,
+    /,
+    *,
+    recipe: Annotated[
+        str | None, _flag("classic, sharp, siren, finer, fourier, 2012, 2012-code, or a JSON file")
+    ] = None,
+    net: Annotated[str | None, _flag("hidden layers: 4x300 or 300,300,64")] = None,
+    activation: Annotated[
+        str | None, _flag("relu, leaky_relu, tanh, sigmoid, silu, sine:omega=30, finer, gaussian")
+    ] = None,
+    encoding: Annotated[str | None, _flag("none, raw, fourier:bands=128,sigma=10, positional, grid")] = None,
+    optimizer: Annotated[str | None, _flag("adam, sgd:momentum=0.9, muon")] = None,
+    rate: Annotated[float | None, _flag("learning rate at the top of the schedule", "--rate", "--lr")] = None,
+    batch: Annotated[int | None, _flag("pixels a step")] = None,
+    epochs: Annotated[float | None, _flag("budget in passes over the picture")] = None,
+    until: Annotated[str | None, _flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
+    held_out: Annotated[
+        str | None, _flag("pixels never trained on: 0.1, blocks:share=0.1,size=16, checker")
+    ] = None,
+    seed: Annotated[str | None, _flag("of everything random; `random` draws one and prints it")] = None,
+    engine: Annotated[str | None, _flag("auto, native, eager or cuda")] = None,
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+    settings: Settings = (),
+    alpha: Annotated[bool, _flag("learn the opacity as a fourth output")] = False,
+    max_pixels: Annotated[int | None, _flag("larger pictures are downscaled to this")] = None,
+    frames: Annotated[
+        str | None, _flag("beats of frames and metrics: 64, linear:100, every:500, 0,10,100")
+    ] = None,
+    film: Annotated[str | None, _flag("mp4, webp, gif, none, or auto")] = None,
+    captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,
+    dry_run: Annotated[bool, _flag("print recipe, parameters and steps; train nothing")] = False,
+    as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
+    chosen = _recipe("paint", "classic", locals(), settings)
+    options = dict(chosen.options) | ({"alpha": True} if alpha else {})
+    if max_pixels is not None:
+        options["max_pixels"] = max_pixels
+    return _perform(
+        chosen.replace(options=options), source, out, until, frames, film, captions, dry_run, as_json, quiet
+    )
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato digits\n\nsfumato digits --data mnist --recipe best\n\n" + DOCS
+)
+def digits(
+    *,
+    data: Annotated[str | None, _flag("mnist, fashion, kmnist, or digits8x8 (needs no network)")] = None,
+    recipe: Annotated[str | None, _flag("2012, best, or a JSON file")] = None,
+    net: Annotated[str | None, _flag("hidden layers: 6000 or 2x300")] = None,
+    activation: Annotated[str | None, _flag("as in paint")] = None,
+    optimizer: Annotated[str | None, _flag("adam, sgd:momentum=0.9, muon")] = None,
+    rate: Annotated[float | None, _flag("learning rate at the top of the schedule", "--rate", "--lr")] = None,
+    batch: Annotated[int | None, _flag("samples a step")] = None,
+    epochs: Annotated[float | None, _flag("budget in passes over the training set")] = None,
+    seed: Annotated[str | None, _flag("of everything random")] = None,
+    engine: Annotated[str | None, _flag("auto, native, eager, regrouped")] = None,
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+    settings: Settings = (),
+    frames: Annotated[str | None, _flag("beats of frames and metrics")] = None,
+    film: Annotated[str | None, _flag("mp4, webp, gif, none, or auto")] = None,
+    dry_run: Annotated[bool, _flag("print recipe, parameters and steps; train nothing")] = False,
+    as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
+    chosen = _recipe("digits", "best", locals(), settings)
+    return _perform(chosen, data, out, None, frames, film, False, dry_run, as_json, quiet)
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato resume last\n\nsfumato resume runs/NAME --epochs 1000\n\n" + DOCS
+)
+def resume(
+    run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
+    /,
+    *,
+    epochs: Annotated[
+        float | None, _flag("go on to this many epochs in all; the schedule is planned anew")
+    ] = None,
+    fork: Annotated[int | None, _flag("start a new run that leaves this one at a step")] = None,
+    settings: Settings = (),
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+    as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """Go on with a run after Ctrl-C, a crash, or for more epochs."""
+    from . import experiment
+    from .run import find
+
+    say = _say(as_json, quiet)
+    found = find(run, out)
+    if fork is None:
+        if settings:
+            raise RecipeError("--set changes a run's recipe only with --fork STEP")
+        return _finished(experiment.resume(found, epochs=epochs, say=say), as_json)
+    changes = _pairs(settings) | ({"epochs": epochs} if epochs is not None else {})
+    return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json)
+
+
+@app.command(help_epilogue="Examples:\n\nsfumato runs\n\nsfumato runs last\n\n" + DOCS)
+def runs(
+    *names: Annotated[str, Parameter(name="RUN", help="none: list; one: details; more: side by side")],
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+    sort: Annotated[str, _flag("name, psnr, seconds or epoch")] = "name",
+    rm: Annotated[bool, _flag("delete the named runs")] = False,
+    as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
+) -> int:
+    """List the runs of a folder, show one, or compare several."""
+    from . import tables
+    from .run import find, listing
+
+    found = [find(name, out) for name in names]
+    if rm:
+        if not found:
+            raise RecipeError("--rm needs the runs to delete")
+        for run in found:
+            run.remove()
+            print(f"deleted {run.folder}", file=sys.stderr)
+        return 0
+    chosen = found or listing(out)
+    print(
+        json.dumps(tables.as_dicts(chosen), indent=2)
+        if as_json
+        else tables.text(chosen, bool(names), sort, out)
+    )
+    return 0
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato export last film.mp4\n\nsfumato export last big.png --size 1200x1716\n\n"
+    + DOCS
+)
+def export(
+    run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
+    file: Annotated[Path, Parameter(name="FILE", help="the type follows from the suffix")],
+    /,
+    *,
+    size: Annotated[str | None, _flag("of a painting: 1200x1716 or 4x")] = None,
+    step: Annotated[int | None, _flag("the kept step nearest to this; none: the newest")] = None,
+    with_panels: Annotated[str, _flag("panels of a film: neurons,error,curve", "--with")] = "",
+    captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+) -> int:
+    """Write a run as a file: painting.png at any size, film.mp4|webp|gif, sheet.png, net.safetensors."""
+    from . import export as exporting
+    from .run import find
+
+    panels = tuple(filter(None, with_panels.split(",")))
+    print(exporting.export(find(run, out), file, size=size, step=step, with_=panels, captions=captions))
+    return 0
+
+
+@app.command(help_epilogue="Examples:\n\nsfumato doctor\n\nsfumato doctor --json\n\n" + DOCS)
+def doctor(
+    *needed: Annotated[
+        str, Parameter(name="PART", help="parts that must be there: native, cuda, video, data")
+    ],
+    as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
+) -> int:
+    """Versions, processor, engines, codecs, extras: the first answer to most questions about an installation."""
+    from . import diagnosis
+
+    facts = diagnosis.facts()
+    print(json.dumps(facts, indent=2) if as_json else diagnosis.text(facts))
+    missing = [part for part in needed if not diagnosis.has(facts, part)]
+    for part in missing:
+        print(f"missing: {part}\nhint: {diagnosis.hint(part)}", file=sys.stderr)
+    return 3 if missing else 0
+
+
+# Flags to recipes ---------------------------------------------------------------------------------------------
+
+FIELDS = (
+    "net",
+    "activation",
+    "encoding",
+    "optimizer",
+    "rate",
+    "batch",
+    "epochs",
+    "held_out",
+    "seed",
+    "engine",
+)
+
+
+def _recipe(verb: str, default: str, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
+    """The recipe of a verb: flag > environment SFUMATO_<VERB>_* > sfumato.toml > named recipe > default.
+
+    A recipe that a level names ranks just below that level's own fields, so that a recipe named by a flag does
+    not lose to a stray file.
+    """
+    from .recipe import NAMED, read_recipe
+
+    flags = {k: given[k] for k in ("recipe", *FIELDS) if given.get(k) is not None} | _pairs(settings)
+    prefix = f"SFUMATO_{verb.upper()}_"
+    environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix)}
+    own: Mapping[str, tuple[Recipe, str]] = {}
+    if verb != "paint":
+        from . import tasks
+
+        own = tasks.task(verb).RECIPES
+    chosen = own[default][0] if default in own else NAMED[default][0]
+    for level in (_toml(verb), environment, flags):
+        fields = dict(level)
+        name = fields.pop("recipe", None)
+        if name is not None:
+            chosen = own[name][0] if name in own else read_recipe(str(name))
+        if fields.get("seed") == "random":
+            fields["seed"] = int.from_bytes(os.urandom(4), "little")
+            print(f"seed {fields['seed']}", file=sys.stderr)
+        options = {k: v for k, v in fields.items() if "." in k}
+        plain = {k: v for k, v in fields.items() if "." not in k}
+        chosen = chosen.replace(**plain)
+        if options:
+            merged = dict(chosen.options) | {k.partition(".")[2]: v for k, v in options.items()}
+            chosen = chosen.replace(options=merged)
+    if chosen.epochs and "epochs" in flags and "steps" not in flags:
+        chosen = chosen.replace(steps=0)
+    return chosen
+
+
+def _pairs(settings: Sequence[str]) -> dict[str, Any]:
+    """`["clip=1", "options.alpha=true"]` as a mapping; numbers and true/false become values for options."""
+    from .recipe import value_of
+
+    result: dict[str, Any] = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {text!r}: expected field=value, e.g. --set clip=1")
+        result[key.strip().replace("-", "_")] = value_of(value) if key.startswith("options.") else value
+    return result
+
+
+def _toml(verb: str) -> dict[str, Any]:
+    """The table [verb] of the nearest sfumato.toml, from the working directory upwards."""
+    import tomllib
+
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / "sfumato.toml"
+        if path.is_file():
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8")).get(verb, {})
+            except (OSError, ValueError) as error:
+                raise RecipeError(f"{path} cannot be read: {error}") from error
+            if not isinstance(table, dict):
+                raise RecipeError(f"{path}: [{verb}] must be a table")
+            return {key.replace("-", "_"): value for key, value in table.items()}
+    return {}
+
+
+# Performing ----------------------------------------------------------------------------------------------------
+
+
+def _say(as_json: bool, quiet: bool) -> Say:
+    from . import progress
+
+    if as_json:
+        return progress.JsonLines()
+    if quiet:
+        return progress.Quiet()
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return progress.Live() if live else progress.Lines()
+
+
+def _perform(
+    recipe: Recipe,
+    source: str | None,
+    out: str,
+    until: str | None,
+    frames: str | None,
+    film: str | None,
+    captions: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from . import experiment
+    from .experiment import Until, Watch
+
+    target = Until.parse(until) if until else None
+    default = Watch()
+    watch = Watch(frames or default.frames, film=film or default.film, captions=captions)
+    if dry_run:
+        data, net = experiment.prepare(recipe, source)
+        facts = {
+            "recipe": json.loads(recipe.to_json()),
+            "parameters": net.parameter_count,
+            "samples": data.samples,
+            "steps": recipe.total_steps(data.samples),
+        }
+        print(json.dumps(facts, indent=2))
+        return 0
+    say = _say(as_json, quiet)
+    run = experiment.perform(recipe, source, out=out, watch=watch, until=target, say=say)
+    return _finished(run, as_json)
+
+
+def _finished(run: Run, as_json: bool) -> int:
+    if not as_json:
+        print(run.folder)
+    if run.stopped_by:
+        return 128 + run.stopped_by
+    return 0 if run.reached else 4
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(call(list(sys.argv[1:] if argv is None else argv)))
+
+
+def call(argv: list[str]) -> int:
+    """One command; the exit code instead of leaving. `--debug` anywhere shows tracebacks."""
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    try:
+        result = app(argv, exit_on_error=False, print_error=False)
+        return result if isinstance(result, int) else 0
+    except SfumatoError as error:
+        return _failed(error, error.exit_code, argv, debug)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (| head): nothing is left to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        return _failed(
+            RunError(f"out of memory: {error}\nhint: a smaller --batch or picture"), 1, argv, debug
+        )
+    except Exception as error:
+        from cyclopts import CycloptsError
+
+        if isinstance(error, CycloptsError):
+            return _failed(error, 2, argv, debug)
+        if debug:
+            raise
+        short = str(error).strip().split("\n")[0]
+        return _failed(
+            RunError(f"{type(error).__name__}: {short}\nhint: --debug shows the traceback"), 1, argv, debug
+        )
+
+
+def _failed(error: Exception, code: int, argv: list[str], debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    text = " ".join(str(error).split()) if code == 2 and not isinstance(error, SfumatoError) else str(error)
+    if "--json" in argv:
+        print(json.dumps({"v": 1, "event": "error", "exit": code, "message": text}), flush=True)
+    lines = text.splitlines() or [type(error).__name__]
+    print("\n  ".join([f"error: {lines[0]}", *lines[1:]]), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

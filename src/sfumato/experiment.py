@@ -1,0 +1,368 @@
+"""From a recipe to a run, in the order of the flow. Read this file first.
+
+    recipe + source -> data -> net -> train -> tick -> watchers -> run directory -> painting, film
+
+`perform` starts a run, `resume` goes on with one; both end in `_proceed`, whose loop is the whole of it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from . import beats, engine, nets, picture, tasks
+from .data import Data
+from .errors import RecipeError, RunError
+from .nets import Net
+from .recipe import Recipe
+from .run import Run, save_bytes
+from .training import Tick, train
+from .watchers import Checkpoints, Frames, Weights
+
+__all__ = ["Until", "Watch", "fork", "perform", "prepare", "resume"]
+
+Say = Callable[[str, Mapping[str, Any]], None]
+"""Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched and kept; it never changes the weights.
+
+    frames: beats of frames and metrics, as `beats.parse` reads them. keep: beats of kept weights. film: suffix
+    of the film, or empty. captions: epoch and PSNR written into the film. checkpoint: seconds between
+    checkpoints.
+    """
+
+    frames: str = "64"
+    keep: str = "16"
+    film: str = "auto"
+    captions: bool = False
+    checkpoint: float = 10.0
+
+
+@dataclass(frozen=True)
+class Until:
+    """A target that ends the run early: `psnr=30` (dB, read at beats) or `time=60s` (training seconds)."""
+
+    name: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Until:
+        """Raises RecipeError if the text is neither."""
+        name, _, value = text.partition("=")
+        try:
+            number = float(value.removesuffix("s").removesuffix("dB").strip())
+        except ValueError:
+            number = -1.0
+        if name not in ("psnr", "time") or not number > 0:
+            raise RecipeError(f"until={text!r} is unknown\nhint: psnr=30 or time=60s")
+        return cls(name, number)
+
+    def reached(self, tick: Tick, line: Mapping[str, Any]) -> bool:
+        """Whether the run may stop at this tick."""
+        if self.name == "time":
+            return tick.seconds >= self.value
+        fresh = line.get("step") == tick.step
+        return fresh and (line.get("psnr") is None or float(line["psnr"]) >= self.value)
+
+
+def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
+    """The data of a recipe's task and the untrained net that fits them."""
+    data = tasks.task(recipe.task).load(source, recipe)
+    aspect = float(data.facts.get("aspect", 1.0))
+    return data, nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
+
+
+def perform(
+    recipe: Recipe,
+    source: str | None = None,
+    *,
+    out: str | os.PathLike[str] = "runs",
+    name: str | None = None,
+    watch: Watch = Watch(),  # frozen, so sharing it is safe
+    until: Until | None = None,
+    watchers: Sequence[Callable[[Tick], None]] = (),
+    say: Say = lambda event, facts: None,
+) -> Run:
+    """Train the recipe's net on `source` (None: the task's own default) and leave a run directory under `out`.
+
+    watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
+    run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
+    """
+    data, net = prepare(recipe, source)
+    chosen, passed = engine.choose(recipe)
+    shown: picture.Picture | None = data.facts.get("picture")
+    label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
+    origin = _origin(recipe, source, data, net, chosen, watch)
+    run = Run.create(out, recipe, label, origin)
+    with run.lock():
+        if shown is not None:
+            _save_target(run, shown)
+        for note in [*(shown.notes if shown else ()), *filter(None, [passed]), *data.facts.get("notes", ())]:
+            say("note", {"text": note})
+        return _proceed(run, data, net, None, 0.0, watch, until, watchers, say)
+
+
+def resume(
+    run: Run,
+    *,
+    epochs: float | None = None,
+    until: Until | None = None,
+    watchers: Sequence[Callable[[Tick], None]] = (),
+    say: Say = lambda event, facts: None,
+) -> Run:
+    """Go on with an interrupted run, or with a finished one for more `epochs` in all.
+
+    On the same engine and thread count the result is bit for bit that of a run that never stopped, unless
+    `epochs` changes the schedule. Raises RunError if another process holds the run, or nothing is left to do.
+    """
+    with run.lock():
+        recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
+        data, net = _prepare_again(run, recipe, _source(run))
+        state: dict[str, Tensor] | None = None
+        seconds = 0.0
+        if (run.folder / "checkpoint.safetensors").exists():
+            weights, state, facts = run.checkpoint()
+            net.load_state_dict(weights)
+            seconds = float(facts["seconds"])
+            if int(facts["step"]) >= recipe.total_steps(data.samples):
+                raise RunError(
+                    f"{run.folder} is done: {facts['step']} steps\n"
+                    f"hint: sfumato resume {run.folder} --epochs {2 * recipe.epochs:g}"
+                )
+        run.change_recipe(recipe)
+        run.forget_after(int(state["step"]) if state else -1)
+        watch = Watch(**run.origin.get("watch", {}))
+        return _proceed(run, data, net, state, seconds, watch, until, watchers, say)
+
+
+FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "held_out", "init")
+
+
+def fork(
+    run: Run,
+    step: int,
+    changes: Mapping[str, Any],
+    *,
+    out: str | os.PathLike[str] = "runs",
+    say: Say = lambda event, facts: None,
+) -> Run:
+    """A new run that leaves `run` at `step` exactly, with some recipe fields changed from there on.
+
+    Weights and optimizer at `step` are the run's own: its checkpoint's if that is where it stands, else replayed
+    from there or from the start. Raises RecipeError for a field that decides the net's shape or the optimizer's
+    memory, or a step outside the run's budget.
+    """
+    for name in set(changes) & set(FORK_KEEPS):
+        raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
+    recipe = run.recipe.replace(**changes)
+    source = _source(run)
+    data, net = _prepare_again(run, run.recipe, source)
+    total = run.recipe.total_steps(data.samples)
+    if not 0 <= step <= min(total, recipe.total_steps(data.samples) - 1):
+        raise RecipeError(f"fork step {step} must lie in the budgets of both runs: 0 to {total}")
+    state: dict[str, Tensor] | None = None
+    seconds = 0.0
+    if (run.folder / "checkpoint.safetensors").exists():
+        weights, kept, facts = run.checkpoint()
+        if int(facts["step"]) <= step:
+            net.load_state_dict(weights)
+            state, seconds = kept, float(facts["seconds"])
+    with closing(train(net, data, run.recipe, beats=[step], state=state, seconds=seconds)) as ticks:
+        for tick in ticks:
+            if tick.step == step:
+                net, state, seconds = tick.net, tick.session.state(), tick.seconds
+                break
+    watch = Watch(**run.origin.get("watch", {}))
+    chosen, _ = engine.choose(recipe)
+    origin = _origin(recipe, source, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
+    shown: picture.Picture | None = data.facts.get("picture")
+    new = Run.create(out, recipe, shown.name if shown else recipe.task, origin)
+    with new.lock():
+        if shown is not None:
+            _save_target(new, shown)
+        return _proceed(new, data, net, state, seconds, watch, None, (), say)
+
+
+def _source(run: Run) -> str | None:
+    kept = run.folder / "target.png"
+    return str(kept) if kept.exists() else run.origin.get("source")
+
+
+def _prepare_again(run: Run, recipe: Recipe, source: str | None) -> tuple[Data, Net]:
+    """`prepare` from the run's own copy of its picture."""
+    if (run.folder / "target.npy").exists() and recipe.task == "picture":
+        from .tasks.picture import pixel_data
+
+        target = run.target
+        data = pixel_data(target, recipe)
+        aspect = target.height / target.width
+        return data, nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
+    return prepare(recipe, source)
+
+
+def _proceed(
+    run: Run,
+    data: Data,
+    net: Net,
+    state: Mapping[str, Tensor] | None,
+    seconds: float,
+    watch: Watch,
+    until: Until | None,
+    watchers: Sequence[Callable[[Tick], None]],
+    say: Say,
+) -> Run:
+    recipe, task = run.recipe, tasks.task(run.recipe.task)
+    total = recipe.total_steps(data.samples)
+    frame_steps, keep_steps = beats.parse(watch.frames, total), beats.parse(watch.keep, total)
+    frames = Frames(run, task, data, frame_steps)
+    checkpoints = Checkpoints(run, watch.checkpoint)
+    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, keep_steps), checkpoints, *watchers]
+    chosen, _ = engine.choose(recipe)
+    say("start", {"run": run, "net": net, "data": data, "engine": chosen, "total_steps": total})
+
+    started, spent_before, first = time.perf_counter(), seconds, True
+    reached = until is None
+    ticks = train(
+        net, data, recipe, beats=[*frame_steps, *keep_steps], state=state, pulse=0.2, seconds=seconds
+    )
+    with closing(ticks), _signals() as stop:
+        for tick in ticks:
+            if not (first and state is not None):  # a resumed run has already looked at its first tick
+                for watcher in everyone:
+                    watcher(tick)
+            first = False
+            wall = time.perf_counter() - started
+            facts = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
+            say("beat" if frames.line.get("step") == tick.step else "progress", facts)
+            if until is not None and until.reached(tick, frames.line):
+                reached = True
+            if stop.signal or (until is not None and reached):
+                checkpoints.save(tick)
+                break
+    run.stopped_by = stop.signal
+    if not run.stopped_by:
+        if frames.line.get("step") != tick.step:
+            Frames(run, task, data, [tick.step])(tick)
+        clock = time.perf_counter()
+        _finish(run, task.draw(tick.net, data), watch, say)
+        finishing = time.perf_counter() - clock
+    else:
+        finishing = 0.0
+    say(
+        "done",
+        {
+            "run": run,
+            "tick": tick,
+            "line": run.last,
+            "reached": reached,
+            "wall": time.perf_counter() - started,
+            "training": tick.seconds - spent_before,
+            "watching": frames.seconds,
+            "finishing": finishing,
+        },
+    )
+    run.reached = reached
+    return run
+
+
+def _finish(run: Run, painting: picture.Picture, watch: Watch, say: Say) -> None:
+    """The derived files: painting and film."""
+    picture.save(painting, run.folder / "painting.png")
+    if watch.film != "none":
+        from . import film
+
+        made = film.film(run, watch.film, captions=watch.captions)
+        say("note", {"text": f"film: {made.name}"})
+
+
+def _save_target(run: Run, target: picture.Picture) -> None:
+    """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values."""
+    picture.save(target, run.folder / "target.png")
+    again = picture.load(run.folder / "target.png", alpha=True, max_pixels=None)
+    if again.values.shape != target.values.shape or not np.array_equal(again.values, target.values):
+        buffer = io.BytesIO()
+        np.save(buffer, target.values, allow_pickle=False)
+        save_bytes(run.folder / "target.npy", buffer.getvalue())
+
+
+def _origin(
+    recipe: Recipe, source: str | None, data: Data, net: Net, chosen: str, watch: Watch
+) -> dict[str, Any]:
+    packages = {}
+    for package in ("sfumato", "torch", "numpy", "pillow"):
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = "not installed"
+    absolute = str(Path(source).resolve()) if source and Path(source).exists() else source
+    return {
+        "argv": sys.argv,
+        "source": absolute,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "packages": packages,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "threads": recipe.threads or engine.available_threads(),
+        "engine": chosen,
+        "inputs": data.inputs.shape[1],
+        "outputs": data.targets.shape[1],
+        "aspect": float(data.facts.get("aspect", 1.0)),
+        "samples": data.samples,
+        "parameters": net.parameter_count,
+        "watch": asdict(watch),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+class _Stop:
+    """Set by a signal: finish the step, save, leave. A second Ctrl-C stops at once."""
+
+    signal = 0
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """Catch SIGINT and SIGTERM while training, and give the old handlers back; only in the main thread."""
+    stop = _Stop()
+
+    def catch(number: int, frame: object) -> None:
+        if stop.signal:
+            raise KeyboardInterrupt
+        stop.signal = number
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,252 @@
+"""What a run says while it goes: a live line in a terminal, plain lines in a pipe, JSON Lines for programs.
+
+Progress goes to stderr, results to stdout. Nothing here writes ANSI colours; only the live line uses a carriage
+return, and only in a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+__all__ = ["JsonLines", "Lines", "Live", "Quiet", "duration", "si"]
+
+Clock = Callable[[], float]
+
+
+class Lines:
+    """Plain lines, at most one every `period` seconds: for pipes and logs."""
+
+    period = 10.0
+
+    def __init__(self, stream: IO[str] | None = None, clock: Clock = time.monotonic) -> None:
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._shown = -math.inf
+        self._rate = _Speed(clock)
+        self._line: Mapping[str, Any] = {}
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event in ("progress", "beat"):
+            self._rate.add(facts["tick"].samples)
+            self._line = facts["line"] or self._line
+            now = self._clock()
+            if now - self._shown >= self.period:
+                self._shown = now
+                self.show(self._status(facts))
+        elif event == "start":
+            for text in _opening(facts):
+                self.write(text)
+        elif event == "note":
+            self.write(str(facts["text"]))
+        elif event == "done":
+            for text in _closing(facts):
+                self.write(text)
+
+    def show(self, text: str) -> None:
+        """Show the state of the run."""
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Write a line that stays."""
+        print(text, file=self._stream, flush=True)
+
+    def _status(self, facts: Mapping[str, Any]) -> str:
+        tick, line = facts["tick"], self._line
+        parts = [f"step {si(tick.step)}/{si(tick.total_steps)}"]
+        if not math.isnan(tick.loss):
+            parts.append(f"loss {tick.loss:.5f}")
+        if "psnr" in line:
+            parts.append("PSNR " + ("inf" if line["psnr"] is None else f"{line['psnr']:.1f}") + " dB")
+        for name in ("psnr_hidden", "test_error", "validation_error"):
+            if line.get(name) is not None:
+                parts.append(f"{name.replace('_', ' ')} {line[name]:.4g}")
+        parts.append(f"{si(self._rate.per_second)} px/s")
+        parts.append(f"viewer {viewer_share(facts):.0%}")
+        if tick.step:
+            parts.append(f"ETA {duration(self._rate.left(tick))}")
+        return "  ".join(parts)
+
+
+class Live(Lines):
+    """One line that is rewritten four times a second: for terminals."""
+
+    period = 0.25
+
+    def show(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns
+        self._stream.write("\r\x1b[K" + text[: width - 1])
+        self._stream.flush()
+
+    def write(self, text: str) -> None:
+        self._stream.write("\r\x1b[K" + text + "\n")
+        self._stream.flush()
+
+
+class Quiet(Lines):
+    """Nothing but what `write` is given directly."""
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        return
+
+
+class JsonLines:
+    """One JSON object a line on stdout, version 1: start, note, progress (at most 2 Hz), frame, done, error."""
+
+    def __init__(self, stream: IO[str] | None = None, clock: Clock = time.monotonic) -> None:
+        self._stream = stream or sys.stdout
+        self._clock = clock
+        self._shown = -math.inf
+
+    def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        if event == "start":
+            run = facts["run"]
+            self.write(
+                "start",
+                run=str(run.folder),
+                recipe=json.loads(run.recipe.to_json()),
+                engine=facts["engine"],
+                parameters=facts["net"].parameter_count,
+                samples=facts["data"].samples,
+                total_steps=facts["total_steps"],
+            )
+        elif event == "note":
+            self.write("note", text=str(facts["text"]))
+        elif event == "beat":
+            self.write("frame", **{k: v for k, v in facts["line"].items() if k != "v"})
+        elif event == "progress":
+            now, tick = self._clock(), facts["tick"]
+            if now - self._shown >= 0.5:
+                self._shown = now
+                loss = None if math.isnan(tick.loss) else tick.loss
+                self.write(
+                    "progress", step=tick.step, total_steps=tick.total_steps, seconds=tick.seconds, loss=loss
+                )
+        elif event == "done":
+            line = facts["line"]
+            counted = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
+            self.write(
+                "done",
+                run=str(facts["run"].folder),
+                step=facts["tick"].step,
+                total_steps=facts["tick"].total_steps,
+                stopped_by=facts["run"].stopped_by,
+                reached=facts["reached"],
+                seconds={k: round(facts[k], 4) for k in ("wall", "training", "watching", "finishing")},
+                scores={k: v for k, v in line.items() if k not in counted},
+            )
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write one event."""
+        print(json.dumps({"v": 1, "event": event, **facts}), file=self._stream, flush=True)
+
+
+class _Speed:
+    """Samples and steps a second over about the last minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._marks: list[tuple[float, int]] = []
+
+    def add(self, samples: int) -> None:
+        now = self._clock()
+        self._marks.append((now, samples))
+        while len(self._marks) > 2 and now - self._marks[1][0] > 60:
+            self._marks.pop(0)
+
+    @property
+    def per_second(self) -> float:
+        (start, a), (end, b) = self._marks[0], self._marks[-1]
+        return (b - a) / (end - start) if end > start else 0.0
+
+    def left(self, tick: Any) -> float:
+        """Seconds to the end of the budget at this speed; nan before it is known."""
+        if not self.per_second or not tick.epoch:
+            return math.nan
+        plan = tick.session.plan
+        return float((plan.epochs(tick.total_steps) - tick.epoch) * plan.samples / self.per_second)
+
+
+def viewer_share(facts: Mapping[str, Any]) -> float:
+    """Share of the wall time that went into looking: frames, metrics, checkpoints."""
+    wall = facts["wall"]
+    return max(0.0, 1 - facts["training"] / wall) if wall > 0 else 0.0
+
+
+def si(number: float) -> str:
+    """12345 -> 12.3k, 1900000 -> 1.9M; below 1000 as it is."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= limit:
+            return f"{number / (limit if unit != 'k' else 1e3):.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 7 s, 4:12 or 1:04:12; ? if not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _opening(facts: Mapping[str, Any]) -> list[str]:
+    from . import tasks
+    from .recipe import difference, net_text
+
+    run, net, data = facts["run"], facts["net"], facts["data"]
+    changed = difference(tasks.task(run.recipe.task).RECIPE, run.recipe)
+    listed = "  ".join(f"{k}={net_text(b) if k == 'net' else b}" for k, (_, b) in changed.items())
+    shape = (
+        "x".join(map(str, reversed(data.facts["picture"].values.shape[:2])))
+        if "picture" in data.facts
+        else ""
+    )
+    what = f"{shape} = {data.samples:,} pixels" if shape else f"{data.samples:,} samples"
+    return [
+        f"recipe  {listed or 'the default'}",
+        f"net     {net_text(net.widths)} {run.recipe.activation}, {net.parameter_count:,} parameters; {what}",
+        f"engine  {facts['engine']}, {run.origin['threads']} threads, seed {run.recipe.seed}, "
+        f"{si(facts['total_steps'])} steps",
+        f"run     {run.folder}",
+    ]
+
+
+def _closing(facts: Mapping[str, Any]) -> list[str]:
+    run, line, tick = facts["run"], facts["line"], facts["tick"]
+    if run.stopped_by:
+        return [
+            f"stopped at step {tick.step} of {tick.total_steps}, all saved",
+            f"go on: sfumato resume {run.folder}",
+        ]
+    names = {
+        "psnr": "PSNR",
+        "psnr_seen": "PSNR of seen pixels",
+        "psnr_hidden": "PSNR of hidden pixels",
+        "ssim": "SSIM",
+    }
+    counted = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
+    scores = []
+    for key, value in line.items():
+        if key not in counted:
+            unit = " dB" if key.startswith("psnr") else ""
+            number = "infinite" if value is None else f"{value:.2f}" if unit else f"{value:.4f}"
+            scores.append(f"{names.get(key, key.replace('_', ' '))} {number}{unit}")
+    wall, training, watching = facts["wall"], facts["training"], facts["watching"]
+    other = max(0.0, wall - training - watching - facts["finishing"])
+    return [
+        ", ".join(scores),
+        f"time    {wall:.1f} s = training {training:.1f} + frames and metrics {watching:.1f}"
+        f" + painting and film {facts['finishing']:.1f} + weights and checkpoints {other:.1f}",
+        f"see     {run.folder / 'painting.png'}",
+        f"next    sfumato atlas {run.folder}",
+        f"        sfumato export {run.folder} painting.png --size 4x",
+    ]

@@ -1,0 +1,381 @@
+"""A run directory: layout, atomic writing, reading back, the lock. No torch at the top: listing must be quick.
+
+    recipe.json              every field, defaults expanded; `sfumato paint --recipe RUN` repeats it
+    origin.json              version, argv, source, packages, processor, threads, what is watched
+    metrics.jsonl            append-only, one object a beat
+    frames/000500.jpg        what the net had learned at step 500
+    weights/000500.safetensors   its weights in half precision, at some of the beats
+    checkpoint.safetensors   weights, optimizer and position in full: resuming equals never stopping
+    target.png               what was to be learned
+    painting.png film.mp4 atlas/ report.html    derived: may be deleted
+
+Whether a run is running, done or interrupted is derived: a running one holds its lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import RecipeError, RunError
+from .recipe import Recipe, net_text, parse_variant
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .nets import Net
+    from .picture import Picture
+
+__all__ = ["Run", "find", "listing"]
+
+FORMAT = 1
+
+
+class Run:
+    """One run directory. Opening it reads two small files; everything else is read when asked for."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Open an existing run; raises RunError if `folder` is none, or was written by a newer version."""
+        self.folder = Path(folder)
+        self.origin: dict[str, Any] = _read_json(self.folder / "origin.json", self.folder)
+        if int(self.origin.get("format", 0)) > FORMAT:
+            raise RunError(
+                f"{self.folder} has format {self.origin['format']}, this sfumato reads up to {FORMAT}\n"
+                "hint: update sfumato"
+            )
+        try:
+            text = (self.folder / "recipe.json").read_text(encoding="utf-8")
+            self.recipe = Recipe.from_json(text, where=str(self.folder / "recipe.json"))
+        except (OSError, UnicodeDecodeError, RecipeError) as error:
+            raise RunError(f"{self.folder}: recipe.json cannot be read: {error}") from error
+        self.stopped_by = 0
+        """Number of the signal that ended `perform` early; 0 if none did."""
+        self.reached = True
+        """Whether the target that `perform` was given was reached; True if there was none."""
+
+    @classmethod
+    def create(
+        cls, parent: str | os.PathLike[str], recipe: Recipe, name: str, origin: Mapping[str, Any]
+    ) -> Run:
+        """Make `parent/<date>_<time>_<name>_<net>-<activation>_<random>/` and write recipe and origin into it.
+
+        Raises RunError if that cannot be written.
+        """
+        kind = parse_variant(recipe.activation)[0] if isinstance(recipe.activation, str) else "custom"
+        safe = "".join(c if c.isalnum() or c in "-." else "-" for c in name)[:40].strip("-.") or "run"
+        shape = net_text(recipe.net).replace(",", "-")[:24]
+        stamp = datetime.now().strftime("%Y-%m-%d_%H%M")
+        folder = Path(parent) / f"{stamp}_{safe}_{shape}-{kind}_{secrets.token_hex(2)}"
+        with writing(folder):
+            (folder / "frames").mkdir(parents=True)
+            (folder / "weights").mkdir()
+        save_text(folder / "recipe.json", recipe.to_json())
+        save_text(folder / "origin.json", json.dumps({"format": FORMAT, **origin}, indent=2) + "\n")
+        return cls(folder)
+
+    # What is known -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.folder.name
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl in order of steps; a line torn by a crash is left out."""
+        return read_lines(self.folder / "metrics.jsonl")
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The newest line of `history`; empty if there is none."""
+        lines = self.history
+        return lines[-1] if lines else {}
+
+    @property
+    def state(self) -> str:
+        """`running` (its lock is held), `done` (the last beat is the end of the budget) or `interrupted`."""
+        if self._locked():
+            return "running"
+        last = self.last
+        return "done" if last and last["step"] >= last.get("total_steps", 1 << 62) else "interrupted"
+
+    def steps(self) -> list[int]:
+        """Steps whose weights are kept, ascending."""
+        return _numbered(self.folder / "weights", ".safetensors")
+
+    def frames(self) -> list[tuple[int, Path]]:
+        """(step, file) of each frame, ascending."""
+        folder = self.folder / "frames"
+        return [(step, folder / f"{step:06d}.jpg") for step in _numbered(folder, ".jpg")]
+
+    @property
+    def target(self) -> Picture:
+        """What was to be learned, with the exact values that were learned; RunError if the run has none."""
+        from . import picture
+
+        path = self.folder / "target.png"
+        if not path.exists():
+            raise RunError(f"{self.folder} holds no target picture")
+        shown = picture.load(path, alpha=True, max_pixels=None)
+        exact = self.folder / "target.npy"
+        if exact.exists():
+            import numpy as np
+
+            return picture.from_array(np.load(exact, allow_pickle=False), icc=shown.icc, name=shown.name)
+        return shown
+
+    def net(self, step: int | None = None) -> Net:
+        """The net as it was at `step`, from the kept weights nearest to it; None: the newest, in full precision.
+
+        Raises RunError if no weights were kept.
+        """
+        from safetensors.torch import load_file
+
+        from . import nets
+
+        inputs, outputs = int(self.origin["inputs"]), int(self.origin["outputs"])
+        net = nets.build(self.recipe, inputs, outputs, aspect=float(self.origin.get("aspect", 1.0)))
+        if step is None and (self.folder / "checkpoint.safetensors").exists():
+            tensors, _, _ = self.checkpoint()
+        else:
+            kept = self.steps()
+            if not kept:
+                raise RunError(f"{self.folder} holds no weights\nhint: sfumato resume {self.folder}")
+            near = kept[-1] if step is None else min(kept, key=lambda s: abs(s - step))
+            tensors = load_file(self.folder / "weights" / f"{near:06d}.safetensors")
+        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return net
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        """Weights, optimizer state, and facts (step, seconds); RunError if there is none or it is damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / "checkpoint.safetensors"
+        weights: dict[str, Tensor] = {}
+        state: dict[str, Tensor] = {}
+        try:
+            with safe_open(path, framework="pt") as file:
+                facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+                for key in file.keys():  # noqa: SIM118  # safe_open is no mapping
+                    kind, _, name = key.partition(":")
+                    (weights if kind == "weights" else state)[name] = file.get_tensor(key)
+        except FileNotFoundError as error:
+            raise RunError(f"{self.folder} holds no checkpoint, so it cannot go on") from error
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+        return weights, state, facts
+
+    # Writing -------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(
+        self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], facts: Mapping[str, Any]
+    ) -> None:
+        """Replace checkpoint.safetensors in one go; a crash in between leaves the old one."""
+        from safetensors.torch import save
+
+        tensors = {f"weights:{n}": t.contiguous() for n, t in weights.items()}
+        tensors |= {f"state:{n}": t.contiguous() for n, t in state.items()}
+        save_bytes(self.folder / "checkpoint.safetensors", save(tensors, {"facts": json.dumps(dict(facts))}))
+
+    def save_weights(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Keep the weights of a step in half precision."""
+        from safetensors.torch import save
+
+        halves = {n: t.half().contiguous() for n, t in weights.items()}
+        save_bytes(self.folder / "weights" / f"{step:06d}.safetensors", save(halves))
+
+    def add_metrics(self, line: Mapping[str, Any]) -> None:
+        """Append one object to metrics.jsonl and flush it."""
+        path = self.folder / "metrics.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(line)) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop metrics, frames and weights later than `step`, which a resumed run will write anew."""
+        kept = [line for line in self.history if line["step"] <= step]
+        save_text(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        for number, path in self.frames():
+            if number > step:
+                path.unlink()
+        for number in self.steps():
+            if number > step:
+                (self.folder / "weights" / f"{number:06d}.safetensors").unlink()
+
+    def change_recipe(self, recipe: Recipe) -> None:
+        """Give the run another recipe (a longer budget)."""
+        save_text(self.folder / "recipe.json", recipe.to_json())
+        self.recipe = recipe
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; RunError if another process holds it. A dead process drops it."""
+        path = self.folder / "lock"
+        with writing(path):
+            file = path.open("a")
+        with file:
+            if not _try_lock(file.fileno()):
+                raise RunError(
+                    f"{self.folder} is in use by another process\nhint: wait, or stop that one first"
+                )
+            yield
+
+    def remove(self) -> None:
+        """Delete the directory and all that is in it; RunError while it is running."""
+        with self.lock():
+            pass
+        with writing(self.folder):
+            shutil.rmtree(self.folder)
+
+    def _locked(self) -> bool:
+        path = self.folder / "lock"
+        if not path.exists():
+            return False
+        try:
+            with path.open("r+") as file:
+                return not _try_lock(file.fileno())
+        except OSError:
+            return False
+
+    # Looking (the views are imported only when asked for) -----------------------------------------------------
+
+    def image(self, step: int | None = None, size: tuple[int, int] | None = None) -> Picture:
+        """What the net paints at `step` (None: now), at (width, height) or at the picture's own size."""
+        from .tasks import picture as task
+
+        target = self.target
+        width, height = size or (target.width, target.height)
+        return task.paint(self.net(step), height, width, where=self.recipe.coordinates, icc=target.icc)
+
+    def export(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Write the run as the file that the suffix asks for; see `sfumato.export.export`."""
+        from .export import export
+
+        return export(self, path, **options)
+
+    def _repr_png_(self) -> bytes | None:
+        from . import picture
+
+        return picture.encode(self.image(), "png") if (self.folder / "target.png").exists() else None
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+
+def find(text: str, parent: str = "runs") -> Run:
+    """The run at a path, or the newest one under `parent` whose name holds `text`; `last` is the newest of all.
+
+    Raises RunError if there is none.
+    """
+    if (Path(text) / "recipe.json").exists():
+        return Run(text)
+    runs = listing(parent)
+    if text != "last":
+        runs = [run for run in runs if text in run.name]
+    if not runs or not text:
+        hint = f"hint: sfumato runs lists those under {parent}/"
+        if Path(text).exists():
+            raise RunError(f"{text} is not a run directory: it holds no recipe.json\n{hint}")
+        raise RunError(f"run {text!r} not found\n{hint}")
+    return runs[-1]
+
+
+def listing(parent: str | os.PathLike[str] = "runs") -> list[Run]:
+    """The readable runs directly under a folder, oldest first; an unreadable one is left out."""
+    found = []
+    folder = Path(parent)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if (path / "recipe.json").exists():
+            try:
+                found.append(Run(path))
+            except RunError:
+                continue
+    return found
+
+
+# Files -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError into a RunError that says what could not be written, and a hint."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = {28: "free some space", 30: "--out another folder", 13: "--out another folder"}.get(
+            error.errno or 0
+        )
+        line = f"\nhint: {hint}" if hint else ""
+        raise RunError(f"cannot write {path}: {reason}{line}") from error
+
+
+def save_bytes(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside `path` and rename, so that a reader sees all or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def save_text(path: Path, text: str) -> None:
+    """`save_bytes` of UTF-8."""
+    save_bytes(path, text.encode())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file; lines that are no objects are left out, a missing file is empty."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict) and "step" in value:
+            lines.append(value)
+    return lines
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if not folder.is_dir():
+            raise RunError(f"run {str(folder)!r} not found") from error
+        raise RunError(f"{folder} is not a run directory: {path.name} cannot be read") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path} is damaged: not a JSON object")
+    return value
+
+
+def _numbered(folder: Path, suffix: str) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.stem) for p in folder.iterdir() if p.suffix == suffix and p.stem.isdigit())
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Take an exclusive lock without waiting; on systems without flock every lock succeeds."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

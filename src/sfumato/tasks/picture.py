@@ -1,0 +1,107 @@
+"""Regression from pixel location to colour: the main job.
+
+Inputs are pixel coordinates (x, y), targets the stored values of the picture in [0, 1]: one output for grey,
+three for colour, four with `options={"alpha": true}`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from .. import heldout, metrics, picture, pixels, samples
+from ..data import Data
+from ..errors import RecipeError
+from ..nets import Net, predict
+from ..picture import Picture
+from ..recipe import NAMED, Recipe, pick
+
+__all__ = ["RECIPE", "RECIPES", "draw", "load", "paint", "score"]
+
+RECIPE = NAMED["classic"][0]
+RECIPES: Mapping[str, tuple[Recipe, str]] = {}
+
+STRIP = 1 << 18
+"""Pixels painted at a time, so that memory does not grow with the picture."""
+
+
+def load(source: str | None, recipe: Recipe) -> Data:
+    """The pixels of a picture file, or of the built-in Mona Lisa if `source` is None.
+
+    Options: `alpha` (bool) learns the opacity as a fourth output, `max_pixels` (int) downscales larger
+    pictures. Raises PictureError for a file that is no picture, TaskError if every pixel is held out.
+    """
+    known = {"alpha", "max_pixels"}
+    for name in set(recipe.options) - known:
+        raise RecipeError(f"task picture has no option {name!r}; known are {', '.join(sorted(known))}")
+    if source is None:
+        target = samples.mona_lisa()
+    else:
+        alpha = bool(recipe.options.get("alpha", False))
+        limit = int(recipe.options.get("max_pixels", picture.MAX_PIXELS))
+        target = picture.load(source, alpha=alpha, max_pixels=limit)
+    return pixel_data(target, recipe)
+
+
+def pixel_data(target: Picture, recipe: Recipe) -> Data:
+    """Training and held-out pixels of a picture; facts: `picture`, `hidden` (H, W) bool, `where`, `aspect`."""
+    xy = pixels.coordinates(target.height, target.width, where=recipe.coordinates)
+    colours = target.values.reshape(-1, target.channels)
+    text = recipe.held_out
+    if text.replace(".", "", 1).isdigit():
+        text = f"random:share={float(text)}"
+    choice = pick(heldout, text, "held_out")
+    hidden = choice(
+        target.height, target.width, **({} if "seed" in choice.arguments else {"seed": recipe.seed})
+    )
+    seen = ~hidden.reshape(-1)
+    facts = {
+        "picture": target,
+        "hidden": hidden,
+        "where": recipe.coordinates,
+        "aspect": target.height / target.width,
+    }
+    return Data(
+        np.ascontiguousarray(xy[seen]),
+        np.ascontiguousarray(colours[seen]),
+        np.ascontiguousarray(xy[~seen]),
+        np.ascontiguousarray(colours[~seen]),
+        facts,
+    )
+
+
+def paint(net: Net, height: int, width: int, *, where: str = "centres", icc: bytes | None = None) -> Picture:
+    """The net's picture at any size, clipped to [0, 1], painted in strips.
+
+    Memory is that of the result and of one strip of about 260,000 pixels.
+    """
+    values = np.empty((height, width, net.outputs), np.float32)
+    step = max(1, STRIP // width)
+    for first in range(0, height, step):
+        last = min(height, first + step)
+        strip = predict(net, pixels.rows(first, last, height, width, where=where))
+        values[first:last] = strip.reshape(last - first, width, -1)
+    np.clip(values, 0, 1, out=values)
+    return Picture(values, icc=icc, name="painting")
+
+
+def draw(net: Net, data: Data) -> Picture:
+    """The painting at the picture's own size, carrying the picture's colour profile."""
+    target: Picture = data.facts["picture"]
+    return paint(net, target.height, target.width, where=data.facts["where"], icc=target.icc)
+
+
+def score(net: Net, data: Data, drawn: Picture) -> dict[str, float]:
+    """PSNR in dB of all pixels and, where some are held out, of the seen and the hidden ones apart; SSIM."""
+    target: Picture = data.facts["picture"]
+    scores = {"psnr": metrics.psnr(target.values, drawn.values)}
+    hidden = data.facts["hidden"]
+    if hidden.any():
+        scores["psnr_seen"] = metrics.psnr(target.values[~hidden], drawn.values[~hidden])
+        scores["psnr_hidden"] = metrics.psnr(target.values[hidden], drawn.values[hidden])
+    similarity = metrics.ssim(target.values, drawn.values)
+    if not math.isnan(similarity):
+        scores["ssim"] = similarity
+    return scores
