@@ -1,0 +1,252 @@
+// The Python module sfumato._native: the only file that sees Python. Arguments are checked here, so that the rest
+// may trust them; arrays are borrowed, never converted; the interpreter lock is released while the engine works.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cmath>
+#include <map>
+#include <stdexcept>
+
+#include "cpu.h"
+#include "trainer.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using sfumato::Trainer;
+using In1 = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using In2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
+
+[[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
+
+template <class T>
+T pick(const std::map<std::string, T>& known, const std::string& name, const char* what) {
+  const auto found = known.find(name);
+  if (found != known.end()) return found->second;
+  std::string names;
+  for (const auto& entry : known) names += (names.empty() ? "" : ", ") + entry.first;
+  refuse(std::string(what) + " '" + name + "' is unknown; known are " + names);
+}
+
+const std::map<std::string, sfumato::Activation> kActivations = {
+    {"identity", sfumato::Activation::identity},     {"relu", sfumato::Activation::relu},
+    {"leaky_relu", sfumato::Activation::leaky_relu}, {"sine", sfumato::Activation::sine},
+    {"finer", sfumato::Activation::finer},           {"gaussian", sfumato::Activation::gaussian},
+    {"tanh", sfumato::Activation::tanh},             {"sigmoid", sfumato::Activation::sigmoid},
+    {"silu", sfumato::Activation::silu}};
+const std::map<std::string, sfumato::Loss> kLosses = {{"mse", sfumato::Loss::mse},
+                                                      {"l1", sfumato::Loss::l1},
+                                                      {"half_square", sfumato::Loss::half_square},
+                                                      {"cross_entropy", sfumato::Loss::cross_entropy}};
+const std::map<std::string, sfumato::Method> kMethods = {{"adam", sfumato::Method::adam},
+                                                         {"sgd", sfumato::Method::sgd}};
+const std::map<std::string, sfumato::Kind> kKinds = {{"values", sfumato::Kind::values},
+                                                     {"first", sfumato::Kind::first},
+                                                     {"second", sfumato::Kind::second}};
+
+void check_finite(const float* values, size_t count, const char* what) {
+  for (size_t i = 0; i < count; i++)
+    if (!std::isfinite(values[i])) refuse(std::string(what) + " hold a value that is not finite, at " + std::to_string(i));
+}
+
+Out fresh(std::initializer_list<size_t> shape, float*& data) {
+  size_t count = 1;
+  for (size_t n : shape) count *= n;
+  data = new float[count ? count : 1];
+  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<float*>(p); });
+  return Out(data, shape, owner);
+}
+
+void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
+           double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
+           double second, double eps, double clip, std::vector<double> factors, bool skip, int threads, int chunk,
+           std::string isa) {
+  sfumato::Settings s;
+  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip;
+  s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
+  s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
+  s.method = pick(kMethods, optimizer, "optimizer");
+  s.first = first, s.second = second, s.epsilon = eps, s.clip = static_cast<float>(clip);
+  s.factors.assign(factors.begin(), factors.end());
+  s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
+  new (self) Trainer(s);  // its std::invalid_argument becomes a ValueError
+}
+
+void set_arrays(Trainer& self, const std::string& kind, const std::vector<InAny>& arrays) {
+  const auto shapes = self.array_shapes();
+  if (arrays.size() != shapes.size())
+    refuse("expected " + std::to_string(shapes.size()) + " arrays, got " + std::to_string(arrays.size()));
+  sfumato::ConstArrays from;
+  for (size_t i = 0; i < arrays.size(); i++) {
+    const auto [out, in] = shapes[i];
+    const bool fits = in ? arrays[i].ndim() == 2 && arrays[i].shape(0) == size_t(out) && arrays[i].shape(1) == size_t(in)
+                         : arrays[i].ndim() == 1 && arrays[i].shape(0) == size_t(out);
+    if (!fits)
+      refuse("array " + std::to_string(i) + " must have the shape (" + std::to_string(out) +
+             (in ? ", " + std::to_string(in) : ",") + ")");
+    check_finite(arrays[i].data(), arrays[i].size(), "parameters");
+    from.push_back(arrays[i].data());
+  }
+  const auto which = pick(kKinds, kind, "kind");
+  nb::gil_scoped_release release;
+  self.set(which, from);
+}
+
+nb::list new_arrays(const Trainer& self, sfumato::Arrays& into) {
+  nb::list arrays;
+  for (const auto& [out, in] : self.array_shapes()) {
+    float* data = nullptr;
+    if (in) arrays.append(fresh({size_t(out), size_t(in)}, data));
+    else arrays.append(fresh({size_t(out)}, data));
+    into.push_back(data);
+  }
+  return arrays;
+}
+
+nb::list get_arrays(Trainer& self, const std::string& kind) {
+  const auto which = pick(kKinds, kind, "kind");
+  sfumato::Arrays into;
+  nb::list arrays = new_arrays(self, into);
+  nb::gil_scoped_release release;
+  self.get(which, into);
+  return arrays;
+}
+
+void set_data(Trainer& self, const In2& features, const In2& targets) {
+  if (features.shape(1) != size_t(self.settings().inputs) || targets.shape(1) != size_t(self.settings().outputs))
+    refuse("features must be (N, " + std::to_string(self.settings().inputs) + ") and targets (N, " +
+           std::to_string(self.settings().outputs) + ")");
+  if (features.shape(0) != targets.shape(0) || !features.shape(0)) refuse("features and targets differ in length");
+  if (features.shape(0) > size_t(INT32_MAX)) refuse("at most 2^31 - 1 samples");
+  check_finite(features.data(), features.size(), "features");
+  check_finite(targets.data(), targets.size(), "targets");
+  nb::gil_scoped_release release;
+  self.set_data(features.data(), targets.data(), features.shape(0));
+}
+
+void check_rows(const Trainer& self, const Ints& rows) {
+  const auto samples = self.samples();
+  for (size_t i = 0; i < rows.size(); i++)
+    if (rows.data()[i] < 0 || size_t(rows.data()[i]) >= samples)
+      throw nb::index_error(("row " + std::to_string(rows.data()[i]) + " lies outside the " +
+                             std::to_string(samples) + " samples").c_str());
+}
+
+Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates) {
+  if (sizes.size() != rates.size()) refuse("sizes and rates differ in length");
+  size_t total = 0;
+  for (size_t i = 0; i < sizes.size(); i++) {
+    if (sizes.data()[i] < 1) refuse("every minibatch needs at least one sample");
+    if (!std::isfinite(rates.data()[i])) refuse("rates must be finite");
+    total += size_t(sizes.data()[i]);
+  }
+  if (total != order.size()) refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
+  check_rows(self, order);
+  float* losses = nullptr;
+  Out result = fresh({sizes.size()}, losses);
+  nb::gil_scoped_release release;
+  self.advance(order.data(), sizes.data(), rates.data(), sizes.size(), losses);
+  return result;
+}
+
+nb::tuple gradient(Trainer& self, const Ints& rows) {
+  if (!rows.size()) refuse("rows is empty");
+  check_rows(self, rows);
+  sfumato::Arrays into;
+  nb::list arrays = new_arrays(self, into);
+  float loss = 0;
+  {
+    nb::gil_scoped_release release;
+    loss = self.gradient(rows.data(), rows.size(), into);
+  }
+  return nb::make_tuple(loss, arrays);
+}
+
+void check_features(const Trainer& self, const In2& features) {
+  if (features.shape(1) != size_t(self.settings().inputs))
+    refuse("features must be (N, " + std::to_string(self.settings().inputs) + ")");
+  check_finite(features.data(), features.size(), "features");
+}
+
+Out predict(Trainer& self, const In2& features) {
+  check_features(self, features);
+  float* data = nullptr;
+  Out result = fresh({features.shape(0), size_t(self.settings().outputs)}, data);
+  nb::gil_scoped_release release;
+  self.predict(features.data(), features.shape(0), data);
+  return result;
+}
+
+Out activations(Trainer& self, int layer, const In2& features, bool pre) {
+  const auto& hidden = self.settings().hidden;
+  if (layer < 0 || size_t(layer) >= hidden.size())
+    throw nb::index_error(("layer " + std::to_string(layer) + " of " + std::to_string(hidden.size())).c_str());
+  check_features(self, features);
+  float* data = nullptr;
+  Out result = fresh({features.shape(0), size_t(hidden[size_t(layer)])}, data);
+  nb::gil_scoped_release release;
+  self.activations(layer, pre, features.data(), features.shape(0), data);
+  return result;
+}
+
+// For tests of the vector functions: values and slopes of an activation, and the cosine's kind of thing alone.
+nb::tuple evaluate(const std::string& activation, double parameter, const In1& z, const std::string& isa) {
+  const auto& kernels = sfumato::pick_kernels(isa);
+  const auto which = static_cast<int>(pick(kActivations, activation, "activation"));
+  const size_t count = z.size(), padded = (count + sfumato::kLine - 1) / sfumato::kLine * sfumato::kLine;
+  auto values = sfumato::allocate(padded), slopes = sfumato::allocate(padded);
+  std::copy(z.data(), z.data() + count, values.get());
+  if (padded > size_t(1) << 30) refuse("too many values");
+  if (kernels.forward_with_slope[which])
+    kernels.forward_with_slope[which](values.get(), slopes.get(), padded, 1, int(padded), float(parameter));
+  float *first = nullptr, *second = nullptr;
+  Out a = fresh({count}, first), b = fresh({count}, second);
+  std::copy(values.get(), values.get() + count, first);
+  std::copy(slopes.get(), slopes.get() + count, second);
+  return nb::make_tuple(a, b);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  m.doc() = "Fused minibatch training of multi-layer perceptrons on the CPU.";
+  m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
+  m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
+        "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
+        "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
+  nb::class_<Trainer>(m, "Trainer",
+                      "A multi-layer perceptron in training. Arrays are float32, C-contiguous, in PyTorch's order:\n"
+                      "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
+      .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
+           "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
+           "second"_a = 0.999, "eps"_a = 1e-8, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
+           "skip"_a = false, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
+           "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. factors: of the rate, one a matrix.\n"
+           "Raises ValueError for anything that cannot be meant.")
+      .def("set", &set_arrays, "kind"_a, "arrays"_a.noconvert(),
+           "Parameters (kind 'values') or moments ('first', 'second').")
+      .def("get", &get_arrays, "kind"_a, "Parameters or moments, copied; moments that do not exist are zeros.")
+      .def_prop_rw("updates", &Trainer::updates, &Trainer::set_updates, "Steps so far; Adam's correction needs it.")
+      .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),
+           "Copy the training samples: (N, inputs) and (N, outputs).")
+      .def("advance", &advance, "order"_a.noconvert(), "sizes"_a.noconvert(), "rates"_a.noconvert(),
+           "len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).\n"
+           "Returns each minibatch's loss before its update.")
+      .def("gradient", &gradient, "rows"_a.noconvert(), "(loss, gradients) of one minibatch; changes nothing.")
+      .def("predict", &predict, "features"_a.noconvert(), "(N, inputs) -> (N, outputs).")
+      .def("activations", &activations, "layer"_a, "features"_a.noconvert(), "pre"_a = false,
+           "Hidden layer `layer` after, or before (pre), its activation: (N, width).")
+      .def_prop_ro("isa", &Trainer::isa)
+      .def_prop_ro("threads", &Trainer::threads)
+      .def_prop_ro("chunk", &Trainer::chunk)
+      .def_prop_ro("shapes", &Trainer::array_shapes, "(out, in) of each array, in 0 for a bias.");
+}

@@ -1,0 +1,17 @@
+// Which kernels this processor and operating system can run.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace sfumato {
+
+// Names of the instruction sets that can run here, best first; "plain" is always the last.
+std::vector<std::string> usable_sets();
+
+// The table of `name`; "" means SFUMATO_ISA from the environment if set, else the best. Throws
+// std::invalid_argument naming what can run here.
+const Kernels& pick_kernels(const std::string& name);
+
+}  // namespace sfumato

@@ -1,0 +1,94 @@
+// What every instruction set must be able to do, as one table of plain functions.
+//
+// Each kernels_<isa>.cc compiles kernels_impl.h with flags of its own and exports one table. Nothing but plain
+// data crosses this border: a shared inline function or template instantiated in a unit compiled for AVX-512
+// may be the copy the linker keeps for all, and then crashes an older machine.
+//
+// Common to all: matrices are row-major float32, 64-byte aligned, with a row stride (in floats) that is a
+// multiple of 16, so every vector load is aligned; rows come in multiples of kRows. Padding may be read and
+// written, never relied upon, except where said.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace sfumato {
+
+constexpr int kRows = 8;         // rows are padded to this: the height of the largest register block
+constexpr int kLine = 16;        // floats in a cache line, and in the widest vector
+constexpr int kActivations = 9; // entries of enum Activation
+
+enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu };
+
+// Called on each finished block of a product while it is still in L1.
+//   values: rows x columns (columns a multiple of kLine or of the vector), row stride `stride`.
+//   slopes: same shape and stride; written (forward) or read (backward); may be null where unused.
+using Finish = void (*)(float* values, float* slopes, size_t stride, int rows, int columns, float parameter);
+
+// C[m][n] = start + sum over k < depth of a(m, k) * B[k][n], with a(m, k) = a[m * a_row + k * a_step].
+// Forward: a = activations, B = W. Errors: a = errors, B = W transposed. Gradients: a = activations read
+// down their columns (a_row = 1), B = errors. So every product is a broadcast scalar times a row of vectors.
+struct Product {
+  int rows, columns, depth;
+  const float* a;
+  size_t a_row, a_step;
+  const float* b;
+  size_t b_row;
+  float* c;
+  size_t c_row;
+  const float* bias;  // where sums start, a row; null: at zero (or at C if accumulate)
+  bool accumulate;    // start from what C holds
+  Finish finish;      // may be null
+  float* slopes;      // what finish gets beside C, same stride; may be null
+  float parameter;    // of finish
+};
+
+// One step of Adam or SGD, as PyTorch defines them, over a span of floats.
+struct Update {
+  float rate;     // of this step and matrix; Adam: divided by 1 - beta1^t
+  float scale;    // the gradient is multiplied by it first (clipping); 1 = none
+  float first;    // Adam: beta1; SGD: momentum
+  float second;   // Adam: beta2
+  float first_rest, second_rest;  // 1 - beta1, 1 - beta2 rounded from double: 1.f - 0.999f is off by 5e-5 of itself
+  float root;     // Adam: 1 / sqrt(1 - beta2^t)
+  float epsilon;  // Adam: added to the root of the corrected second moment
+};
+
+struct Kernels {
+  const char* name;
+  int lanes;  // floats in a vector
+
+  void (*multiply)(const Product&);
+  // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.
+  Finish forward[kActivations];
+  Finish forward_with_slope[kActivations];
+  // Backward: values *= slope. Identity, ReLU and leaky ReLU read the slope off the sign of what they put out,
+  // so they need no slopes of their own: give them the activations.
+  Finish backward[kActivations];
+
+  // sums[n] (+)= sum over rows of a[m][n]
+  void (*column_sums)(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate);
+  // into[i] += from[i]
+  void (*add)(float* into, const float* from, size_t count);
+  double (*square_sum)(const float* values, size_t count);
+  void (*adam)(float* w, float* m, float* v, const float* g, size_t count, const Update&);
+  void (*sgd)(float* w, float* buffer, const float* g, size_t count, const Update&);  // buffer null: no momentum
+  // into[c][r] = from[r][c]
+  void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
+
+  // One sample at a time (the 2012 algorithm). z[n] = bias[n] + sum over k of x[k] W[k][n]; rows with x[k] = 0
+  // are skipped, which halves the work of ReLU nets and changes nothing.
+  void (*row_forward)(const float* x, int depth, const float* w, size_t stride, int columns, const float* bias,
+                      float* z);
+  // dx[k] = dot(W[k], dz), then W[k] -= rate * x[k] * dz, in one pass over W. dx null: not wanted.
+  // skip: rows with x[k] = 0 are left alone and get dx[k] = 0 (right for ReLU, whose slope there is 0).
+  void (*row_backward)(const float* x, int depth, float* w, size_t stride, int columns, const float* dz,
+                       float rate, float* dx, bool skip);
+};
+
+extern const Kernels kPlain;
+#if SFUMATO_X86
+extern const Kernels kAvx2;
+extern const Kernels kAvx512;
+#endif
+
+}  // namespace sfumato

@@ -1,0 +1,310 @@
+// The kernels, written once with vector extensions and compiled per instruction set (see kernels.h).
+// The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS and SFUMATO_TABLE.
+//
+// Product: a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
+// loads BLOCK_VECTORS vectors of B and broadcasts BLOCK_ROWS scalars of A. AVX-512: 8 x 3 = 24 accumulators + 3 + 1
+// of 32 registers, 11 loads for 24 FMAs; AVX2 and SSE: 4 x 3 + 3 + 1 of 16. Bound by FMA, if B comes from L2.
+#include <cstddef>
+#include <cstdint>
+#include <cmath>
+
+#include "kernels.h"
+
+namespace sfumato {
+namespace {
+
+#include "vector_impl.h"
+
+// ---------------------------------------------------------------------------------------------- activations
+// Each: value and slope of a vector of pre-activations. `kSlope` false: the slope is not wanted.
+struct Point {
+  vf value, slope;
+};
+
+struct Relu {
+  static INLINE Point at(vf z, float) { return {z < 0.f ? vf{} : z, vf{}}; }  // NaN stays NaN
+};
+struct LeakyRelu {
+  static INLINE Point at(vf z, float leak) { return {z < 0.f ? z * leak : z, vf{}}; }
+};
+struct Tanh {
+  static INLINE Point at(vf z, float) {
+    const vf t = hyperbolic_tangent(z);
+    return {t, 1.f - t * t};
+  }
+};
+struct Sigmoid {
+  static INLINE Point at(vf z, float) {
+    const vf s = logistic(z);
+    return {s, s * (1.f - s)};
+  }
+};
+struct Silu {
+  static INLINE Point at(vf z, float) {
+    const vf s = logistic(z);
+    return {z * s, s * (1.f + z * (1.f - s))};
+  }
+};
+struct Gaussian {  // exp(-(scale z)^2)
+  static INLINE Point at(vf z, float scale) {
+    const vf u = z * scale;
+    const vf e = exponential(-u * u);
+    return {e, -2.f * scale * u * e};
+  }
+};
+
+template <class Function, bool kSlope>
+void finish_forward(float* values, float* slopes, size_t stride, int rows, int columns, float parameter) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const Point p = Function::at(load(values + m * stride + n), parameter);
+      store(values + m * stride + n, p.value);
+      if (kSlope) store(slopes + m * stride + n, p.slope);
+    }
+}
+
+// sin(factor z) with slope factor cos(factor z). Sine: factor = omega. FINER: factor = omega (|z| + 1), taken as
+// a constant by the derivative (Liu et al. 2024 detach it).
+template <bool kFiner, bool kSlope>
+void finish_sine(float* values, float* slopes, size_t stride, int rows, int columns, float omega) {
+  vf most{};
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const vf z = load(values + m * stride + n);
+      most = greater_of(absolute(kFiner ? omega * ((absolute(z) + 1.f) * z) : omega * z), most);
+    }
+  const bool far = largest(most) > kFarPhase;
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const vf z = load(values + m * stride + n);
+      const vf factor = kFiner ? absolute(z) + 1.f : spread(1.f);
+      const vf phase = omega * (kFiner ? factor * z : z);
+      vf s, c;
+      sine_cosine(phase, s, c);
+      if (__builtin_expect(far, 0))
+        for (int i = 0; i < LANES; i++) s[i] = ::sinf(phase[i]), c[i] = ::cosf(phase[i]);
+      store(values + m * stride + n, s);
+      if (kSlope) store(slopes + m * stride + n, c * (factor * omega));
+    }
+}
+
+void backward_sign(float* values, float* outputs, size_t stride, int rows, int columns, float leak) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const vf v = load(values + m * stride + n);
+      store(values + m * stride + n, load(outputs + m * stride + n) > 0.f ? v : v * leak);
+    }
+}
+void backward_relu(float* values, float* outputs, size_t stride, int rows, int columns, float) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const vf v = load(values + m * stride + n);
+      store(values + m * stride + n, load(outputs + m * stride + n) > 0.f ? v : vf{});
+    }
+}
+void backward_slope(float* values, float* slopes, size_t stride, int rows, int columns, float) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES)
+      store(values + m * stride + n, load(values + m * stride + n) * load(slopes + m * stride + n));
+}
+
+// -------------------------------------------------------------------------------------------------- products
+template <int kVectors>
+INLINE void block(const Product& p, int m0, int n0) {
+  vf sum[BLOCK_ROWS][kVectors];
+  float* c = p.c + m0 * p.c_row + n0;
+#pragma GCC unroll 16
+  for (int m = 0; m < BLOCK_ROWS; m++)
+#pragma GCC unroll 4
+    for (int n = 0; n < kVectors; n++)
+      sum[m][n] = p.accumulate ? load(c + m * p.c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
+  const float* a = p.a + m0 * p.a_row;
+  const float* b = p.b + n0;
+  const size_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
+  for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) {
+    vf w[kVectors];
+#pragma GCC unroll 4
+    for (int n = 0; n < kVectors; n++) w[n] = load(b + n * LANES);
+#pragma GCC unroll 16
+    for (int m = 0; m < BLOCK_ROWS; m++) {
+      const vf x = spread(a[m * a_row]);
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; n++) sum[m][n] += x * w[n];
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < BLOCK_ROWS; m++)
+#pragma GCC unroll 4
+    for (int n = 0; n < kVectors; n++) store(c + m * p.c_row + n * LANES, sum[m][n]);
+  if (p.finish)
+    p.finish(c, p.slopes ? p.slopes + m0 * p.c_row + n0 : nullptr, p.c_row, BLOCK_ROWS, kVectors * LANES,
+             p.parameter);
+}
+
+void multiply(const Product& p) {
+  for (int n = 0; n < p.columns;) {
+    const int left = (p.columns - n) / LANES;
+    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
+    const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
+    for (int m = 0; m < p.rows; m += BLOCK_ROWS) {
+      if (vectors == BLOCK_VECTORS) block<BLOCK_VECTORS>(p, m, n);
+      else if (vectors == 2) block<2>(p, m, n);
+      else block<1>(p, m, n);
+    }
+    n += vectors * LANES;
+  }
+}
+
+void column_sums(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate) {
+  for (int n = 0; n < columns; n += LANES) {
+    vf s0 = accumulate ? load(sums + n) : vf{}, s1{};
+    int m = 0;
+    for (; m + 1 < rows; m += 2) {
+      s0 += load(a + m * stride + n);
+      s1 += load(a + (m + 1) * stride + n);
+    }
+    if (m < rows) s0 += load(a + m * stride + n);
+    store(sums + n, s0 + s1);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------- updates
+void add(float* into, const float* from, size_t count) {
+  for (size_t i = 0; i < count; i += LANES) store(into + i, load(into + i) + load(from + i));
+}
+
+double square_sum(const float* values, size_t count) {
+  vf sum{};  // spans are blocks of 16 rows, so each lane adds a few hundred squares at most per 5,000 values
+  for (size_t i = 0; i < count; i += LANES) sum += load(values + i) * load(values + i);
+  return double(total(sum));
+}
+
+void adam(float* w, float* m, float* v, const float* g, size_t count, const Update& u) {
+  for (size_t i = 0; i < count; i += LANES) {
+    const vf slope = load(g + i) * u.scale;
+    const vf first = load(m + i) + u.first_rest * (slope - load(m + i));
+    const vf second = load(v + i) * u.second + u.second_rest * slope * slope;
+    store(m + i, first);
+    store(v + i, second);
+    store(w + i, load(w + i) - u.rate * first / (root(second) * u.root + u.epsilon));
+  }
+}
+
+void sgd(float* w, float* buffer, const float* g, size_t count, const Update& u) {
+  for (size_t i = 0; i < count; i += LANES) {
+    vf slope = load(g + i) * u.scale;
+    if (buffer) {  // it starts at 0, so that the first step puts the gradient itself there, as PyTorch does
+      slope += load(buffer + i) * u.first;
+      store(buffer + i, slope);
+    }
+    store(w + i, load(w + i) - u.rate * slope);
+  }
+}
+
+void transpose(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row) {
+  constexpr int kTile = 16;  // one cache line each way
+  for (int r0 = 0; r0 < rows; r0 += kTile)
+    for (int c0 = 0; c0 < columns; c0 += kTile) {
+      const int r1 = r0 + kTile < rows ? r0 + kTile : rows, c1 = c0 + kTile < columns ? c0 + kTile : columns;
+      for (int c = c0; c < c1; c++)
+        for (int r = r0; r < r1; r++) into[c * into_row + r] = from[r * from_row + c];
+    }
+}
+
+// ----------------------------------------------------------------------------------------- one sample at a time
+constexpr int kWide = LANES == 16 ? 20 : 8;  // vectors of z kept in registers: a 300-wide layer in one sweep
+
+template <int kVectors>
+INLINE void row_block(const float* x, int depth, const float* w, size_t stride, const float* bias, float* z) {
+  vf sum[kVectors];
+#pragma GCC unroll 32
+  for (int n = 0; n < kVectors; n++) sum[n] = load(bias + n * LANES);
+  for (int k = 0; k < depth; k++) {
+    if (x[k] == 0.f) continue;
+    const vf xk = spread(x[k]);
+    const float* row = w + k * stride;
+#pragma GCC unroll 32
+    for (int n = 0; n < kVectors; n++) sum[n] += xk * load(row + n * LANES);
+  }
+#pragma GCC unroll 32
+  for (int n = 0; n < kVectors; n++) store(z + n * LANES, sum[n]);
+}
+
+void row_forward(const float* x, int depth, const float* w, size_t stride, int columns, const float* bias,
+                 float* z) {
+  int n = 0;
+  for (; n + (kWide - 1) * LANES <= columns; ) {  // 19 or 20 vectors: 300 columns are 19
+    if (n + kWide * LANES <= columns) row_block<kWide>(x, depth, w + n, stride, bias + n, z + n), n += kWide * LANES;
+    else row_block<kWide - 1>(x, depth, w + n, stride, bias + n, z + n), n += (kWide - 1) * LANES;
+  }
+  for (; n + 4 * LANES <= columns; n += 4 * LANES) row_block<4>(x, depth, w + n, stride, bias + n, z + n);
+  for (; n < columns; n += LANES) row_block<1>(x, depth, w + n, stride, bias + n, z + n);
+}
+
+template <int kCount, bool kDot>
+INLINE void rows_backward(const float* x, float* w, size_t stride, int columns, const float* dz, float rate,
+                          float* dx) {
+  vf dot[kCount]{}, step[kCount];
+#pragma GCC unroll 4
+  for (int r = 0; r < kCount; r++) step[r] = spread(rate * x[r]);
+  for (int n = 0; n < columns; n += LANES) {
+    const vf d = load(dz + n);
+#pragma GCC unroll 4
+    for (int r = 0; r < kCount; r++) {
+      const vf old = load(w + r * stride + n);
+      if (kDot) dot[r] += old * d;
+      store(w + r * stride + n, old - step[r] * d);
+    }
+  }
+  if (kDot)
+#pragma GCC unroll 4
+    for (int r = 0; r < kCount; r++) dx[r] = total(dot[r]);
+}
+
+template <bool kDot>
+void rows_backward_all(const float* x, int depth, float* w, size_t stride, int columns, const float* dz, float rate,
+                       float* dx, bool skip) {
+  int k = 0;
+  if (skip) {
+    for (; k < depth; k++) {
+      if (x[k] != 0.f) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
+      else if (kDot) dx[k] = 0.f;
+    }
+    return;
+  }
+  for (; k + 4 <= depth; k += 4) rows_backward<4, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
+  for (; k < depth; k++) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
+}
+
+void row_backward(const float* x, int depth, float* w, size_t stride, int columns, const float* dz, float rate,
+                  float* dx, bool skip) {
+  if (dx) rows_backward_all<true>(x, depth, w, stride, columns, dz, rate, dx, skip);
+  else rows_backward_all<false>(x, depth, w, stride, columns, dz, rate, nullptr, skip);
+}
+
+}  // namespace
+
+// In the order of enum Activation.
+const Kernels SFUMATO_TABLE = {
+    SFUMATO_NAME,
+    LANES,
+    multiply,
+    {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
+     finish_sine<true, false>, finish_forward<Gaussian, false>, finish_forward<Tanh, false>,
+     finish_forward<Sigmoid, false>, finish_forward<Silu, false>},
+    {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, true>,
+     finish_sine<true, true>, finish_forward<Gaussian, true>, finish_forward<Tanh, true>,
+     finish_forward<Sigmoid, true>, finish_forward<Silu, true>},
+    {nullptr, backward_relu, backward_sign, backward_slope, backward_slope, backward_slope, backward_slope,
+     backward_slope, backward_slope},
+    column_sums,
+    add,
+    square_sum,
+    adam,
+    sgd,
+    transpose,
+    row_forward,
+    row_backward,
+};
+
+}  // namespace sfumato

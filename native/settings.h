@@ -1,0 +1,36 @@
+// What a trainer is built for; plain data, checked by Trainer's constructor.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace sfumato {
+
+enum class Loss : int {
+  mse,           // mean over samples and outputs of squared errors
+  l1,            // mean over samples and outputs of absolute errors; slope 0 at 0
+  half_square,   // half the squared errors, summed over outputs, mean over samples
+  cross_entropy  // of the softmax of the outputs against (smoothed) targets, mean over samples
+};
+
+enum class Method : int { adam, sgd };
+
+struct Settings {
+  int inputs = 0, outputs = 0;
+  std::vector<int> hidden;  // width of each hidden layer; empty: a linear map
+  bool skip = false;        // also a linear map without bias from inputs to outputs
+  Activation activation = Activation::relu;
+  float parameter = 0;      // leaky ReLU: slope; sine, FINER: omega; Gaussian: scale
+  Loss loss = Loss::mse;
+  float smoothing = 0;      // of cross-entropy, in [0, 1)
+  Method method = Method::adam;
+  double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
+  float clip = 0;           // largest global norm of the gradient; 0 = no limit
+  std::vector<float> factors;  // of the rate, one a matrix (hidden layers, readout, skip); empty: all 1
+  int threads = 1;
+  int chunk = 0;            // rows a thread takes through the net at a time; 0 = by the size of the net
+  std::string isa;          // "" = SFUMATO_ISA, else the best
+};
+
+}  // namespace sfumato

@@ -1,0 +1,533 @@
+#include "trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "cpu.h"
+
+namespace sfumato {
+namespace {
+
+constexpr int kBlockRows = 16;  // rows of weights updated and transposed together
+
+int round_up(int n, int to) { return (n + to - 1) / to * to; }
+
+// Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
+// spread over all sets of the caches (a width of 256 or 512 would otherwise use an eighth of them or less).
+size_t padded(int width) {
+  const int lines = round_up(width, kLine) / kLine;
+  return static_cast<size_t>(kLine) * (lines % 2 || lines == 0 ? lines : lines + 1);
+}
+
+bool has_slopes(Activation a) {
+  return a != Activation::identity && a != Activation::relu && a != Activation::leaky_relu;
+}
+
+const Settings& checked(const Settings& s) {
+  const auto refuse = [](const char* what) { throw std::invalid_argument(what); };
+  const auto size_fits = [](int n) { return n >= 1 && n <= 1 << 24; };
+  if (!size_fits(s.inputs) || !size_fits(s.outputs)) refuse("inputs and outputs must be at least 1");
+  for (int width : s.hidden)
+    if (!size_fits(width)) refuse("every hidden width must be at least 1");
+  if (!std::isfinite(s.parameter)) refuse("the activation's parameter must be finite");
+  if (!(s.smoothing >= 0 && s.smoothing < 1)) refuse("smoothing must lie in [0, 1)");
+  if (!(s.first >= 0 && s.first < 1 && s.second >= 0 && s.second < 1))
+    refuse("beta1, beta2 and momentum must lie in [0, 1)");
+  if (!(s.epsilon > 0)) refuse("eps must be greater than 0");
+  if (!(s.clip >= 0)) refuse("clip must be 0 (no limit) or more");
+  if (s.threads < 1 || s.threads > 4096) refuse("threads must lie in 1 ... 4096");
+  if (s.chunk < 0 || s.chunk > 1 << 20) refuse("chunk must be 0 (automatic) or up to 2^20 rows");
+  const size_t count = s.hidden.size() + 1 + s.skip;
+  if (!s.factors.empty() && s.factors.size() != count) refuse("factors must name one rate factor a matrix");
+  for (float factor : s.factors)
+    if (!std::isfinite(factor)) refuse("rate factors must be finite");
+  return s;
+}
+
+}  // namespace
+
+Trainer::Trainer(const Settings& settings)
+    : settings_(checked(settings)), kernels_(pick_kernels(settings.isa)), pool_(settings.threads) {
+  const auto& s = settings_;
+  std::vector<int> sizes{s.inputs};
+  sizes.insert(sizes.end(), s.hidden.begin(), s.hidden.end());
+  sizes.push_back(s.outputs);
+  const auto add = [&](int in, int out, bool bias, bool back) {
+    const size_t i = matrices_.size();
+    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}};
+    m.values = allocate(m.count());
+    const bool adam = s.method == Method::adam;
+    if (adam || s.first > 0) m.first = allocate(m.count());
+    if (adam) m.second = allocate(m.count());
+    if (back) m.back = allocate(static_cast<size_t>(out) * m.back_stride);
+    matrices_.push_back(std::move(m));
+  };
+  for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0);
+  if (s.skip) add(s.inputs, s.outputs, false, false);
+
+  for (int width : s.hidden) strides_.push_back(padded(width));
+  x_stride_ = padded(s.inputs);
+  out_stride_ = padded(s.outputs);
+  const size_t widest = strides_.empty() ? kLine : *std::max_element(strides_.begin(), strides_.end());
+  size_t row = x_stride_ + out_stride_ + 2 * widest;
+  for (size_t stride : strides_) row += stride * (1 + has_slopes(s.activation));
+  // A chunk's values should stay near the core, but each chunk reads and writes the whole gradient once.
+  constexpr size_t kNear = size_t(3) << 18;  // 768 K floats
+  chunk_ = s.chunk ? round_up(s.chunk, kRows)
+                   : std::clamp(static_cast<int>(kNear / row) / kRows * kRows, 64, 512);
+
+  workers_.resize(s.threads);
+  pool_.run([&](int t) {  // each thread touches its own memory first, so that it lies near it
+    Worker& w = workers_[t];
+    w.x = allocate(chunk_ * x_stride_);
+    w.out = allocate(chunk_ * out_stride_);
+    w.target.resize(s.outputs);
+    for (size_t stride : strides_) {
+      w.post.push_back(allocate(chunk_ * stride));
+      w.slopes.push_back(has_slopes(s.activation) ? allocate(chunk_ * stride) : Buffer());
+    }
+    for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
+    for (const Matrix& m : matrices_)
+      w.gradients.push_back(allocate(static_cast<size_t>(1 + round_up(m.in, kRows)) * m.stride));
+  });
+  deal_blocks();
+}
+
+// Whole blocks to each thread, in order, by the number of floats in them.
+void Trainer::deal_blocks() {
+  size_t total = 0, before = 0;
+  for (const Matrix& m : matrices_) total += m.count();
+  const int T = pool_.size();
+  blocks_.resize(T);
+  for (size_t i = 0; i < matrices_.size(); i++)
+    for (int low = 0; low < matrices_[i].in; low += kBlockRows) {
+      const int high = std::min(low + kBlockRows, matrices_[i].in);
+      blocks_[std::min<size_t>(before * T / total, T - 1)].push_back({static_cast<int>(i), low, high});
+      before += static_cast<size_t>(high - low) * matrices_[i].stride;
+    }
+}
+
+std::vector<std::pair<int, int>> Trainer::array_shapes() const {
+  std::vector<std::pair<int, int>> shapes;
+  for (const Matrix& m : matrices_) {
+    shapes.emplace_back(m.out, m.in);
+    if (m.has_bias) shapes.emplace_back(m.out, 0);
+  }
+  return shapes;
+}
+
+std::vector<size_t> Trainer::array_sizes() const {
+  std::vector<size_t> sizes;
+  for (const auto& [out, in] : array_shapes()) sizes.push_back(static_cast<size_t>(out) * (in ? in : 1));
+  return sizes;
+}
+
+void Trainer::set(Kind kind, const ConstArrays& from) {
+  const std::lock_guard guard(lock_);
+  size_t next = 0;
+  for (Matrix& m : matrices_) {
+    Buffer& into = kind == Kind::values ? m.values : kind == Kind::first ? m.first : m.second;
+    const float* weights = from[next++];
+    const float* bias = m.has_bias ? from[next++] : nullptr;
+    if (!into) continue;
+    for (int o = 0; o < m.out; o++) {
+      if (bias) into[o] = bias[o];
+      for (int i = 0; i < m.in; i++) into[(1 + i) * m.stride + o] = weights[static_cast<size_t>(o) * m.in + i];
+    }
+  }
+  if (kind == Kind::values)
+    for (int t = 0; t < pool_.size(); t++) refresh_back(t);
+}
+
+void Trainer::get(Kind kind, const Arrays& into) {
+  const std::lock_guard guard(lock_);
+  size_t next = 0;
+  for (const Matrix& m : matrices_) {
+    const Buffer& from = kind == Kind::values ? m.values : kind == Kind::first ? m.first : m.second;
+    float* weights = into[next++];
+    float* bias = m.has_bias ? into[next++] : nullptr;
+    for (int o = 0; o < m.out; o++) {
+      if (bias) bias[o] = from ? from[o] : 0.f;
+      for (int i = 0; i < m.in; i++)
+        weights[static_cast<size_t>(o) * m.in + i] = from ? from[(1 + i) * m.stride + o] : 0.f;
+    }
+  }
+}
+
+void Trainer::set_data(const float* features, const float* targets, size_t samples) {
+  const std::lock_guard guard(lock_);
+  features_.assign(features, features + samples * settings_.inputs);
+  targets_.assign(targets, targets + samples * settings_.outputs);
+  samples_ = samples;
+}
+
+// ------------------------------------------------------------------------------------------------ one chunk
+// Rows of `features` into w.x: those named by `rows`, or `count` rows from `base`. Rows up to `padded` repeat the
+// first one, so that they hold ordinary numbers; their errors are set to 0.
+void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t base, int count, int padded) const {
+  const int D = settings_.inputs;
+  for (int r = 0; r < padded; r++) {
+    const int from = r < count ? r : 0;
+    const float* source = features + (rows ? static_cast<size_t>(rows[from]) : base + from) * D;
+    std::copy(source, source + D, w.x.get() + r * x_stride_);
+  }
+}
+
+// Layers 0 ... last of the rows in w.x; last = layers() is the readout. last_pre: leave that layer's
+// pre-activations. slopes: keep what the backward pass needs.
+void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes) const {
+  const int a = static_cast<int>(settings_.activation);
+  for (int l = 0; l <= last; l++) {
+    const Matrix& m = matrices_[l];
+    const bool readout = l == layers();
+    Product p{};
+    p.rows = rows, p.columns = columns(m.out), p.depth = m.in;
+    p.a = l ? w.post[l - 1].get() : w.x.get();
+    p.a_row = l ? strides_[l - 1] : x_stride_, p.a_step = 1;
+    p.b = m.weights(), p.b_row = m.stride;
+    p.c = readout ? w.out.get() : w.post[l].get();
+    p.c_row = readout ? out_stride_ : strides_[l];
+    p.bias = m.bias();
+    if (!readout && !(last_pre && l == last)) {
+      p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
+      p.slopes = slopes ? w.slopes[l].get() : nullptr;
+      p.parameter = settings_.parameter;
+    }
+    kernels_.multiply(p);
+    if (readout && settings_.skip) {
+      const Matrix& skip = matrices_[l + 1];
+      Product q{};
+      q.rows = rows, q.columns = columns(skip.out), q.depth = skip.in;
+      q.a = w.x.get(), q.a_row = x_stride_, q.a_step = 1;
+      q.b = skip.weights(), q.b_row = skip.stride;
+      q.c = w.out.get(), q.c_row = out_stride_, q.accumulate = true;
+      kernels_.multiply(q);
+    }
+  }
+}
+
+// The outputs in w.out become the gradient of the minibatch's loss with respect to them; returns the chunk's
+// share of the loss.
+double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, size_t minibatch) const {
+  const int C = settings_.outputs;
+  const double n = static_cast<double>(minibatch);
+  double sum = 0;
+  for (int r = 0; r < padded; r++) {
+    float* out = w.out.get() + r * out_stride_;
+    if (r >= count) {
+      std::fill(out, out + C, 0.f);
+      continue;
+    }
+    const float* target = targets_.data() + static_cast<size_t>(rows[r]) * C;
+    switch (settings_.loss) {
+      case Loss::mse:
+      case Loss::half_square: {
+        const float scale = static_cast<float>(settings_.loss == Loss::mse ? 2 / (n * C) : 1 / n);
+        for (int c = 0; c < C; c++) {
+          const float d = out[c] - target[c];
+          sum += static_cast<double>(d) * d;
+          out[c] = d * scale;
+        }
+        break;
+      }
+      case Loss::l1: {
+        const float scale = static_cast<float>(1 / (n * C));
+        for (int c = 0; c < C; c++) {
+          const float d = out[c] - target[c];
+          sum += std::fabs(d);
+          out[c] = d > 0 ? scale : d < 0 ? -scale : d * 0.f;  // NaN stays NaN
+        }
+        break;
+      }
+      case Loss::cross_entropy: {
+        float most = out[0];
+        for (int c = 1; c < C; c++) most = std::max(most, out[c]);
+        double total = 0, mass = 0;
+        for (int c = 0; c < C; c++) total += std::exp(static_cast<double>(out[c] - most));
+        const double log_total = std::log(total);
+        for (int c = 0; c < C; c++) {
+          w.target[c] = target[c] * (1 - settings_.smoothing) + settings_.smoothing / static_cast<float>(C);
+          mass += w.target[c];
+        }
+        for (int c = 0; c < C; c++) {
+          const double log_share = static_cast<double>(out[c] - most) - log_total;
+          sum -= w.target[c] * log_share;
+          out[c] = static_cast<float>((std::exp(log_share) * mass - w.target[c]) / n);
+        }
+        break;
+      }
+    }
+  }
+  switch (settings_.loss) {
+    case Loss::mse:
+    case Loss::l1: return sum / (n * C);
+    case Loss::half_square: return 0.5 * sum / n;
+    case Loss::cross_entropy: break;
+  }
+  return sum / n;
+}
+
+// From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.
+void Trainer::backward(Worker& w, int rows, bool first) const {
+  const int a = static_cast<int>(settings_.activation);
+  const auto parameters = [&](int i, const float* input, size_t input_stride, const float* error,
+                              size_t error_stride) {
+    const Matrix& m = matrices_[i];
+    float* gradient = w.gradients[i].get();
+    Product p{};
+    p.rows = round_up(m.in, kRows), p.columns = columns(m.out), p.depth = rows;
+    p.a = input, p.a_row = 1, p.a_step = input_stride;
+    p.b = error, p.b_row = error_stride;
+    p.c = gradient + m.stride, p.c_row = m.stride, p.accumulate = !first;
+    kernels_.multiply(p);
+    if (m.has_bias) kernels_.column_sums(error, error_stride, rows, columns(m.out), gradient, !first);
+  };
+  if (settings_.skip) parameters(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
+  const float* error = w.out.get();
+  size_t error_stride = out_stride_;
+  for (int l = layers(); l >= 0; l--) {
+    parameters(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
+    if (l == 0) break;
+    const Matrix& m = matrices_[l];
+    Product p{};
+    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
+    p.a = error, p.a_row = error_stride, p.a_step = 1;
+    p.b = m.back.get(), p.b_row = m.back_stride;
+    p.c = w.errors[l & 1].get(), p.c_row = strides_[l - 1];
+    p.finish = kernels_.backward[a];
+    p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
+    p.parameter = settings_.parameter;
+    kernels_.multiply(p);
+    error = p.c, error_stride = p.c_row;
+  }
+}
+
+// --------------------------------------------------------------------------------------------------- one step
+// How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Small minibatches
+// are cut finer, so that every thread has work.
+int Trainer::chunks_of(size_t count, int& rows) const {
+  const size_t share = (count + pool_.size() - 1) / pool_.size();
+  rows = std::min<int>(chunk_, round_up(static_cast<int>(std::min<size_t>(share, 1 << 20)), kRows));
+  return static_cast<int>((count + rows - 1) / rows);
+}
+
+void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
+  Worker& w = workers_[t];
+  w.loss = 0;
+  int rows = 0;
+  const int chunks = chunks_of(count, rows);
+  for (int c = t; c < chunks; c += pool_.size()) {
+    const size_t low = static_cast<size_t>(c) * rows;
+    const int here = static_cast<int>(std::min<size_t>(rows, count - low)), padded = round_up(here, kRows);
+    load(w, features_.data(), order + low, 0, here, padded);
+    forward(w, padded, layers(), false, true);
+    w.loss += errors(w, order + low, here, padded, count);
+    backward(w, padded, c == t);
+  }
+}
+
+// Into worker 0's gradients, for this thread's blocks: the sum over the first `active` workers.
+void Trainer::sum_gradients(int t, int active) {
+  double squares = 0;
+  for (const Block& b : blocks_[t]) {
+    const Matrix& m = matrices_[b.matrix];
+    const size_t low = (b.low ? 1 + b.low : 0) * m.stride, count = (1 + b.high) * m.stride - low;
+    float* into = workers_[0].gradients[b.matrix].get() + low;
+    for (int other = 1; other < active; other++)
+      kernels_.add(into, workers_[other].gradients[b.matrix].get() + low, count);
+    if (settings_.clip > 0) squares += kernels_.square_sum(into, count);
+  }
+  workers_[t].squares = squares;
+}
+
+void Trainer::update(int t, int64_t step, double rate, float scale) {
+  const auto& s = settings_;
+  Update u{};
+  u.scale = scale, u.first = static_cast<float>(s.first), u.second = static_cast<float>(s.second);
+  u.first_rest = static_cast<float>(1 - s.first), u.second_rest = static_cast<float>(1 - s.second);
+  u.epsilon = static_cast<float>(s.epsilon);
+  u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(s.second, static_cast<double>(step))));
+  const double corrected = s.method == Method::adam ? rate / (1 - std::pow(s.first, static_cast<double>(step))) : rate;
+  for (const Block& b : blocks_[t]) {
+    Matrix& m = matrices_[b.matrix];
+    const size_t low = (b.low ? 1 + b.low : 0) * m.stride, count = (1 + b.high) * m.stride - low;
+    const float* gradient = workers_[0].gradients[b.matrix].get() + low;
+    u.rate = static_cast<float>(corrected * m.factor);
+    if (s.method == Method::adam)
+      kernels_.adam(m.values.get() + low, m.first.get() + low, m.second.get() + low, gradient, count, u);
+    else
+      kernels_.sgd(m.values.get() + low, m.first ? m.first.get() + low : nullptr, gradient, count, u);
+    if (m.back)
+      kernels_.transpose(m.weights() + b.low * m.stride, m.stride, b.high - b.low, m.out, m.back.get() + b.low,
+                         m.back_stride);
+  }
+}
+
+void Trainer::refresh_back(int t) {
+  for (const Block& b : blocks_[t]) {
+    const Matrix& m = matrices_[b.matrix];
+    if (m.back)
+      kernels_.transpose(m.weights() + b.low * m.stride, m.stride, b.high - b.low, m.out, m.back.get() + b.low,
+                         m.back_stride);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- one sample a step
+bool Trainer::is_sample_step(int32_t size) const {
+  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0;
+}
+
+// Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
+// It reads [in][out] weights only: `back` is stale after it.
+void Trainer::sample_step(const int32_t* row, double rate) {
+  Worker& w = workers_[0];
+  const int a = static_cast<int>(settings_.activation), L = layers();
+  const bool relu = settings_.activation == Activation::relu;
+  load(w, features_.data(), row, 0, 1, 1);
+  for (int l = 0; l <= L; l++) {
+    const Matrix& m = matrices_[l];
+    float* z = l < L ? w.post[l].get() : w.out.get();
+    kernels_.row_forward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), m.bias(),
+                         z);
+    if (l < L && kernels_.forward_with_slope[a])
+      kernels_.forward_with_slope[a](z, w.slopes[l].get(), strides_[l], 1, columns(m.out), settings_.parameter);
+  }
+  if (settings_.skip) {
+    const Matrix& m = matrices_[L + 1];
+    kernels_.row_forward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), w.out.get());
+  }
+  w.loss = errors(w, row, 1, 1, 1);
+  const auto step = [&](const Matrix& m) { return static_cast<float>(rate * m.factor); };
+  if (settings_.skip) {
+    const Matrix& m = matrices_[L + 1];
+    kernels_.row_backward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), step(m), nullptr,
+                          true);
+  }
+  const float* error = w.out.get();
+  for (int l = L; l >= 0; l--) {
+    const Matrix& m = matrices_[l];
+    Update u{};
+    u.rate = step(m), u.scale = 1;
+    kernels_.sgd(m.bias(), nullptr, error, columns(m.out), u);
+    float* before = l ? w.errors[l & 1].get() : nullptr;
+    kernels_.row_backward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), error,
+                          u.rate, before, relu || l == 0);
+    if (l == 0) break;
+    const int width = columns(m.in);
+    std::fill(before + m.in, before + width, 0.f);
+    if (kernels_.backward[a])
+      kernels_.backward[a](before, has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get(),
+                           strides_[l - 1], 1, width, settings_.parameter);
+    error = before;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ many steps
+void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, size_t steps, float* losses) {
+  const std::lock_guard guard(lock_);
+  const int T = pool_.size();
+  pool_.run([&](int t) {
+    const int32_t* rows = order;
+    for (size_t s = 0; s < steps;) {
+      if (is_sample_step(sizes[s])) {
+        size_t end = s;
+        while (end < steps && is_sample_step(sizes[end])) end++;
+        if (t == 0)
+          for (size_t i = s; i < end; i++) {
+            sample_step(rows + (i - s), rates[i]);
+            losses[i] = static_cast<float>(workers_[0].loss);
+          }
+        pool_.barrier();
+        refresh_back(t);
+        pool_.barrier();
+        rows += end - s;
+        s = end;
+        continue;
+      }
+      const size_t count = static_cast<size_t>(sizes[s]);
+      int unused = 0;
+      const int active = std::min(T, chunks_of(count, unused));
+      minibatch_gradient(t, rows, count);
+      pool_.barrier();
+      sum_gradients(t, active);
+      float scale = 1;
+      if (settings_.clip > 0) {
+        pool_.barrier();
+        double squares = 0;
+        for (const Worker& w : workers_) squares += w.squares;
+        scale = std::min(1.f, static_cast<float>(settings_.clip / (std::sqrt(squares) + 1e-6)));
+      }
+      if (t == 0) {
+        double loss = 0;
+        for (int i = 0; i < active; i++) loss += workers_[i].loss;
+        losses[s] = static_cast<float>(loss);
+      }
+      update(t, updates_ + static_cast<int64_t>(s) + 1, rates[s], scale);
+      pool_.barrier();
+      rows += count;
+      s++;
+    }
+  });
+  updates_ += static_cast<int64_t>(steps);
+}
+
+float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
+  const std::lock_guard guard(lock_);
+  int unused = 0;
+  const int active = std::min(pool_.size(), chunks_of(count, unused));
+  pool_.run([&](int t) {
+    minibatch_gradient(t, rows, count);
+    pool_.barrier();
+    sum_gradients(t, active);
+  });
+  double loss = 0;
+  for (int i = 0; i < active; i++) loss += workers_[i].loss;
+  size_t next = 0;
+  for (size_t i = 0; i < matrices_.size(); i++) {
+    const Matrix& m = matrices_[i];
+    const float* from = workers_[0].gradients[i].get();
+    float* weights = into[next++];
+    for (int o = 0; o < m.out; o++)
+      for (int k = 0; k < m.in; k++) weights[static_cast<size_t>(o) * m.in + k] = from[(1 + k) * m.stride + o];
+    if (m.has_bias) std::copy(from, from + m.out, into[next++]);
+  }
+  return static_cast<float>(loss);
+}
+
+void Trainer::predict(const float* features, size_t samples, float* outputs) {
+  const std::lock_guard guard(lock_);
+  const size_t C = settings_.outputs;
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
+      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layers(), false, false);
+      for (int r = 0; r < count; r++) {
+        const float* out = w.out.get() + r * out_stride_;
+        std::copy(out, out + C, outputs + (low + r) * C);
+      }
+    }
+  });
+}
+
+void Trainer::activations(int layer, bool pre, const float* features, size_t samples, float* into) {
+  const std::lock_guard guard(lock_);
+  const size_t width = settings_.hidden[layer];
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
+      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layer, pre, false);
+      for (int r = 0; r < count; r++) {
+        const float* values = w.post[layer].get() + r * strides_[layer];
+        std::copy(values, values + width, into + (low + r) * width);
+      }
+    }
+  });
+}
+
+}  // namespace sfumato

@@ -1,0 +1,111 @@
+// Training of a multi-layer perceptron, minibatch by minibatch, without leaving C++ between steps.
+//
+// A minibatch is cut into chunks of rows; chunk c belongs to thread c mod T (a fixed deal), which takes it through
+// the whole forward and backward pass inside its own caches and adds to a gradient of its own. After a barrier
+// each thread sums the gradients for its share of the parameters, in the order of the threads, and applies the
+// optimizer there. So results are bit-equal from run to run for one instruction set and number of threads.
+//
+// Weights are kept transposed, [in][out], as the forward product reads them, and once more as [out][in] for
+// the backward product. All methods may be called from any thread, one at a time (a lock sees to it).
+#pragma once
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "memory.h"
+#include "pool.h"
+#include "settings.h"
+
+namespace sfumato {
+
+// One linear map. Arrays of parameters hold the bias in row 0 and row i of the weights in row 1 + i.
+struct Matrix {
+  int in, out;
+  bool has_bias;
+  float factor;        // of the learning rate
+  size_t stride;       // of rows of `out` floats
+  size_t back_stride;  // of rows of `in` floats
+  Buffer values, first, second, back;  // parameters, moments, weights as [out][in] (absent where never needed)
+
+  float* bias() const { return values.get(); }
+  float* weights() const { return values.get() + stride; }
+  size_t count() const { return static_cast<size_t>(in + 1) * stride; }
+};
+
+// Parameters, moments or gradients in PyTorch's order and layout: W0 (out, in), b0 (out), W1, ..., [skip].
+using Arrays = std::vector<float*>;
+using ConstArrays = std::vector<const float*>;
+
+enum class Kind { values, first, second };
+
+class Trainer {
+ public:
+  explicit Trainer(const Settings& settings);  // throws std::invalid_argument
+
+  const Settings& settings() const { return settings_; }
+  const char* isa() const { return kernels_.name; }
+  int threads() const { return pool_.size(); }
+  int chunk() const { return chunk_; }
+  std::vector<size_t> array_sizes() const;  // floats in each array of parameters
+  std::vector<std::pair<int, int>> array_shapes() const;  // (out, in), or (out, 0) for a bias
+
+  void set(Kind kind, const ConstArrays& from);
+  void get(Kind kind, const Arrays& into);
+  int64_t updates() const { return updates_; }  // steps so far, which Adam's correction depends on
+  void set_updates(int64_t count) { updates_ = count; }
+
+  void set_data(const float* features, const float* targets, size_t samples);
+  size_t samples() const { return samples_; }
+
+  // `steps` steps: minibatch s is the next sizes[s] entries of `order` (checked by the caller to lie inside the
+  // data), trained at rates[s]; losses[s] is its loss before the update.
+  void advance(const int32_t* order, const int32_t* sizes, const double* rates, size_t steps, float* losses);
+  float gradient(const int32_t* rows, size_t count, const Arrays& into);
+  void predict(const float* features, size_t samples, float* outputs);
+  // Values of hidden layer `layer` after (or before: `pre`) its activation: (samples, width).
+  void activations(int layer, bool pre, const float* features, size_t samples, float* into);
+
+ private:
+  struct Worker {  // a thread's own memory: one chunk's values, and a gradient
+    Buffer x, out;
+    std::vector<Buffer> post, slopes;
+    Buffer errors[2];
+    std::vector<Buffer> gradients;  // one a matrix, laid out as its parameters
+    std::vector<float> target;
+    double loss = 0, squares = 0;
+  };
+  struct Block {  // a unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0
+    int matrix, low, high;
+  };
+
+  int layers() const { return static_cast<int>(settings_.hidden.size()); }
+  int columns(int width) const { return (width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes; }
+  void deal_blocks();
+  void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded) const;
+  void forward(Worker&, int rows, int last, bool last_pre, bool slopes) const;
+  double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
+  void backward(Worker&, int rows, bool first) const;
+  int chunks_of(size_t count, int& rows) const;
+  void minibatch_gradient(int t, const int32_t* rows, size_t count);
+  void sum_gradients(int t, int active);
+  void update(int t, int64_t step, double rate, float scale);
+  void sample_step(const int32_t* row, double rate);  // the 2012 algorithm: one sample, weights moved at once
+  void refresh_back(int t);
+  bool is_sample_step(int32_t size) const;
+
+  Settings settings_;
+  const Kernels& kernels_;
+  std::vector<Matrix> matrices_;  // hidden layers, readout, skip
+  std::vector<size_t> strides_;   // of the values of each hidden layer
+  size_t x_stride_, out_stride_;
+  int chunk_;
+  std::vector<Worker> workers_;
+  std::vector<std::vector<Block>> blocks_;  // a list a thread
+  std::vector<float> features_, targets_;
+  size_t samples_ = 0;
+  int64_t updates_ = 0;
+  std::mutex lock_;
+  Pool pool_;
+};
+
+}  // namespace sfumato

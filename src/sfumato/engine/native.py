@@ -1,0 +1,252 @@
+"""The native engine: C++ that trains without coming back to Python between steps (`sfumato._native`).
+
+It does what `eager` does, in float32, with the same minibatches and rates. What it lacks, `why_not` names. The
+module is optional: without it the package works and this engine says that it is not built.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .. import activations, encodings, losses, optimizers
+from ..data import Array, Data
+from ..errors import EngineError, RunError
+from ..nets import Net
+from ..recipe import Recipe, pick
+from . import available_threads
+from .plan import Plan
+
+try:
+    _native: Any = importlib.import_module("sfumato._native")
+except ImportError as error:  # pure Python installation, or a module built for another Python
+    _native = None
+    _REASON = f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
+
+__all__ = ["NativeSession", "predict", "prepare", "trainer", "usable_sets", "why_not"]
+
+PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian": "scale"}
+"""The argument of an activation that the module takes as `parameter`."""
+
+ACTIVATIONS = ("relu", "leaky_relu", "sine", "finer", "gaussian", "tanh", "sigmoid", "silu")
+LOSSES = ("mse", "l1", "half_square", "cross_entropy")
+MOMENTS = {"adam": {"first": "exp_avg", "second": "exp_avg_sq"}, "sgd": {"first": "momentum_buffer"}}
+"""The module's names of moments -> PyTorch's, which `state` uses."""
+
+KEPT_BYTES = 1 << 30
+"""Encoded inputs up to this size are computed once; larger ones anew for each stretch."""
+
+STRETCH_ROWS = 1 << 22
+"""Samples handed over at a time, so that their order takes 16 MB at most and Ctrl-C is heard between calls."""
+
+PAINTED_ROWS = 1 << 16
+"""Samples encoded at a time when painting."""
+
+
+def usable_sets() -> list[str]:
+    """Instruction sets that can run here, best first; empty if the module is not built."""
+    return list(_native.usable_sets()) if _native is not None else []
+
+
+def why_not(recipe: Recipe) -> str | None:
+    """The first thing that the native engine lacks for this recipe, as a sentence; None if it can run it."""
+    if _native is None:
+        return _REASON
+    activation = pick(activations, recipe.activation, "activation")
+    if (
+        getattr(activations, activation.name, None) is not activation.function
+        or activation.name not in ACTIVATIONS
+    ):
+        return f"it has no activation {activation.name}"
+    encoding = pick(encodings, recipe.encoding, "encoding")
+    if encoding.name == "grid":
+        return "it cannot train a grid"
+    loss = pick(losses, recipe.loss, "loss")
+    if getattr(losses, loss.name, None) is not loss.function or loss.name not in LOSSES:
+        return f"it has no loss {loss.name}"
+    optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+    if optimizer.name not in MOMENTS:
+        return f"it has no optimizer {optimizer.name}"
+    if recipe.dropout:
+        return "it has no dropout"
+    if recipe.precision != "float32":
+        return f"it has no precision {recipe.precision}"
+    return None
+
+
+def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> NativeSession:
+    """A session that starts from the weights of `net`; EngineError if this engine cannot run the recipe."""
+    reason = why_not(recipe)
+    if reason:
+        raise EngineError(f"engine native cannot run this recipe: {reason}")
+    return NativeSession(net, data, recipe, total_steps)
+
+
+class NativeSession:
+    """A `Session` whose weights live in the C++ module."""
+
+    def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
+        self.step = 0
+        self.plan = Plan(recipe, data.samples, total_steps)
+        self._encoding = net.encoding.eval()
+        optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+        # the moments that this optimizer keeps: the module's name -> PyTorch's
+        self._moments = MOMENTS[optimizer.name]
+        if optimizer.name == "sgd" and not optimizer.argument("momentum"):
+            self._moments = {}
+        self._names = list(_parameters(net))
+        self._trainer = trainer(net, recipe)
+        self._trainer.set("values", _arrays(net))
+        self._inputs, self._targets = data.inputs, data.targets
+        width = int(net.encoding.width)  # type: ignore[arg-type]  # every encoding has an int width
+        self._resident = data.samples * width * 4 <= KEPT_BYTES
+        if self._resident:
+            self._trainer.set_data(_encoded(self._encoding, data.inputs), data.targets)
+
+    def advance(self, steps: int) -> npt.NDArray[np.float32]:
+        """See `Session.advance`."""
+        parts = [np.empty(0, np.float32)]
+        most = max(1, STRETCH_ROWS // self.plan.batch)
+        while steps > 0:
+            count = min(steps, most)
+            order, sizes = self.plan.stretch(self.step, count)
+            if not self._resident:
+                self._trainer.set_data(_encoded(self._encoding, self._inputs[order]), self._targets[order])
+                order = np.arange(len(order), dtype=np.int32)
+            parts.append(self._trainer.advance(order, sizes, self.plan.rates(self.step, count)))
+            self.step += count
+            steps -= count
+        return np.concatenate(parts)
+
+    def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
+        """Loss and gradient of the samples `rows` at the present weights, for tests."""
+        if not self._resident:
+            self._trainer.set_data(_encoded(self._encoding, self._inputs[rows]), self._targets[rows])
+            rows = np.arange(len(rows), dtype=np.int32)
+        loss, arrays = self._trainer.gradient(rows)
+        return loss, {n: torch.from_numpy(a) for n, a in zip(self._names, arrays, strict=True)}
+
+    def pull(self, net: Net) -> None:
+        """See `Session.pull`."""
+        with torch.no_grad():
+            for parameter, array in zip(_parameters(net).values(), self._trainer.get("values"), strict=True):
+                parameter.copy_(torch.from_numpy(array))
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Session.state`."""
+        result = {"step": torch.tensor(self.step)}
+        if self.step:
+            for kind, moment in self._moments.items():
+                for name, array in zip(self._names, self._trainer.get(kind), strict=True):
+                    result[f"{moment}/{name}"] = torch.from_numpy(array)
+        return result
+
+    def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
+        """See `Session.load`; raises RunError if the state belongs to another net or optimizer."""
+        parameters = _parameters(net)
+        step = int(state["step"])
+        loaded: dict[str, list[Array]] = {}
+        for kind, moment in self._moments.items():
+            loaded[kind] = []
+            for name, parameter in parameters.items():
+                value = state.get(f"{moment}/{name}") if step else torch.zeros_like(parameter)
+                if value is None or value.shape != parameter.shape:
+                    raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
+                loaded[kind].append(_array(value))
+        self._trainer.set("values", _arrays(net))
+        for kind, arrays in loaded.items():
+            self._trainer.set(kind, arrays)
+        self._trainer.updates = self.step = step
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        del self._trainer
+
+
+def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
+    """What `net` puts out for inputs (N, D), in bounded memory: float32 (N, C).
+
+    threads: 0 = all that this process may use. Raises EngineError if the module is not built or lacks the net's
+    activation.
+    """
+    recipe = Recipe(
+        net=net.widths, activation=str(net.activation), skip=net.skip is not None, threads=threads
+    )
+    reason = why_not(recipe)
+    if reason:
+        raise EngineError(f"engine native cannot paint with this net: {reason}")
+    engine = trainer(net, recipe)
+    engine.set("values", _arrays(net))
+    outputs = np.empty((len(inputs), net.outputs), np.float32)
+    for low in range(0, len(inputs), PAINTED_ROWS):
+        part = slice(low, low + PAINTED_ROWS)
+        outputs[part] = engine.predict(_encoded(net.encoding, inputs[part]))
+    return outputs
+
+
+def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
+    """The module's `Trainer` of the shape of `net`, its weights still 0.
+
+    isa: an instruction set of `usable_sets`; "" = SFUMATO_ISA from the environment, else the best.
+    """
+    activation = net.activation
+    loss = pick(losses, recipe.loss, "loss")
+    optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+    if optimizer.name == "adam":
+        settings = {"first": optimizer.argument("beta1"), "second": optimizer.argument("beta2")}
+        settings["eps"] = optimizer.argument("eps")
+    else:
+        settings = {"first": optimizer.argument("momentum")}
+    factors = []
+    if optimizer.name == "sgd" and optimizer.argument("fan_in"):
+        linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
+        factors = [1 / math.sqrt(net.fan_in(layer) + 1) for layer in linear]
+    try:
+        return _native.Trainer(
+            inputs=int(net.encoding.width),  # type: ignore[arg-type]  # every encoding has an int width
+            hidden=list(net.widths),
+            outputs=net.outputs,
+            activation=activation.name,
+            parameter=activation.argument(PARAMETER[activation.name])
+            if activation.name in PARAMETER
+            else 0.0,
+            loss=loss.name,
+            smoothing=loss.argument("smoothing") if loss.name == "cross_entropy" else 0.0,
+            optimizer=optimizer.name,
+            clip=recipe.clip,
+            factors=factors,
+            skip=net.skip is not None,
+            threads=recipe.threads or available_threads(),
+            isa=isa,
+            **settings,
+        )
+    except ValueError as error:
+        raise EngineError(f"engine native: {error}") from error
+
+
+def _parameters(net: Net) -> dict[str, Tensor]:
+    """The parameters that the module trains, by name, in its order (which is PyTorch's)."""
+    found = {n: p for n, p in net.named_parameters() if not n.startswith("encoding.")}
+    order = [f"layers.{i}.{kind}" for i in range(len(net.layers)) for kind in ("weight", "bias")]
+    order += ["readout.weight", "readout.bias"] + (["skip.weight"] if net.skip is not None else [])
+    return {name: found[name] for name in order}
+
+
+def _array(value: Tensor) -> Array:
+    return np.ascontiguousarray(value.detach().cpu().float().numpy())
+
+
+def _arrays(net: Net) -> list[Array]:
+    return [_array(parameter) for parameter in _parameters(net).values()]
+
+
+def _encoded(encoding: torch.nn.Module, inputs: Array) -> Array:
+    with torch.no_grad():
+        return _array(encoding(torch.from_numpy(np.ascontiguousarray(inputs))))
