@@ -184,7 +184,8 @@ def test_vector_functions_are_exact_to_a_few_last_places(isa: str) -> None:
         error = np.abs(value - truth) / ulp
         assert error.max() <= places, (choice, error.max(), z[error.argmax()])
         assert exact.grad is not None
-        assert np.abs(slope - exact.grad.numpy()).max() < 5e-7, choice
+        # silu: 1 - s has lost 4 of its 24 bits where it is multiplied by z
+        assert np.abs(slope - exact.grad.numpy()).max() < 1e-6, choice
 
 
 @pytest.mark.parametrize("isa", SETS)
