@@ -88,8 +88,10 @@ def test_short_forms_of_a_net(text: Any, widths: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "0", "4x", "x300", "4x0", "0x3", "-3", "3,,3", "1.5", True, (), [0], [True], ["3"], None]
-    + ["1001x1", "1x1000001", "99999999999x1", "9" * 5000, "9" * 5000 + "x3", "1000x1,1"],
+    [
+        *("", "x", "0", "4x", "x300", "4x0", "0x3", "-3", "3,,3", "1.5", True, (), [0], [True], ["3"], None),
+        *("1001x1", "1x1000001", "99999999999x1", "9" * 5000, "9" * 5000 + "x3", "1000x1,1"),
+    ],
 )
 def test_nets_that_cannot_be_meant_are_refused(text: Any) -> None:
     with pytest.raises(RecipeError, match="net="):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,7 @@ class EagerSession:
         self._net.load_state_dict(net.state_dict())
         self.step = int(state["step"])
         for optimizer in self._optimizers:
+            optimizer.state.clear()
             moments = {"Adam": ("exp_avg", "exp_avg_sq")}.get(type(optimizer).__name__, ("momentum_buffer",))
             if isinstance(optimizer, torch.optim.SGD) and not optimizer.param_groups[0]["momentum"]:
                 continue
@@ -152,26 +154,52 @@ class EagerSession:
         return self._head(value)
 
     def _head(self, encoded: Tensor) -> Tensor:
-        """`Net.head` with dropout, and with bfloat16 operands beyond the first layer if the recipe says so.
+        """`Net.head` with dropout, and with bfloat16 operands if the recipe says so; see `recipe.PRECISIONS`.
 
-        Coordinates of 300 columns do not fit into bfloat16's 8 bits, so the first layer stays in float32;
-        biases, sums and activations do too.
+        Biases, sums and activations stay in float32, and so does a skip connection.
         """
         net = self._net
         drop = self._recipe.dropout or (0.0, 0.0)
-        generator = torch.Generator()
-        generator.manual_seed((self._recipe.seed << 20) ^ (self.step << 2) ^ DROPOUT_STREAM)
+        words = np.random.SeedSequence([self._recipe.seed, DROPOUT_STREAM, self.step]).generate_state(2)
+        generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
         encoded = _dropped(encoded, drop[0], generator)
         value = encoded
+        exact = 1 if self._recipe.precision == "bfloat16" else len(net.layers) + 1
         for index, layer in enumerate([*net.layers, net.readout]):
-            if index and self._recipe.precision == "bfloat16":
-                product = functional.linear(value.bfloat16(), layer.weight.bfloat16())
-                value = product.float() + layer.bias
+            if self._recipe.precision == "bfloat16-all":
+                # PyTorch's own product, whose results are rounded as well: no harm to a class, and twice as fast.
+                value = functional.linear(value.bfloat16(), layer.weight.bfloat16()).float() + layer.bias
+            elif index >= exact:
+                product: Tensor = _RoundedProduct.apply(value, layer.weight)  # type: ignore[no-untyped-call]
+                value = product + layer.bias
             else:
                 value = layer(value)
             if layer is not net.readout:
                 value = _dropped(net.activation(value), drop[1], generator)
         return value if net.skip is None else value + net.skip(encoded)
+
+
+class _RoundedProduct(torch.autograd.Function):
+    """x W^T and its gradients, every operand rounded to bfloat16, every sum in float32: what matrix units do.
+
+    PyTorch's own bfloat16 product would round its results too, and so the painting to steps of 1/256.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        x, weight = _rounded(x), _rounded(weight)
+        ctx.save_for_backward(x, weight)
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        delta = _rounded(delta)
+        return delta @ weight, delta.T @ x
+
+
+def _rounded(values: Tensor) -> Tensor:
+    return values.bfloat16().to(values.dtype)
 
 
 def _dropped(value: Tensor, share: float, generator: torch.Generator) -> Tensor:

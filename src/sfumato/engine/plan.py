@@ -64,7 +64,7 @@ class Plan:
 
     def stretch(self, first: int, count: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Indices of `count` steps from `first`, one after the other, and how many belong to each step."""
-        parts, sizes = [], []
+        parts, sizes = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
         step, last = first, first + count
         while step < last:
             epoch, part = divmod(step, self.per_epoch)
