@@ -179,8 +179,8 @@ def test_vector_functions_are_exact_to_a_few_last_places(isa: str) -> None:
         truth = result.detach().numpy()
         # Units in the last place of the true value; beside the zeros of sine, of 1e-3: the reduction of the phase
         # is off by 3e-11 there, which no phase in float32 could tell. Denormal numbers are flushed.
-        floor = np.spacing(np.float32(1e-3 if name == "sine" else 1.2e-38))
-        ulp = np.maximum(np.spacing(np.abs(truth).astype(np.float32)), floor).astype(float)
+        floor = float(np.spacing(np.float32(1e-3))) if name == "sine" else 1.2e-38
+        ulp = np.maximum(np.spacing(np.abs(truth).astype(np.float32)).astype(float), floor)
         error = np.abs(value - truth) / ulp
         assert error.max() <= places, (choice, error.max(), z[error.argmax()])
         assert exact.grad is not None
