@@ -37,6 +37,10 @@ __all__ = [
 
 MOST_LAYERS = 1000
 
+PRECISIONS = ("float32", "bfloat16", "bfloat16-all")
+"""Coordinates do not fit into bfloat16's 8 bits, so the first layer is left out unless `-all` is said: the pixels
+of a digit do fit, and there the first layer is nearly all of the work."""
+
 FORMAT = 1
 """Version of the JSON form; a newer one is refused, an older one is read for ever."""
 
@@ -64,7 +68,7 @@ class Recipe:
     steps: int = 0  # the budget in steps, if not 0; wins over epochs
     seed: int = 0  # of initial weights, order, dropout, held-out choice
     held_out: str = "none"  # pixels never trained on: 0.1, blocks:..., checker
-    precision: str = "float32"  # operands of the products: float32 or bfloat16
+    precision: str = "float32"  # of operands: float32, bfloat16 beyond the first layer, bfloat16-all
     engine: str = "auto"  # auto, eager, native, cuda
     threads: int = 0  # 0 = all that this process may use
     options: Mapping[str, Any] = field(default_factory=dict)  # the task's own settings
@@ -251,7 +255,7 @@ def check(recipe: Recipe) -> None:
         ("seed", 0 <= recipe.seed < 1 << 63, "a whole number of at most 63 bits, not negative"),
         ("threads", 0 <= recipe.threads <= 4096, "0 (all) or more"),
         ("coordinates", recipe.coordinates in ("centres", "corners"), "centres or corners"),
-        ("precision", recipe.precision in ("float32", "bfloat16"), "float32 or bfloat16"),
+        ("precision", recipe.precision in PRECISIONS, " or ".join(PRECISIONS)),
         (
             "dropout",
             len(recipe.dropout) in (0, 2) and all(0 <= d < 1 for d in recipe.dropout),
