@@ -779,6 +779,13 @@ def test_captions_stand_below_their_tiles_and_inside_their_width() -> None:
     sheet([from_array(np.zeros((1, 1)))], 1, captions=["wider than one pixel"])
 
 
+def test_captions_without_a_glyph_in_the_font_are_spelt_in_ascii() -> None:
+    tile = from_array(np.zeros((4, 80)))
+    for caption, spelt in [("é ü", "e u"), ("4×300", "4x300"), ("モナ", "??"), ("ﬁne", "fine")]:
+        made, same = (sheet([tile], 1, captions=[text]).values for text in (caption, spelt))
+        assert np.array_equal(made, same)
+
+
 def test_sheets_that_cannot_be_meant_are_refused() -> None:
     one, other = from_array(np.zeros((2, 2))), from_array(np.zeros((2, 3)), name="wide")
     with pytest.raises(PictureError, match=r"tile 1 \('wide'\) is 3x2, the first 2x2"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,9 +71,11 @@ def sheet(
 
 
 def _text(text: str, width: int, height: int, size: int) -> Values:
-    """One line of text, centred, as coverage (height, width) in [0, 1]."""
+    """One line of text, centred, as coverage (height, width) in [0, 1]; the font has ASCII only, so é becomes e."""
     font = ImageFont.load_default(size)
-    text = shown = " ".join(text.split())
+    text = unicodedata.normalize("NFKD", " ".join(text.split()).replace("×", "x"))
+    text = "".join(c for c in text if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+    shown = text
     while shown and font.getlength(shown) > width:
         text = text[:-1]
         shown = text.rstrip() + "\N{HORIZONTAL ELLIPSIS}" if text else ""
