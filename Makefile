@@ -7,7 +7,7 @@
 # Each target sets up .venv if it must and does nothing twice. PYTHON=... picks another interpreter (3.11 or later).
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
-	if $$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+	if $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 WHEEL := build/wheel-venv
 

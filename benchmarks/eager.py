@@ -165,8 +165,8 @@ def watched(recipe: Recipe, source: Path) -> float:
     """The share, from a short run.
 
     It has as many beats as a long one, hence the same frames, metrics, kept weights and film; the time that
-    training takes is scaled to all steps. Checkpoints come by the clock: their cost, timed apart, is multiplied by their
-    number in the long run.
+    training takes is scaled to all steps. Checkpoints come by the clock: their cost, timed apart, is multiplied by
+    their number in the long run.
     """
     total, short = recipe.total_steps(HEIGHT * WIDTH), recipe.replace(steps=2000)
     said: dict[str, Any] = {}
