@@ -85,11 +85,10 @@ def hint(part: str) -> str:
 
 
 def _isa() -> str:
-    try:
-        import sfumato._native as _native
-    except ImportError:
-        return ""
-    return str(_native.isa())
+    """Instruction sets the native engine can use here, best first; empty if it is not built."""
+    from .engine import native
+
+    return " ".join(native.usable_sets())
 
 
 def _codecs() -> list[str]:

@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from . import beats, engine, nets, picture, tasks
+from . import beats, engine, losses, nets, optimizers, picture, schedules, tasks
 from .data import Data
 from .errors import RecipeError, RunError
 from .nets import Net
-from .recipe import Recipe
+from .recipe import Recipe, pick
 from .run import Run, save_bytes
 from .training import Tick, train
 from .watchers import Checkpoints, Frames, Weights
@@ -86,7 +87,12 @@ def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
     """The data of a recipe's task and the untrained net that fits them."""
     data = tasks.task(recipe.task).load(source, recipe)
     aspect = float(data.facts.get("aspect", 1.0))
-    return data, nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
+    net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
+    # Tried once here, so that a wrong argument is refused before anything is written.
+    pick(optimizers, recipe.optimizer, "optimizer")(net)
+    pick(schedules, recipe.schedule, "schedule")(np.array([0.5]))
+    pick(losses, recipe.loss, "loss")(torch.zeros(1, 1), torch.zeros(1, 1))
+    return data, net
 
 
 def perform(
@@ -107,6 +113,8 @@ def perform(
     """
     data, net = prepare(recipe, source)
     chosen, passed = engine.choose(recipe)
+    for text in (watch.frames, watch.keep):
+        beats.parse(text, recipe.total_steps(data.samples))
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     origin = _origin(recipe, source, data, net, chosen, watch)

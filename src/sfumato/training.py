@@ -126,7 +126,7 @@ def _check(losses: npt.NDArray[np.float32], session: Session, net: Net, recipe: 
     step = session.step - len(losses) + int(bad.argmax()) + 1
     session.pull(net)
     broken = [n for n, p in net.named_parameters() if not torch.isfinite(p).all()]
-    largest = max(net.named_parameters(), key=lambda item: float(item[1].abs().max().nan_to_num(nan=0.0)))[0]
+    largest = max(net.named_parameters(), key=lambda item: float(item[1].detach().abs().max().nan_to_num(nan=0.0)))[0]
     where = f"{broken[0]} is no longer finite" if broken else f"the largest weights are in {largest}"
     raise RunError(
         f"diverged at step {step}: the loss is {losses[bad.argmax()]:.3g}, {where}\n"

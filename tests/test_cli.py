@@ -1,0 +1,184 @@
+"""The command line as its users meet it: streams, exit codes, messages, precedence; in process, but for weight."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato import cli, picture
+from sfumato.run import listing
+
+FAST = [
+    "--net",
+    "8",
+    "--epochs",
+    "2",
+    "--batch",
+    "32",
+    "--engine",
+    "eager",
+    "--film",
+    "none",
+    "--frames",
+    "3",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory that holds photo.png (13x9)."""
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
+    picture.save(picture.from_array(values), tmp_path / "photo.png")
+    return tmp_path
+
+
+def test_paint_prints_the_run_alone_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", "photo.png", *FAST]) == 0
+    out, err = capsys.readouterr()
+    (run,) = listing("runs")
+    assert out == f"{run.folder}\n"
+    assert "PSNR" in err and "time " in err
+    assert not set("\r\b\x1b") & set(out + err)
+
+
+def test_options_in_any_order_make_the_same_recipe(folder: Path) -> None:
+    assert cli.call(["paint", *FAST, "--seed", "3", "photo.png"]) == 0
+    assert cli.call(["paint", "--seed", "3", "photo.png", *FAST]) == 0
+    a, b = listing("runs")
+    assert a.recipe == b.recipe and a.recipe.seed == 3
+
+
+def test_json_lines_tell_the_whole_story(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", "photo.png", *FAST, "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {e["v"] for e in events} == {1}
+    kinds = [e["event"] for e in events]
+    assert kinds[0] == "start" and kinds[-1] == "done" and "frame" in kinds
+    done = events[-1]
+    assert done["step"] == done["total_steps"] == 8
+    assert done["scores"]["psnr"] > 0
+    assert set(done["seconds"]) == {"wall", "training", "watching", "finishing"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["paint", "photo.pgn"], 2, ["'photo.pgn' not found", "did you mean 'photo.png'?"]),
+        (
+            ["paint", "photo.png", "--activation", "sin"],
+            2,
+            ["activation='sin' is unknown", "did you mean 'sine'?"],
+        ),
+        (["paint", "photo.png", "--activation", "sine:omga=3"], 2, ["did you mean 'omega'?"]),
+        (["paint", "photo.png", "--net", "4y300"], 2, ["'4y300' is no layer", "hint: 4x300"]),
+        (["paint", "photo.png", "--epoch", "3"], 2, ["--epoch", "--epochs"]),
+        (["paint", "photo.png", "--epochs", "-1"], 2, ["epochs"]),
+        (["paint", "photo.png", "--epochs", "nan"], 2, ["epochs"]),
+        (["paint", "photo.png", "--recipe", "clasic"], 2, ["did you mean 'classic'?"]),
+        (["paint", "photo.png", "--set", "bach=3"], 2, ["'bach' is unknown", "did you mean 'batch'?"]),
+        (["paint", "photo.png", "--set", "clip"], 2, ["expected field=value"]),
+        (["paint", "photo.png", "--engine", "tpu"], 3, ["engine 'tpu' is unknown"]),
+        (["paint", "photo.png", "--until", "loss=3"], 2, ["until='loss=3'"]),
+        (["paint", "photo.png", "--held-out", "1.5"], 2, ["share=1.5"]),
+        (["paint", "photo.png", "--frames", "often"], 2, ["beats='often'"]),
+        (["paint", "https://example.org/a.png"], 2, ["https://example.org/a.png"]),
+        (["paint", "."], 2, ["folder"]),
+        (["resume", "nothing"], 1, ["'nothing' not found", "hint: sfumato runs"]),
+        (["nonsense"], 2, ["nonsense"]),
+    ],
+)
+def test_wrong_input_ends_in_a_few_clear_lines(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: list[str]
+) -> None:
+    assert cli.call(arguments) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ") and len(err.splitlines()) <= 3, err
+    for word in words:
+        assert word in err
+    assert not Path("runs").exists()
+
+
+def test_dry_run_trains_and_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.call(["paint", "photo.png", "--dry-run", "--net", "2x5", "--epochs", "3", "--batch", "50"]) == 0
+    )
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["parameters"] == 2 * 5 + 5 + 5 * 5 + 5 + 5 * 3 + 3
+    assert plan["samples"] == 117 and plan["steps"] == 9
+    assert not Path("runs").exists()
+
+
+def test_flags_win_over_environment_over_file_over_recipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("sfumato.toml").write_text('[paint]\nrecipe = "siren"\nbatch = 7\nseed = 5\nrate = 0.25\n')
+    monkeypatch.setenv("SFUMATO_PAINT_SEED", "6")
+    monkeypatch.setenv("SFUMATO_PAINT_BATCH", "8")
+    given = {"batch": 9}
+    chosen = cli._recipe("paint", "classic", given, ())
+    assert (chosen.activation, chosen.batch, chosen.seed, chosen.rate) == ("sine:omega=30", 9, 6, 0.25)
+    named = cli._recipe("paint", "classic", {"recipe": "sharp"}, ())
+    assert (named.encoding, named.batch, named.rate) == ("grid", 8192, 0.01), (
+        "a file's fields beat a flag's recipe"
+    )
+
+
+def test_runs_lists_shows_compares_and_deletes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["runs"]) == 0
+    assert "no runs under runs/" in capsys.readouterr().out
+    for rate in ("0.01", "0.02"):
+        assert cli.call(["paint", "photo.png", *FAST, "--rate", rate, "--quiet"]) == 0
+    a, b = listing("runs")
+    capsys.readouterr()
+    assert cli.call(["runs"]) == 0
+    assert a.name in (listed := capsys.readouterr().out) and b.name in listed and "done" in listed
+    assert cli.call(["runs", a.name]) == 0
+    assert "parameters" in capsys.readouterr().out
+    assert cli.call(["runs", a.name, b.name]) == 0
+    assert "rate" in (table := capsys.readouterr().out) and "0.01" in table and "0.02" in table
+    assert cli.call(["runs", a.name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["state"] == "done"
+    assert cli.call(["runs", a.name, "--rm"]) == 0
+    assert [run.folder for run in listing("runs")] == [b.folder]
+
+
+def test_a_missed_target_is_exit_code_4(folder: Path) -> None:
+    assert cli.call(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=80"]) == 4
+    assert cli.call(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=1"]) == 0
+
+
+def test_an_unwritable_folder_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("in the way")
+    assert cli.call(["paint", "photo.png", *FAST, "--out", "file/runs"]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_doctor_tells_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["engines"]["eager"] == "ready" and facts["packages"]["torch"]
+    assert cli.call(["doctor", "warp-drive"]) == 3
+    assert "missing: warp-drive" in capsys.readouterr().err
+
+
+def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from sfumato import cli\n"
+        "for argv in (['--help'], ['--version'], ['paint', '--help'], ['runs']):\n"
+        "    assert cli.call(argv) == 0, argv\n"
+        "heavy = {'torch', 'numpy', 'av', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "paint" in done.stdout
