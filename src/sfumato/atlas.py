@@ -1,0 +1,295 @@
+"""Every hidden neuron as a picture: previews, colour ranges, orders, and one contact sheet a layer.
+
+    views = preview(net, 429, 300)                    # one cheap pass: all layers, at the size of a tile
+    sheet(views[1], scale(views[1])).save("layer-2.png")
+
+Layers count from 1, neurons from 0. What is drawn is signed by default: the pre-activation, on a diverging map
+whose white is the firing boundary; for periodic and bump-shaped activations, whose pre-activation has no such
+boundary, the activation itself. Full-size pictures of single neurons are made by `plates`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from . import colormaps
+from .data import Array
+from .errors import RecipeError
+from .nets import Layer
+from .orders import Order
+from .sheets import Drawing, tiled
+from .strips import Looking, Raster, blocks, check_finite, number, tensor, tile_pixels, widths
+
+__all__ = [
+    "VIEWS",
+    "Preview",
+    "Scale",
+    "is_rectifier",
+    "preview",
+    "scale",
+    "sheet",
+    "shown",
+    "shows_activation",
+    "tile_size",
+    "widest",
+]
+
+VIEWS = ("signed", "grey")
+
+SIGNED_SHARE = 0.98
+"""A signed colour range ends at this quantile of |value|: a few peaks would pale all the rest."""
+
+GREY_SHARE = 0.995
+"""A grey range ends at this quantile; brighter than the maximum, and only peaks are clipped."""
+
+SHEET_PIXELS = 2_600_000
+"""Area of all tiles of one sheet: about 1900 pixels across, readable on a screen and in print."""
+
+NO_BOUNDARY = ("sine", "finer", "gaussian")
+"""Activations whose pre-activation has no zero that would be a firing boundary: they show the activation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """One layer, small: what its tiles are drawn from.
+
+    number: the layer, from 1. view: `signed` or `grey`. what: the quantity shown, in words. values: float32
+    (units, h, w), each a mean over `samples` x `samples` points of its pixel. mean: of the activation, (units,).
+    active: share of the points whose pre-activation is positive. dead: units that are active nowhere (rectifiers)
+    or constant (others), at those points.
+    """
+
+    number: int
+    view: str
+    what: str
+    values: Array
+    samples: int
+    mean: Array
+    active: Array
+    dead: npt.NDArray[np.bool_]
+
+    @property
+    def units(self) -> int:
+        """Neurons of the layer."""
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """The values at both ends of the colour range, for each unit of a layer: `low` and `high`, (units,).
+
+    Kept fixed over the steps of a run, it keeps a film from flickering. words: how it was found.
+    """
+
+    view: str
+    low: Array
+    high: Array
+    words: str
+
+    @property
+    def palette(self) -> colormaps.Palette:
+        """The colours of the view."""
+        return colormaps.palette("diverging" if self.view == "signed" else "grey")
+
+
+def shows_activation(net: Looking, view: str) -> bool:
+    """Whether pictures of `view` draw the activation (rather than the pre-activation)."""
+    return view == "grey" or getattr(getattr(net, "activation", None), "name", "") in NO_BOUNDARY
+
+
+def shown(net: Looking, layer: Layer, view: str) -> Tensor:
+    """The values (N, units) that a picture of this view draws."""
+    return layer.post if shows_activation(net, view) else layer.pre
+
+
+def is_rectifier(net: Looking) -> bool:
+    """Whether a unit that is positive nowhere is lost: rectifiers, leaky ones included."""
+    return getattr(getattr(net, "activation", None), "name", "relu") in ("relu", "leaky_relu")
+
+
+@torch.no_grad()
+def preview(
+    net: Looking,
+    height: int,
+    width: int,
+    *,
+    view: str = "signed",
+    where: str = "centres",
+    tile: tuple[int, int] | None = None,
+    samples: int = 2,
+    layers: Sequence[int] | None = None,
+) -> list[Preview]:
+    """All layers (or those numbered in `layers`) at the size of a tile, in one pass over few points.
+
+    height, width: of the picture, whose shape the tiles have. tile: (h, w) in pixels; without it the size at
+    which a sheet is about SHEET_PIXELS large. samples: points across each tile pixel, averaged, so that fine
+    structure does not alias. Memory: the values returned, and a block of TILE_VALUES.
+    Raises RecipeError for an unknown view or layer, RunError where weights are not finite.
+    """
+    if view not in VIEWS:
+        raise RecipeError(f"view={view!r} must be signed or grey")
+    check_finite(net)
+    units = widths(net)
+    wanted = sorted(set(layers)) if layers is not None else list(range(1, len(units) + 1))
+    for layer in wanted:
+        number(layer, len(units))
+    sizes = {n: tile or tile_size(units[n - 1], height, width) for n in wanted}
+    groups: dict[tuple[int, int], list[int]] = {}
+    for n, size in sizes.items():
+        groups.setdefault(size, []).append(n)
+    made: dict[int, Preview] = {}
+    for size, members in groups.items():
+        for one in _preview(net, size, members, units, view, where, samples):
+            made[one.number] = one
+    return [made[n] for n in wanted]
+
+
+def _preview(
+    net: Looking,
+    size: tuple[int, int],
+    members: list[int],
+    units: tuple[int, ...],
+    view: str,
+    where: str,
+    samples: int,
+) -> list[Preview]:
+    h, w = size
+    rectifier = is_rectifier(net)
+    raster = Raster(h * samples, w * samples, where)
+    values = {n: np.empty((units[n - 1], h, w), np.float32) for n in members}
+    sums = {n: np.zeros(units[n - 1]) for n in members}
+    active = {n: np.zeros(units[n - 1]) for n in members}
+    lows = {n: np.full(units[n - 1], np.inf) for n in members}
+    highs = {n: np.full(units[n - 1], -np.inf) for n in members}
+    for block in blocks(0, raster.height, raster.width, tile_pixels(max(units)), multiple=samples):
+        rows = block.shape[0] // samples
+        for n, layer in enumerate(net.hidden(tensor(net, raster.block(block))), 1):
+            if n in values:
+                at = slice(block.top // samples, block.top // samples + rows)
+                values[n][:, at] = _pooled(shown(net, layer, view), rows, samples, w).float().cpu().numpy()
+                sums[n] += layer.post.sum(0).double().cpu().numpy()
+                active[n] += torch.count_nonzero(layer.pre > 0, 0).cpu().numpy()
+                if not rectifier:
+                    ends = layer.post.aminmax(dim=0)
+                    np.minimum(lows[n], ends.min.double().cpu().numpy(), out=lows[n])
+                    np.maximum(highs[n], ends.max.double().cpu().numpy(), out=highs[n])
+            if n == members[-1]:
+                break
+    points = raster.height * raster.width
+    what = "activations" if shows_activation(net, view) else "pre-activations"
+    result = []
+    for n in members:
+        dead = active[n] == 0 if rectifier else highs[n] - lows[n] <= CONSTANT
+        mean, share = (sums[n] / points).astype(np.float32), (active[n] / points).astype(np.float32)
+        result.append(Preview(n, view, what, values[n], samples, mean, share, dead))
+    return result
+
+
+def _pooled(values: Tensor, rows: int, samples: int, columns: int) -> Tensor:
+    """Means over samples x samples points: (rows samples columns samples, units) -> (units, rows, columns)."""
+    points = values.view(rows, samples, columns, samples, -1)
+    total = points[:, 0, :, 0].clone()  # a sum of slices: `mean` over two axes takes five times as long
+    for i in range(1, samples * samples):
+        total += points[:, i // samples, :, i % samples]
+    return (total / samples**2).permute(2, 0, 1)
+
+
+CONSTANT = 1e-6
+"""Spread of activations over the whole picture below which a unit says nothing (rounding of float32)."""
+
+
+def tile_size(units: int, height: int, width: int) -> tuple[int, int]:
+    """(h, w) of a tile of a sheet of `units` pictures of height x width: never larger than the picture itself,
+    nor than a third of the sheet."""
+    area = min(SHEET_PIXELS / max(units, 9), height * width)
+    share = math.sqrt(area / (height * width))
+    return max(1, round(height * share)), max(1, round(width * share))
+
+
+def scale(view: Preview, *, per: str = "neuron") -> Scale:
+    """The colour range of a layer, from its preview.
+
+    Signed: -r ... r with r the 98 % quantile of |value|, so that 0 is white; grey: from the minimum to the
+    99.5 % quantile. The quantiles are exact for the preview's values (order statistic ceil(share n)), and
+    an estimate for any other raster. per: `neuron` shows shapes best, `layer` compares strengths.
+    """
+    if per not in ("neuron", "layer"):
+        raise RecipeError(f"per={per!r} must be neuron or layer")
+    flat = view.values.reshape(view.units, -1) if per == "neuron" else view.values.reshape(1, -1)
+    if view.view == "signed":
+        high = _quantile(np.abs(flat), SIGNED_SHARE)
+        high = np.where(high > 0, high, 1).astype(np.float32)
+        low, words = -high, f"{SIGNED_SHARE:.0%} of |values| of each {per}"
+    else:
+        low, high = flat.min(1), _quantile(flat, GREY_SHARE)
+        high = np.where(high > low, high, low + 1).astype(np.float32)
+        words = f"minimum to {GREY_SHARE:.1%} of the values of each {per}"
+    count = view.units
+    low, high = np.broadcast_to(low, count).copy(), np.broadcast_to(high, count).copy()
+    return Scale(view.view, low, high, words)
+
+
+def widest(scales: Sequence[Scale]) -> Scale:
+    """One colour range that holds all of them: the scale of a film over several steps."""
+    low = np.minimum.reduce([s.low for s in scales])
+    return Scale(scales[0].view, low, np.maximum.reduce([s.high for s in scales]), scales[0].words)
+
+
+def _quantile(flat: Array, share: float) -> Array:
+    """The ceil(share n)-th smallest value of each row: (rows, n) -> (rows,)."""
+    at = max(0, math.ceil(share * flat.shape[1]) - 1)
+    result: Array = np.partition(flat, at, axis=1)[:, at]
+    return result
+
+
+# Sheets ------------------------------------------------------------------------------------------------------
+
+
+def sheet(
+    view: Preview,
+    colours: Scale,
+    *,
+    arranged: Order | None = None,
+    title: str = "",
+    sorted_by: str = "index",
+    captions: Sequence[str] | None = None,
+) -> Drawing:
+    """The contact sheet of one layer: every neuron a tile with its index below, the legend on top.
+
+    arranged: units in the order of the sheet (see `order`), any subset of them. title: printed first, e.g. the
+    run and step. sorted_by: printed. captions: one for each unit of the layer, instead of its index.
+    """
+    chosen = np.arange(view.units) if arranged is None else np.asarray(arranged)
+    dead = int(view.dead[chosen].sum())
+    tiles = colormaps.index(
+        view.values[chosen], colours.low[chosen, None, None], colours.high[chosen, None, None]
+    )
+    below = [captions[i] if captions else f"{i}" for i in chosen]
+    heading = title or f"Layer {view.number}"
+    facts = [f"{len(chosen):,} neurons", f"sorted by {sorted_by}"]
+    facts.append(f"{dead} dead" if dead else "none dead")
+    one = len(set(colours.high)) == 1
+    if colours.view == "signed":
+        meaning = "white = 0, where a neuron begins to fire" if "pre" in view.what else "white = 0"
+        legend = f"{view.what}: {meaning}; r = {colours.words}"
+        ends = (f"{colours.low[0]:.3g}", f"{colours.high[0]:.3g}") if one else ("-r", "r")
+    else:
+        legend = f"{view.what}: {colours.words}"
+        ends = (f"{colours.low[0]:.3g}", f"{colours.high[0]:.3g}") if one else ("low", "high")
+    return tiled(
+        tiles,
+        colours.palette,
+        captions=below,
+        faint=[bool(view.dead[i]) for i in chosen],
+        heading=heading,
+        facts=" · ".join(facts),
+        legend=legend,
+        ends=ends,
+    )

@@ -1,0 +1,271 @@
+"""What a person wants to know of a neuron, in numbers: how often it fires, its twin, what it is worth.
+
+    rows = table(net, coordinates(429, 300), targets)    # one entry a hidden layer
+    write_csv(rows, run.folder / "atlas" / "neurons.csv")
+    without = ablate(net, [(2, 117)])                    # remove it, and repaint with `without`
+
+Layers count from 1, neurons from 0. Everything but the importance of inner layers is over all samples given.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from .atlas import is_rectifier
+from .data import Array
+from .errors import RecipeError
+from .importance import importance
+from .nets import Net
+from .sheets import write
+from .strips import check_finite, sample, tensor, tile_pixels, widths
+
+__all__ = ["Neurons", "ablate", "csv_text", "table", "write_csv"]
+
+Reals = npt.NDArray[np.float64]
+
+CONSTANT = 1e-6
+"""Spread of activations below which a unit is constant: it has no twin, and is dead if it is no rectifier."""
+
+FLAT = 0.005
+"""A unit is saturated where its slope is below this share of its steepest: it passes hardly any gradient."""
+
+SAMPLES = 4096
+"""Inputs on which the importance of inner layers is measured, if not said otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """One hidden layer's neurons; every array has an entry for each unit.
+
+    mean: of the activation. active: share of the inputs with a positive pre-activation. dead: active nowhere
+    (rectifiers) or constant (others). saturated: share of the inputs where the activation's slope is below FLAT
+    of its steepest on [-3, 3], as backpropagation sees it; for a rectifier that is where it is silent. twin: the
+    unit of the layer with the most similar activations, -1 if there is none; twin_correlation: their Pearson
+    correlation, nan if none. importance: decibels of PSNR lost when the unit is set to 0, nan without targets;
+    importance_samples: inputs on which it was measured. outgoing: (units, outputs) weights to the outputs, nan
+    but in the last layer.
+    """
+
+    layer: int
+    mean: Reals
+    active: Reals
+    dead: npt.NDArray[np.bool_]
+    saturated: Reals
+    twin: npt.NDArray[np.int64]
+    twin_correlation: Reals
+    importance: Reals
+    importance_samples: int
+    outgoing: Reals
+
+    @property
+    def units(self) -> int:
+        """Neurons of the layer."""
+        return len(self.mean)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One mapping a neuron, as in the file; None where there is nothing to say."""
+        outputs = self.outgoing.shape[1]
+        colours = ("red", "green", "blue") if outputs == 3 else tuple(map(str, range(outputs)))
+        for i in range(self.units):
+            twin = int(self.twin[i])
+            yield {
+                "layer": self.layer,
+                "index": i,
+                "mean": float(self.mean[i]),
+                "active": float(self.active[i]),
+                "dead": bool(self.dead[i]),
+                "saturated": float(self.saturated[i]),
+                "twin": twin if twin >= 0 else None,
+                "twin_correlation": _number(self.twin_correlation[i]),
+                "importance_decibels": _number(self.importance[i]),
+                "importance_samples": self.importance_samples,
+            } | {f"weight_{c}": _number(w) for c, w in zip(colours, self.outgoing[i], strict=True)}
+
+
+def table(
+    net: Net, inputs: Array, targets: Array | None = None, *, samples: int | None = SAMPLES
+) -> list[Neurons]:
+    """Everything there is to say of each hidden neuron, over the inputs (N, D) and targets (N, C).
+
+    targets: without them there is no importance. samples: inputs on which the importance of inner layers is
+    measured, a fixed random choice; None: all of them. The last layer's is always over all of them.
+    Cost: about three forward passes, and for each inner layer one for each of its units over `samples` inputs,
+    but only where the unit is not 0. Raises RunError where weights are not finite.
+    """
+    check_finite(net)
+    units = widths(net, inputs.shape[1])
+    sums = _sums(net, inputs, units)
+    result = []
+    for n, one in enumerate(sums, 1):
+        last = n == len(units)
+        worth = np.full(units[n - 1], np.nan)
+        used = len(inputs) if last else len(sample(len(inputs), samples))
+        if targets is not None:
+            worth = importance(net, n, inputs, targets, samples=None if last else samples)
+        outgoing = np.full((units[n - 1], net.outputs), np.nan)
+        if last:
+            outgoing = net.readout.weight.detach().double().cpu().numpy().T.copy()
+        constant = one.high - one.low <= CONSTANT
+        dead = one.active == 0 if is_rectifier(net) else constant
+        twin, correlation = _twins(one, constant)
+        result.append(
+            Neurons(
+                n,
+                one.mean,
+                one.active,
+                dead,
+                one.saturated,
+                twin,
+                correlation,
+                worth,
+                used if targets is not None else 0,
+                outgoing,
+            )
+        )
+    return result
+
+
+def ablate(net: Net, chosen: Sequence[tuple[int, int]]) -> Net:
+    """A copy of the net in which the chosen neurons, (layer, index) pairs, are silent: what they send on is 0.
+
+    The weights that leave them are set to 0, so the neurons still have a picture, but nothing depends on it.
+    Raises RecipeError for a neuron that does not exist.
+    """
+    result = copy.deepcopy(net)
+    following = [*list(result.layers)[1:], result.readout]
+    with torch.no_grad():
+        for n, i in chosen:
+            if not (1 <= n <= len(following) and 0 <= i < net.widths[n - 1]):
+                sizes = ", ".join(map(str, net.widths))
+                raise RecipeError(f"neuron {n}:{i} does not exist: the hidden layers have {sizes} neurons")
+            following[n - 1].weight[:, i] = 0  # type: ignore[operator]  # every one is an nn.Linear
+    return result
+
+
+# Sums over the inputs ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Sums:
+    """A layer's moments: mean, active, saturated (shares), low, high (units,) and covariance (units, units)."""
+
+    mean: Reals
+    active: Reals
+    saturated: Reals
+    low: Reals
+    high: Reals
+    covariance: Reals
+
+    @classmethod
+    def empty(cls, units: int) -> _Sums:
+        """Of no inputs at all."""
+        zero = np.zeros(units)
+        low, high = np.full(units, np.inf), np.full(units, -np.inf)
+        return cls(zero, zero.copy(), zero.copy(), low, high, np.zeros((units, units)))
+
+
+@torch.no_grad()
+def _sums(net: Net, inputs: Array, units: tuple[int, ...]) -> list[_Sums]:
+    """One pass over all inputs. Products are float32 within a block and float64 across blocks; activations are
+    first shifted by their mean over a few inputs, so that a covariance is no difference of large numbers."""
+    few = inputs[sample(len(inputs), 1024)]
+    shifts = [layer.post.mean(0) for layer in net.hidden(tensor(net, few))]
+    steepest = _steepest(net)
+    made = [_Sums.empty(count) for count in units]
+    size = tile_pixels(max(units))
+    for first in range(0, len(inputs), size):
+        for one, shift, layer in zip(
+            made, shifts, net.hidden(tensor(net, inputs[first : first + size])), strict=True
+        ):
+            moved = layer.post - shift
+            one.mean += moved.sum(0).double().cpu().numpy()
+            one.covariance += (moved.T @ moved).double().cpu().numpy()
+            one.active += torch.count_nonzero(layer.pre > 0, 0).cpu().numpy()
+            one.saturated += (
+                torch.count_nonzero(_slope(net, layer.pre).abs() < FLAT * steepest, 0).cpu().numpy()
+            )
+            low, high = layer.post.aminmax(dim=0)
+            np.minimum(one.low, low.double().cpu().numpy(), out=one.low)
+            np.maximum(one.high, high.double().cpu().numpy(), out=one.high)
+    for one, shift in zip(made, shifts, strict=True):
+        one.mean /= len(inputs)
+        one.covariance = one.covariance / len(inputs) - np.outer(one.mean, one.mean)
+        one.mean += shift.double().cpu().numpy()
+        one.active /= len(inputs)
+        one.saturated /= len(inputs)
+    return made
+
+
+def _slope(net: Net, pre: Tensor) -> Tensor:
+    """The activation's derivative at each pre-activation, as backpropagation sees it."""
+    if net.activation.name == "relu":
+        return (pre > 0).to(pre.dtype)
+    with torch.enable_grad():
+        at = pre.detach().requires_grad_()
+        return torch.autograd.grad(net.activation(at).sum(), at)[0]
+
+
+def _steepest(net: Net) -> float:
+    return float(_slope(net, torch.linspace(-3, 3, 6001)).abs().max())
+
+
+def _twins(one: _Sums, constant: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Reals]:
+    """Each unit's most correlated other one, and the correlation; -1 and nan for constant or single units."""
+    count = len(constant)
+    twin, correlation = np.full(count, -1), np.full(count, np.nan)
+    varied = np.flatnonzero(~constant)
+    if len(varied) < 2:
+        return twin, correlation
+    part = one.covariance[np.ix_(varied, varied)]
+    spread = np.sqrt(np.maximum(np.diag(part), 1e-300))
+    between = part / np.outer(spread, spread)
+    np.fill_diagonal(between, -np.inf)
+    nearest = between.argmax(1)
+    twin[varied] = varied[nearest]
+    correlation[varied] = np.clip(between[np.arange(len(varied)), nearest], -1, 1)
+    return twin, correlation
+
+
+# The file ----------------------------------------------------------------------------------------------------
+
+
+def csv_text(tables: Sequence[Neurons]) -> str:
+    """Comma-separated values, a header and one line a neuron, seven digits; empty where there is nothing to say."""
+    buffer = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for one in tables:
+        for row in one.rows():
+            if writer is None:
+                writer = csv.DictWriter(buffer, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({k: _text(v) for k, v in row.items()})
+    return buffer.getvalue()
+
+
+def write_csv(tables: Sequence[Neurons], path: str | os.PathLike[str]) -> Path:
+    """Write `csv_text` in one step; RunError where the disk refuses."""
+    return write(Path(path), csv_text(tables).encode())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.7g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
