@@ -23,6 +23,8 @@ from sfumato.picture import Picture, encode, flatten, from_array, load, parse_si
 Array = NDArray[Any]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY = SRGB[:16] + b"GRAY" + SRGB[20:]  # only the header's colour space is looked at
+Image.init()
+AVIF = ["a.avif"] if "AVIF" in Image.SAVE else []  # Pillow has it from 11.3 on, if built with it
 INKS = SRGB[:16] + b"CMYK" + SRGB[20:]
 
 
@@ -113,7 +115,7 @@ def test_lossless_rgb_comes_in_as_stored(put: Any, name: str, shape: tuple[int, 
     assert found.notes == () and found.icc is None and found.name == "a"
 
 
-@pytest.mark.parametrize("name", ["a.webp", "a.avif", "a.jpg"])
+@pytest.mark.parametrize("name", ["a.webp", "a.jpg", *AVIF])
 def test_lossy_formats_come_in_near(put: Any, name: str) -> None:
     values = smooth(32, 48)
     found = load(put(name, Image.fromarray(values), quality=95))
@@ -312,7 +314,7 @@ def test_profile_that_is_none_of_inks_does_not_stop_cmyk(put: Any) -> None:
 
 def test_ycbcr_tiff_becomes_rgb_and_lab_is_refused(put: Any) -> None:
     image = Image.new("RGB", (8, 8), (200, 30, 60))
-    found = load(put("a.tif", image.convert("YCbCr")))
+    found = load(put("a.tif", image.convert("YCbCr"), compression="jpeg"))
     assert np.abs(levels(found)[0, 0].astype(int) - [200, 30, 60]).max() <= 2
     with pytest.raises(PictureError, match="colour mode LAB is not supported"):
         load(put("b.tif", Image.new("LAB", (8, 8))))
@@ -521,7 +523,7 @@ def test_what_is_no_picture_is_refused_by_what_it_is(put: Any, content: bytes, s
     assert says in refusal(put("a.png", content))
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.tif", "a.webp", "a.bmp", "a.ppm", "a.avif"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.gif", "a.tif", "a.webp", "a.bmp", "a.ppm", *AVIF])
 def test_truncated_files_are_refused(put: Any, name: str) -> None:
     path = put(name, Image.fromarray(noise(64, 64, 3)))
     whole = path.read_bytes()

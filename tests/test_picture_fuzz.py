@@ -64,8 +64,10 @@ def originals() -> dict[str, bytes]:
         "palette bmp": (colour.quantize(16), "BMP", {}),
         "ppm": (colour, "PPM", {}),
         "plain pgm": (colour.convert("L"), "", {}),
-        "avif": (colour, "AVIF", {"exif": exif}),
     }
+    Image.init()
+    if "AVIF" in Image.SAVE:
+        every["avif"] = colour, "AVIF", {"exif": exif}
     files = {}
     for name, (image, kind, options) in every.items():
         buffer = io.BytesIO()

@@ -164,8 +164,9 @@ class _Sample:
         elif image.format == "PNG" and isinstance(layout, str):  # such as "RGB;16B", "LA;16B", "L;4", "1"
             depth = re.search(r"(?:;|^)(\d+)", layout)
             bits, grey = int(depth[1]) if depth else 8, layout.startswith("LA")
-            # Pillow widens samples to 0..255, or cuts them to it, and leaves the transparent colour as stored.
-            if bits < 8 and isinstance(key, int) and image.mode == "L":
+            # Pillow widens samples to 0..255, or cuts them to it, and leaves the transparent colour as stored
+            # (for one bit up to version 12).
+            if image.mode in ("1", "L") and isinstance(key, int) and key < 2**bits:
                 key = key * 255 // (2**bits - 1)
             elif bits == 16 and isinstance(key, tuple):
                 key = tuple(part >> 8 for part in key)
