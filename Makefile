@@ -11,6 +11,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 WHEEL := build/wheel-venv
 
+# A machine without a compiler gets the package without its native engine; that is said, not hidden.
+NATIVE = $(BIN)/python -c "import sfumato._native" 2>/dev/null || \
+	echo "note: no C++20 compiler or no Python headers here, so the native engine is not built; PyTorch does the work" >&2
+
 # Another torch must not slip in through a dependency; the constraint reaches nested installs through this variable.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -62,9 +66,11 @@ clean:
 
 $(PAINTS): .venv/bin/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet -e ".[video]"
+	@$(NATIVE)
 	@touch $@
 
 # What tests need includes what painting needs.
 $(TESTS): .venv/bin/python $(BUILT_FROM)
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@$(NATIVE)
 	@touch $(PAINTS) $@
