@@ -89,7 +89,8 @@ def train(
     beats: steps at which to stop and look; the first step (0, or where `state` stands) and the last always
     are. Beats never change the weights. state: the `state()` of a session to go on from, with its weights in
     `net`. pulse: yield also between beats about every so many seconds. seconds: training time that went before.
-    At each tick `tick.net` is `net` itself with the weights of that moment.
+    At each tick `tick.net` is `net` itself with the weights of that moment; after the loop `net` has those of the
+    last tick, whether they were looked at or not.
 
     Raises RunError when a loss is not finite or explodes, naming step and layer; EngineError if the recipe's
     engine cannot run it.
@@ -97,11 +98,13 @@ def train(
     name, _ = engines.choose(recipe)
     total = recipe.total_steps(data.samples)
     session = engines.engine(name).prepare(net, data, recipe, total)
+    tick = None
     try:
         if state is not None:
             session.load(net, state)
-        seen = 0
-        yield Tick(session, net, total, seconds, float("nan"), True, seen)
+        start = session.plan.seen(session.step)
+        tick = Tick(session, net, total, seconds, float("nan"), True, 0)
+        yield tick
         for beat in sorted({total} | {b for b in beats if session.step < b < total}):
             guess = 1
             while session.step < beat:
@@ -110,12 +113,17 @@ def train(
                 losses = session.advance(count)
                 spent = time.perf_counter() - started
                 seconds += spent
-                seen += min(count * session.plan.batch, round(count / session.plan.per_epoch * data.samples))
                 _check(losses, session, net, recipe)
                 if pulse is not None:
                     guess = max(1, min(4 * guess, int(guess * pulse / max(spent, 1e-9) * count / guess)))
-                yield Tick(session, net, total, seconds, float(losses.mean()), session.step == beat, seen)
+                seen = session.plan.seen(session.step) - start
+                tick = Tick(session, net, total, seconds, float(losses.mean()), session.step == beat, seen)
+                yield tick
     finally:
+        # Whoever stops here, at the end or before, finds `net` as it was at the last tick; a session that is
+        # closed has nothing left to pull.
+        if tick is not None:
+            _ = tick.net
         session.close()
 
 
@@ -126,7 +134,9 @@ def _check(losses: npt.NDArray[np.float32], session: Session, net: Net, recipe: 
     step = session.step - len(losses) + int(bad.argmax()) + 1
     session.pull(net)
     broken = [n for n, p in net.named_parameters() if not torch.isfinite(p).all()]
-    largest = max(net.named_parameters(), key=lambda item: float(item[1].detach().abs().max().nan_to_num(nan=0.0)))[0]
+    largest = max(
+        net.named_parameters(), key=lambda item: float(item[1].detach().abs().max().nan_to_num(nan=0.0))
+    )[0]
     where = f"{broken[0]} is no longer finite" if broken else f"the largest weights are in {largest}"
     raise RunError(
         f"diverged at step {step}: the loss is {losses[bad.argmax()]:.3g}, {where}\n"

@@ -1,0 +1,71 @@
+"""The CUDA engine's arithmetic, on the CPU with the capture switched off; a GPU itself is never needed here."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sfumato import nets
+from sfumato.data import Data
+from sfumato.engine import cuda, eager
+from sfumato.errors import EngineError
+from sfumato.recipe import Recipe
+
+CPU = torch.device("cpu")
+
+
+def both(tiny: Data, recipe: Recipe, steps: int) -> tuple[cuda.CudaSession, eager.EagerSession]:
+    net = nets.build(recipe, 2, 3)
+    a = cuda.CudaSession(net, tiny, recipe, steps, CPU, capture=False)
+    return a, eager.EagerSession(net, tiny, recipe, steps)
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["adam", "adam:beta2=0.9,eps=1e-6", "sgd", "sgd:momentum=0.9", "sgd:fan_in=True"]
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_moves_like_the_specification(tiny: Data, recipe: Recipe, optimizer: str, precision: str) -> None:
+    # 40 steps of batches of 12: whole groups, single steps and the short batch at an epoch's end all occur.
+    here = recipe.replace(optimizer=optimizer, precision=precision, batch=12, steps=40)
+    a, b = both(tiny, here, 40)
+    got, wanted = a.advance(40), b.advance(40)
+    # float32 sums in another order: 1e-7 a step; bfloat16 rounds differently once two values straddle a step.
+    bound = 1e-5 if precision == "float32" else 2e-3
+    assert abs(got - wanted).max() <= bound * abs(wanted).max()
+
+
+def test_cutting_a_stretch_changes_no_bit(tiny: Data, recipe: Recipe) -> None:
+    here = recipe.replace(batch=12, steps=40)
+    a, _ = both(tiny, here, 40)
+    c, _ = both(tiny, here, 40)
+    a.advance(40)
+    for count in (1, 7, 3, 20, 9):
+        c.advance(count)
+    for name, value in a.state().items():
+        assert torch.equal(value, c.state()[name]), name
+
+
+def test_engines_take_over_from_one_another(tiny: Data, recipe: Recipe) -> None:
+    here = recipe.replace(batch=12, steps=40)
+    a, b = both(tiny, here, 40)
+    net = nets.build(here, 2, 3)
+    a.advance(11)
+    a.pull(net)
+    _, other = both(tiny, here, 40)
+    other.load(net, a.state())
+    b.advance(11)
+    assert abs(other.advance(20) - b.advance(20)).max() < 1e-5  # rounding of 31 steps, see above
+    other.pull(net)
+    a.load(net, other.state())
+    assert a.step == 31
+    assert abs(a.advance(9) - b.advance(9)).max() < 1e-5
+
+
+def test_it_names_what_it_lacks(tiny: Data, recipe: Recipe) -> None:
+    assert "muon" in str(cuda._lacks(recipe.replace(optimizer="muon")))
+    assert "dropout" in str(cuda._lacks(recipe.replace(dropout=(0.1, 0.1))))
+    assert "clip" in str(cuda._lacks(recipe.replace(clip=1.0)))
+    if not torch.cuda.is_available():
+        assert "no CUDA device" in str(cuda.why_not(recipe))
+        with pytest.raises(EngineError, match="cuda cannot run"):
+            cuda.prepare(nets.build(recipe, 2, 3), tiny, recipe, 10)
