@@ -28,14 +28,14 @@ from sfumato.training import train
 Shape = tuple[int, ...]
 
 
-def parameters(shape: Shape) -> int:
-    """Weights and biases of a net from 2 inputs to 3 outputs."""
-    return sum((a + 1) * b for a, b in pairwise((2, *shape, 3)))
+def parameters(shape: Shape, outputs: int) -> int:
+    """Weights and biases of a net on (x, y)."""
+    return sum((a + 1) * b for a, b in pairwise((2, *shape, outputs)))
 
 
-def flattened(shape: Shape) -> Shape:
-    """The one hidden layer whose net has as many parameters as `shape`'s, within half a unit's six."""
-    return (round((parameters(shape) - 3) / 6),)
+def flattened(shape: Shape, outputs: int) -> Shape:
+    """The one hidden layer whose net has as many parameters as `shape`'s, to within half a unit."""
+    return (round((parameters(shape, outputs) - outputs) / (3 + outputs)),)
 
 
 def learn(target: Picture, recipe: Recipe) -> tuple[float, Picture]:
@@ -43,10 +43,11 @@ def learn(target: Picture, recipe: Recipe) -> tuple[float, Picture]:
     data = task.pixel_data(target, recipe)
     net = nets.build(recipe, 2, target.channels)
     try:
-        *_, last = train(net, data, recipe)
+        for tick in train(net, data, recipe):  # two beats: the start and the end
+            net = tick.net
     except RunError:
         return -math.inf, target
-    painting = task.draw(last.net, data)
+    painting = task.draw(net, data)
     return metrics.psnr(target.values, painting.values), painting
 
 
@@ -80,7 +81,7 @@ def base(rule: str, epochs: float) -> Recipe:
 def compare(target: Picture, deep: Shape, rule: str, epochs: float, seeds: int) -> tuple[str, list[Picture]]:
     """All runs of one comparison: the table with its verdict as Markdown, and one painting of each shape."""
     rows, paintings, scores = [], [], {}
-    starts = {deep: 2e-3, flattened(deep): 1e-3}
+    starts = {deep: 2e-3, flattened(deep, target.channels): 1e-3}
     for shape, start in starts.items():
         recipe = base(rule, epochs).replace(net=shape)
         searched = "prescribed"
@@ -93,7 +94,7 @@ def compare(target: Picture, deep: Shape, rule: str, epochs: float, seeds: int) 
         listed = ", ".join(f"{value:.2f}" for value in scores[shape])
         row = (
             net_text(shape),
-            f"{parameters(shape):,}",
+            f"{parameters(shape, target.channels):,}",
             f"{recipe.rate:.2g}",
             searched,
             listed,
