@@ -9,9 +9,10 @@ import torch
 from compare import bound, close, equal_bits, same_gradients
 from twin import one_hot, parameters, session, witness
 
-from sfumato import activations, losses
+from sfumato import activations, losses, nets
 from sfumato.data import Data
 from sfumato.engine import eager
+from sfumato.errors import RecipeError
 from sfumato.recipe import Recipe, named, public
 
 ACTIVATIONS = [
@@ -264,3 +265,25 @@ def test_pulled_weights_are_a_copy(tiny: Data, recipe: Recipe) -> None:
     before = parameters(net)
     running.advance(1)
     equal_bits(parameters(net), before)
+
+
+def test_units_silent_on_the_minibatch_are_woken(tiny: Data, recipe: Recipe) -> None:
+    here = recipe.replace(activation="relu", net=(8, 8), wake=3, steps=20, rate=1e-4)
+    net = nets.build(here, 2, 3)
+    with torch.no_grad():
+        for layer in net.layers:
+            layer.bias[2:5] = -50.0
+    going = eager.prepare(net, tiny, here, 20)
+    rows = torch.from_numpy(tiny.inputs[going.plan.minibatch(2)])
+
+    def silent() -> list[int]:
+        going.pull(net)
+        return [int((layer.pre.amax(0) <= 0).sum()) for layer in net.hidden(rows)]
+
+    going.advance(2)
+    assert min(silent()) >= 3
+    going.advance(1)
+    assert silent() == [0, 0]
+    assert going.plan.wakes(2) and not going.plan.wakes(3) and not going.plan.wakes(17)
+    with pytest.raises(RecipeError, match="wake=3 is for relu"):
+        eager.prepare(nets.build(here.replace(activation="sine"), 2, 3), tiny, here, 20)

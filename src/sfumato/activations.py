@@ -165,8 +165,8 @@ def finer(x: Tensor, *, omega: float = 30.0, first_bias: float = 1.0) -> Tensor:
     Paper: Liu et al. 2024, FINER, CVPR, equation 6. Layers start by `finer_start`.
     """
     _positive("finer", "omega", omega)
-    if first_bias < 0:
-        raise RecipeError(f"finer: first_bias={first_bias} must not be negative")
+    if not 0 <= first_bias < math.inf:
+        raise RecipeError(f"finer: first_bias={first_bias} must be finite and not negative")
     return torch.sin(omega * (x.detach().abs() + 1) * x)
 
 
@@ -182,5 +182,5 @@ def gaussian(x: Tensor, *, scale: float = 10.0) -> Tensor:
 
 
 def _positive(function: str, name: str, value: float) -> None:
-    if not value > 0:
-        raise RecipeError(f"{function}: {name}={value} must be greater than 0")
+    if not 0 < value < math.inf:
+        raise RecipeError(f"{function}: {name}={value} must be greater than 0 and finite")

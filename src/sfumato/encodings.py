@@ -22,6 +22,10 @@ PRIME = 2654435761
 """Multiplier of the second coordinate in the spatial hash (Mueller et al. 2022, equation 4; the first is 1)."""
 
 
+FINEST = 1 << 20
+"""Cells a side at most: beyond it float32 leaves a point fewer than 16 places within a cell."""
+
+
 class Affine(nn.Module):
     """(N, D) -> (N, D): scale * x + shift."""
 
@@ -127,7 +131,7 @@ def fourier(inputs: int, *, bands: int = 128, sigma: float = 10.0, seed: int = 0
     bands: rows of B, >= 1; width is 2 bands. sigma: cycles across the picture, > 0. seed: of B alone.
     Raises RecipeError outside these. Paper: Tancik et al. 2020, arXiv 2006.10739, section 6.1.
     """
-    if bands < 1 or not sigma > 0:
+    if bands < 1 or not 0 < sigma < math.inf:
         raise RecipeError(f"fourier: bands={bands} must be at least 1 and sigma={sigma} greater than 0")
     generator = torch.Generator().manual_seed(seed)
     return Waves(torch.randn(bands, inputs, generator=generator) * sigma, identity=False)
@@ -158,12 +162,18 @@ def grid(
     """A trainable pyramid of grids, looked up bilinearly, hashed where it would grow too large.
 
     Level l is floor(base growth^l) cells wide and `aspect` (height / width of the picture) times as many high,
-    rounded up. levels, features, base >= 1; growth >= 1; log2_table in 1 ... 24. Two inputs only; RecipeError
-    otherwise. Paper: Mueller et al. 2022, arXiv 2201.05989, section 3.
+    rounded up. levels in 1 ... 32; features, base >= 1; growth in [1, 16); log2_table in 1 ... 24; at most 2^20
+    cells a side. Two inputs only; RecipeError otherwise. Paper: Mueller et al. 2022, arXiv 2201.05989, section 3.
     """
     if inputs != 2:
         raise RecipeError(f"grid: needs 2 inputs (a picture), this task has {inputs}")
-    if min(levels, features, base) < 1 or growth < 1 or not 1 <= log2_table <= 24 or not aspect > 0:
-        raise RecipeError("grid: levels, features, base, growth must be at least 1, log2_table in 1 ... 24")
+    if not (1 <= levels <= 32 and features >= 1 and base >= 1 and 1 <= growth < 16 and 1 <= log2_table <= 24):
+        raise RecipeError(
+            "grid: levels in 1 ... 32, features and base at least 1, growth in [1, 16), log2_table in 1 ... 24"
+        )
+    if not 0 < aspect < math.inf or base * max(1, aspect) * growth ** (levels - 1) > FINEST:
+        raise RecipeError(
+            f"grid: base={base}, growth={growth} and aspect={aspect} need cells finer than float32 tells apart"
+        )
     across = [math.floor(base * growth**level) for level in range(levels)]
     return Grid([(n, max(1, math.ceil(n * aspect))) for n in across], features, log2_table)

@@ -132,13 +132,16 @@ def start(net: Net, recipe: Recipe) -> None:
         net.encoding.start(generator)
     linear = [m for m in (*net.layers, net.readout, net.skip) if isinstance(m, nn.Linear)]
     if name == "gaussian" and set(arguments) <= {"scale"}:
+        scale = arguments.get("scale", 0.3)
+        if isinstance(scale, (bool, str)) or not 0 <= scale < math.inf:
+            raise RecipeError(f"init={recipe.init!r}: scale must be a finite number, not negative")
         for layer in linear:
-            deviation = float(arguments.get("scale", 0.3)) / math.sqrt(net.fan_in(layer) + 1)
+            deviation = scale / math.sqrt(net.fan_in(layer) + 1)
             for tensor in layer.parameters():
                 tensor.normal_(0, deviation, generator=generator)
         return
     if recipe.init != "published":
-        raise RecipeError(f"init={recipe.init!r} must be published or gaussian:scale=0.3")
+        raise RecipeError(f"init={recipe.init!r} is unknown\nhint: published or gaussian:scale=0.3")
     rule: activations.Init = getattr(net.activation.function, "init", activations.he)
     for index, layer in enumerate(linear[: len(net.layers)]):
         rule(layer.weight, layer.bias, first=index == 0, generator=generator, **net.activation.arguments)

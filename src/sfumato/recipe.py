@@ -63,6 +63,7 @@ class Recipe:
     warmup: float = 0.0  # share of the budget over which the rate rises linearly from 0
     clip: float = 0.0  # largest global norm of the gradient; 0 = no limit
     dropout: tuple[float, ...] = ()  # shares of inputs and of hidden units dropped: 0.2,0.5
+    wake: int = 0  # every so many steps, rectified units silent on the whole minibatch are woken; 0 = never
     batch: int = 512  # samples a step; the last batch of an epoch may be shorter
     epochs: float = 500.0  # the budget in passes over the data
     steps: int = 0  # the budget in steps, if not 0; wins over epochs
@@ -252,6 +253,7 @@ def check(recipe: Recipe) -> None:
         ("steps", 0 <= recipe.steps < 1 << 40, "0 (use epochs) or more"),
         ("warmup", 0 <= recipe.warmup <= 1, "a share of the budget in [0, 1]"),
         ("clip", 0 <= recipe.clip < 1e9, "0 (no limit) or more"),
+        ("wake", 0 <= recipe.wake < 1 << 40, "0 (never) or more"),
         ("seed", 0 <= recipe.seed < 1 << 63, "a whole number of at most 63 bits, not negative"),
         ("threads", 0 <= recipe.threads <= 4096, "0 (all) or more"),
         ("coordinates", recipe.coordinates in ("centres", "corners"), "centres or corners"),

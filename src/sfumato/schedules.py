@@ -27,7 +27,10 @@ def cosine(share: Shares, *, floor: float = 0.0) -> Shares:
     """Half a cosine from 1 down to `floor` (in [0, 1]) at the end of the budget.
 
     Paper: Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5, without restarts.
+    RecipeError for another floor.
     """
+    if not 0 <= floor <= 1:
+        raise RecipeError(f"cosine: floor={floor} must lie in [0, 1]")
     return floor + (1 - floor) * 0.5 * (1 + np.cos(np.pi * share))
 
 

@@ -43,7 +43,7 @@ class Frames:
         started = time.perf_counter()
         drawn = self._task.draw(tick.net, self._data)
         scores = self._task.score(tick.net, self._data, drawn)
-        frame = picture.encode(drawn, "jpeg", quality=90)
+        frame = picture.encode(picture.flatten(drawn), "jpeg", quality=90)
         save_bytes(self._run.folder / "frames" / f"{tick.step:06d}.jpg", frame)
         self.seconds += time.perf_counter() - started
         self.line = {

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .. import losses, optimizers
 from ..data import Data
 from ..encodings import Grid
-from ..errors import RunError
+from ..errors import RecipeError, RunError
 from ..nets import Net
 from ..recipe import Recipe, pick
-from .plan import Plan
+from .plan import WOKEN_SHARE, Plan
 
 __all__ = ["EagerSession", "prepare", "why_not"]
 
@@ -43,6 +43,8 @@ def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSess
     from . import available_threads
 
     torch.set_num_threads(recipe.threads or available_threads())
+    if recipe.wake and net.activation.name not in ("relu", "leaky_relu"):
+        raise RecipeError(f"wake={recipe.wake} is for relu and leaky_relu, not for {net.activation.name}")
     return EagerSession(net, data, recipe, total_steps)
 
 
@@ -59,6 +61,7 @@ class EagerSession:
         self._optimizers = pick(optimizers, recipe.optimizer, "optimizer")(self._net)
         dtype = next(self._net.parameters()).dtype
         self._targets = torch.from_numpy(data.targets).to(dtype)
+        self._loss(self._targets[:1], self._targets[:1])  # refuses an argument out of range
         self._inputs = self._encode_once(torch.from_numpy(data.inputs).to(dtype))
 
     def advance(self, steps: int) -> npt.NDArray[np.float32]:
@@ -77,6 +80,8 @@ class EagerSession:
                 torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.clip)
             for optimizer in self._optimizers:
                 optimizer.step()
+            if self.plan.wakes(self.step):
+                self._wake(rows)
             kept.append(loss.detach())
             self.step += 1
         return torch.stack(kept).float().numpy() if kept else np.empty(0, np.float32)
@@ -128,6 +133,24 @@ class EagerSession:
     def close(self) -> None:
         """See `Session.close`."""
 
+    @torch.no_grad()
+    def _wake(self, rows: Tensor) -> None:
+        """Raise the bias of each unit that is silent on the whole minibatch until it fires on WOKEN_SHARE of it.
+
+        A rectified unit that fires nowhere gets no gradient and never comes back. Layers are woken first to
+        last, each seeing what the ones before it now say. Moments are left as they are.
+        """
+        value = self._encoded(rows)
+        for layer in (m for m in self._net.layers if isinstance(m, nn.Linear)):
+            pre = layer(value)
+            silent = pre.amax(0) <= 0
+            if silent.any():
+                count = max(1, int(WOKEN_SHARE * len(rows)))  # the next sample below is put on the kink itself
+                shift = pre[:, silent].topk(min(count + 1, len(rows)), dim=0).values[-1]
+                layer.bias[silent] -= shift
+                pre[:, silent] -= shift
+            value = self._net.activation(pre)
+
     def _encode_once(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs, or what the encoding makes of them where that never changes and is small enough to keep."""
         encoding = self._net.encoding
@@ -141,14 +164,17 @@ class EagerSession:
                 return (inputs,)
             return (encoding(inputs), inputs[:0])
 
-    def _forward(self, rows: Tensor) -> Tensor:
+    def _encoded(self, rows: Tensor) -> Tensor:
+        """What the first layer sees of the samples `rows`."""
         net, first = self._net, self._inputs[0][rows]
         if len(self._inputs) == 1:
-            value = net.encoding(first)
-        elif isinstance(net.encoding, Grid):
-            value = net.encoding.blend(first, self._inputs[1][rows])
-        else:
-            value = first
+            return torch.as_tensor(net.encoding(first))
+        if isinstance(net.encoding, Grid):
+            return net.encoding.blend(first, self._inputs[1][rows])
+        return first
+
+    def _forward(self, rows: Tensor) -> Tensor:
+        net, value = self._net, self._encoded(rows)
         if not self._recipe.dropout and self._recipe.precision == "float32":
             return net.head(value)
         return self._head(value)

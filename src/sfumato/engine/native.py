@@ -74,10 +74,12 @@ def why_not(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name not in MOMENTS:
         return f"it has no optimizer {optimizer.name}"
+    if recipe.wake:
+        return "it does not wake silent units"
     if recipe.dropout:
         return "it has no dropout"
-    if recipe.precision != "float32":
-        return f"it has no precision {recipe.precision}"
+    if recipe.precision == "bfloat16" and not _native.half_is_fast():
+        return "this processor has no products of bfloat16, and imitating them is slower than float32"
     return None
 
 
@@ -223,6 +225,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             clip=recipe.clip,
             factors=factors,
             skip=net.skip is not None,
+            half=recipe.precision == "bfloat16",
             threads=recipe.threads or available_threads(),
             isa=isa,
             **settings,

@@ -14,6 +14,12 @@ from ..recipe import Recipe, pick, steps_per_epoch
 
 __all__ = ["Plan", "order"]
 
+WAKING_SHARE = 0.8
+"""Share of the budget during which silent units are woken."""
+
+WOKEN_SHARE = 0.02
+"""Share of a minibatch on which a woken unit fires: few enough to disturb nothing, enough to learn from."""
+
 ORDER_STREAM = 1
 """Second word of the seed of permutations, so that they share no random numbers with anything else."""
 
@@ -37,13 +43,18 @@ class Plan:
         self.per_epoch = steps_per_epoch(samples, self.batch)
         self._recipe = recipe
         self._schedule = pick(schedules, recipe.schedule, "schedule")
+        self._schedule(np.zeros(1))  # an argument out of range is refused here, not in the middle of a run
         self._epoch = -1
         self._order = np.empty(0, np.int32)
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""
+        return self.seen(step) / self.samples
+
+    def seen(self, step: int) -> int:
+        """Samples in the first `step` minibatches."""
         whole, part = divmod(step, self.per_epoch)
-        return whole + min(1.0, part * self.batch / self.samples)
+        return whole * self.samples + part * self.batch
 
     def epoch_order(self, epoch: int) -> npt.NDArray[np.int32]:
         """`order` of one epoch; the latest is kept."""
@@ -76,6 +87,12 @@ class Plan:
             sizes.append(widths)
             step += here
         return np.concatenate(parts), np.concatenate(sizes)
+
+    def wakes(self, step: int) -> bool:
+        """Whether silent units are woken after the update of step `step`: every `wake` steps, and no longer in
+        the last fifth of the budget, so that a woken unit has time to learn something."""
+        every = self._recipe.wake
+        return every > 0 and (step + 1) % every == 0 and step + 1 < WAKING_SHARE * self.total_steps
 
     def rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Learning rates of `count` steps from `first`: float64 (count,).

@@ -65,6 +65,8 @@ def why_not(recipe: Recipe) -> str | None:
         return "regrouping has no momentum"
     if recipe.clip:
         return "regrouping has no limit on the gradient (clip)"
+    if recipe.wake:
+        return "it does not wake silent units"
     if recipe.dropout:
         return "regrouping has no dropout"
     if recipe.precision != "float32":
