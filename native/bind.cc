@@ -68,7 +68,7 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double clip, std::vector<double> factors, bool skip, int threads, int chunk,
+           double second, double eps, double clip, std::vector<double> factors, bool skip, bool half, int threads, int chunk,
            std::string isa) {
   sfumato::Settings s;
   s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip;
@@ -77,7 +77,7 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.method = pick(kMethods, optimizer, "optimizer");
   s.first = first, s.second = second, s.epsilon = eps, s.clip = static_cast<float>(clip);
   s.factors.assign(factors.begin(), factors.end());
-  s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
+  s.half = half, s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
   new (self) Trainer(s);  // its std::invalid_argument becomes a ValueError
 }
 
@@ -220,6 +220,8 @@ nb::tuple evaluate(const std::string& activation, double parameter, const In1& z
 NB_MODULE(_native, m) {
   m.doc() = "Fused minibatch training of multi-layer perceptrons on the CPU.";
   m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
+  m.def("half_is_fast", [](const std::string& isa) { return sfumato::pick_kernels(isa).half_is_fast; }, "isa"_a = "",
+        "Whether the processor multiplies bfloat16 itself, so that `half` pays.");
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
         "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
@@ -229,8 +231,9 @@ NB_MODULE(_native, m) {
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
            "second"_a = 0.999, "eps"_a = 1e-8, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
-           "skip"_a = false, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
+           "skip"_a = false, "half"_a = false, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. factors: of the rate, one a matrix.\n"
+           "half: products between hidden layers take bfloat16 operands; sums, weights and all else stay float32.\n"
            "Raises ValueError for anything that cannot be meant.")
       .def("set", &set_arrays, "kind"_a, "arrays"_a.noconvert(),
            "Parameters (kind 'values') or moments ('first', 'second').")
@@ -246,6 +249,7 @@ NB_MODULE(_native, m) {
       .def("activations", &activations, "layer"_a, "features"_a.noconvert(), "pre"_a = false,
            "Hidden layer `layer` after, or before (pre), its activation: (N, width).")
       .def_prop_ro("isa", &Trainer::isa)
+      .def_prop_ro("half_is_fast", &Trainer::half_is_fast, "Whether the processor itself multiplies bfloat16.")
       .def_prop_ro("threads", &Trainer::threads)
       .def_prop_ro("chunk", &Trainer::chunk)
       .def_prop_ro("shapes", &Trainer::array_shapes, "(out, in) of each array, in 0 for a bias.");

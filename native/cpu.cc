@@ -15,6 +15,7 @@ std::vector<const Kernels*> usable() {
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
+  if (v4 && __builtin_cpu_supports("avx512bf16")) found.push_back(&kAvx512Bf16);
   if (v4) found.push_back(&kAvx512);
   if (v3) found.push_back(&kAvx2);
 #endif

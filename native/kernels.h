@@ -27,6 +27,12 @@ using Finish = void (*)(float* values, float* slopes, size_t stride, int rows, i
 // C[m][n] = start + sum over k < depth of a(m, k) * B[k][n], with a(m, k) = a[m * a_row + k * a_step].
 // Forward: a = activations, B = W. Errors: a = errors, B = W transposed. Gradients: a = activations read
 // down their columns (a_row = 1), B = errors. So every product is a broadcast scalar times a row of vectors.
+//
+// `multiply` takes float32. `multiply_half` takes words of two bfloat16 in place of floats, neighbours along k: the
+// depth counts words, and each step adds two products to sums in float32. Hence two packed forms of a matrix:
+//   rows16  rows of bfloat16: a word holds columns 2k and 2k + 1, to be broadcast (as a, forward and errors)
+//   pairs   rows of words: word [p][n] holds rows 2p and 2p + 1 of column n, to be a vector of b (or, read down
+//           its columns, an a), wherever k runs along the rows
 struct Product {
   int rows, columns, depth;
   const float* a;
@@ -40,6 +46,8 @@ struct Product {
   Finish finish;      // may be null
   float* slopes;      // what finish gets beside C, same stride; may be null
   float parameter;    // of finish
+  uint16_t* rows16;   // where the finished C is packed as well, same stride in its own elements; may be null
+  uint32_t* pairs;
 };
 
 // One step of Adam or SGD, as PyTorch defines them, over a span of floats.
@@ -58,6 +66,10 @@ struct Kernels {
   int lanes;  // floats in a vector
 
   void (*multiply)(const Product&);
+  void (*multiply_half)(const Product&);
+  bool half_is_fast;  // the processor multiplies bfloat16 itself; elsewhere it is emulated, for tests
+  // rows x columns floats into packed forms (either may be null); rows need not be even: the last partner is 0
+  void (*pack)(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, uint32_t* pairs);
   // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.
   Finish forward[kActivations];
   Finish forward_with_slope[kActivations];
@@ -89,6 +101,7 @@ extern const Kernels kPlain;
 #if SFUMATO_X86
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
+extern const Kernels kAvx512Bf16;
 #endif
 
 }  // namespace sfumato

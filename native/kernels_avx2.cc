@@ -2,6 +2,7 @@
 #define LANES 8
 #define BLOCK_ROWS 4
 #define BLOCK_VECTORS 3
+#define HALF_IS_FAST 0
 #define SFUMATO_NAME "avx2"
 #define SFUMATO_TABLE kAvx2
 #include "kernels_impl.h"

@@ -1,5 +1,5 @@
 // The kernels, written once with vector extensions and compiled per instruction set (see kernels.h).
-// The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS and SFUMATO_TABLE.
+// The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS, HALF_IS_FAST, SFUMATO_NAME and SFUMATO_TABLE.
 //
 // Product: a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
 // loads BLOCK_VECTORS vectors of B and broadcasts BLOCK_ROWS scalars of A. AVX-512: 8 x 3 = 24 accumulators + 3 + 1
@@ -9,6 +9,9 @@
 #include <cmath>
 
 #include "kernels.h"
+#if HALF_IS_FAST
+#include <immintrin.h>
+#endif
 
 namespace sfumato {
 namespace {
@@ -109,8 +112,34 @@ void backward_slope(float* values, float* slopes, size_t stride, int rows, int c
 }
 
 // -------------------------------------------------------------------------------------------------- products
-template <int kVectors>
+void pack(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, uint32_t* pairs) {
+  for (int m = 0; m < rows; m += 2)
+    for (int n = 0; n < columns; n += LANES) {
+      const vf even = load(from + m * stride + n);
+      const vf odd = m + 1 < rows ? load(from + (m + 1) * stride + n) : vf{};
+      if (rows16) {
+        *reinterpret_cast<vh*>(rows16 + m * stride + n) = to_half(even);
+        if (m + 1 < rows) *reinterpret_cast<vh*>(rows16 + (m + 1) * stride + n) = to_half(odd);
+      }
+      if (pairs) *reinterpret_cast<vu*>(pairs + m / 2 * stride + n) = to_pairs(even, odd);
+    }
+}
+
+struct Single {  // float32 operands
+  typedef float Word __attribute__((may_alias));
+  using Vector = vf;
+  static INLINE vf add_product(vf sum, Word x, Vector w) { return sum + x * w; }
+};
+struct Half {  // words of two bfloat16
+  typedef uint32_t Word __attribute__((may_alias));
+  using Vector = vu;
+  static INLINE vf add_product(vf sum, Word x, Vector w) { return add_dots(sum, x - vu{}, w); }
+};
+
+template <class Type, int kVectors>
 INLINE void block(const Product& p, int m0, int n0) {
+  using Word = typename Type::Word;
+  using Vector = typename Type::Vector;
   vf sum[BLOCK_ROWS][kVectors];
   float* c = p.c + m0 * p.c_row + n0;
 #pragma GCC unroll 16
@@ -118,38 +147,42 @@ INLINE void block(const Product& p, int m0, int n0) {
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++)
       sum[m][n] = p.accumulate ? load(c + m * p.c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
-  const float* a = p.a + m0 * p.a_row;
+  const Word* a = reinterpret_cast<const Word*>(p.a) + m0 * p.a_row;
   const float* b = p.b + n0;
   const size_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
   for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) {
-    vf w[kVectors];
+    Vector w[kVectors];
 #pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++) w[n] = load(b + n * LANES);
+    for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(b + n * LANES);
 #pragma GCC unroll 16
     for (int m = 0; m < BLOCK_ROWS; m++) {
-      const vf x = spread(a[m * a_row]);
+      const Word x = a[m * a_row];
 #pragma GCC unroll 4
-      for (int n = 0; n < kVectors; n++) sum[m][n] += x * w[n];
+      for (int n = 0; n < kVectors; n++) sum[m][n] = Type::add_product(sum[m][n], x, w[n]);
     }
   }
 #pragma GCC unroll 16
   for (int m = 0; m < BLOCK_ROWS; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++) store(c + m * p.c_row + n * LANES, sum[m][n]);
+  const size_t at = m0 * p.c_row + n0;
   if (p.finish)
-    p.finish(c, p.slopes ? p.slopes + m0 * p.c_row + n0 : nullptr, p.c_row, BLOCK_ROWS, kVectors * LANES,
-             p.parameter);
+    p.finish(c, p.slopes ? p.slopes + at : nullptr, p.c_row, BLOCK_ROWS, kVectors * LANES, p.parameter);
+  if (p.rows16 || p.pairs)
+    pack(c, p.c_row, BLOCK_ROWS, kVectors * LANES, p.rows16 ? p.rows16 + at : nullptr,
+         p.pairs ? p.pairs + m0 / 2 * p.c_row + n0 : nullptr);
 }
 
+template <class Type>
 void multiply(const Product& p) {
   for (int n = 0; n < p.columns;) {
     const int left = (p.columns - n) / LANES;
     // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
     const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
     for (int m = 0; m < p.rows; m += BLOCK_ROWS) {
-      if (vectors == BLOCK_VECTORS) block<BLOCK_VECTORS>(p, m, n);
-      else if (vectors == 2) block<2>(p, m, n);
-      else block<1>(p, m, n);
+      if (vectors == BLOCK_VECTORS) block<Type, BLOCK_VECTORS>(p, m, n);
+      else if (vectors == 2) block<Type, 2>(p, m, n);
+      else block<Type, 1>(p, m, n);
     }
     n += vectors * LANES;
   }
@@ -288,7 +321,10 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
 const Kernels SFUMATO_TABLE = {
     SFUMATO_NAME,
     LANES,
-    multiply,
+    multiply<Single>,
+    multiply<Half>,
+    HALF_IS_FAST,
+    pack,
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
      finish_sine<true, false>, finish_forward<Gaussian, false>, finish_forward<Tanh, false>,
      finish_forward<Sigmoid, false>, finish_forward<Silu, false>},

@@ -28,6 +28,7 @@ struct Settings {
   double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
   float clip = 0;           // largest global norm of the gradient; 0 = no limit
   std::vector<float> factors;  // of the rate, one a matrix (hidden layers, readout, skip); empty: all 1
+  bool half = false;        // products between hidden layers take bfloat16 operands; sums, weights, rest: float32
   int threads = 1;
   int chunk = 0;            // rows a thread takes through the net at a time; 0 = by the size of the net
   std::string isa;          // "" = SFUMATO_ISA, else the best

@@ -56,12 +56,14 @@ Trainer::Trainer(const Settings& settings)
   sizes.push_back(s.outputs);
   const auto add = [&](int in, int out, bool bias, bool back) {
     const size_t i = matrices_.size();
-    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}};
+    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, {}};
     m.values = allocate(m.count());
     const bool adam = s.method == Method::adam;
     if (adam || s.first > 0) m.first = allocate(m.count());
     if (adam) m.second = allocate(m.count());
-    if (back) m.back = allocate(static_cast<size_t>(out) * m.back_stride);
+    m.half = s.half && i >= 1 && i < s.hidden.size();  // between hidden layers only
+    if (m.half) m.pairs = allocate(static_cast<size_t>(in + 1) / 2 * m.stride);
+    if (back) m.back = allocate(static_cast<size_t>(m.half ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
   };
   for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0);
@@ -87,6 +89,15 @@ Trainer::Trainer(const Settings& settings)
     for (size_t stride : strides_) {
       w.post.push_back(allocate(chunk_ * stride));
       w.slopes.push_back(has_slopes(s.activation) ? allocate(chunk_ * stride) : Buffer());
+    }
+    if (s.half) {
+      for (size_t stride : strides_) {
+        w.post16.push_back(allocate(chunk_ * stride / 2));
+        w.post_pairs.push_back(allocate(chunk_ * stride / 2));
+      }
+      for (Buffer& e : w.error16) e = allocate(chunk_ * widest / 2);
+      for (Buffer& e : w.error_pairs) e = allocate(chunk_ * widest / 2);
+      w.weights16 = allocate(kBlockRows * widest / 2);
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
     for (const Matrix& m : matrices_)
@@ -138,7 +149,7 @@ void Trainer::set(Kind kind, const ConstArrays& from) {
     }
   }
   if (kind == Kind::values)
-    for (int t = 0; t < pool_.size(); t++) refresh_back(t);
+    for (int t = 0; t < pool_.size(); t++) refresh_all(t);
 }
 
 void Trainer::get(Kind kind, const Arrays& into) {
@@ -187,6 +198,11 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes)
     p.a = l ? w.post[l - 1].get() : w.x.get();
     p.a_row = l ? strides_[l - 1] : x_stride_, p.a_step = 1;
     p.b = m.weights(), p.b_row = m.stride;
+    if (m.half) {
+      p.depth = (m.in + 1) / 2;
+      p.a = w.post16[l - 1].get(), p.a_row = strides_[l - 1] / 2;
+      p.b = m.pairs.get();
+    }
     p.c = readout ? w.out.get() : w.post[l].get();
     p.c_row = readout ? out_stride_ : strides_[l];
     p.bias = m.bias();
@@ -195,7 +211,11 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes)
       p.slopes = slopes ? w.slopes[l].get() : nullptr;
       p.parameter = settings_.parameter;
     }
-    kernels_.multiply(p);
+    if (!readout && half_input(l)) {
+      p.rows16 = reinterpret_cast<uint16_t*>(w.post16[l].get());
+      if (slopes) p.pairs = reinterpret_cast<uint32_t*>(w.post_pairs[l].get());
+    }
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (readout && settings_.skip) {
       const Matrix& skip = matrices_[l + 1];
       Product q{};
@@ -281,7 +301,8 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.a = input, p.a_row = 1, p.a_step = input_stride;
     p.b = error, p.b_row = error_stride;
     p.c = gradient + m.stride, p.c_row = m.stride, p.accumulate = !first;
-    kernels_.multiply(p);
+    if (m.half) p.depth = rows / 2, p.a = w.post_pairs[i - 1].get(), p.b = w.error_pairs[i & 1].get();
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (m.has_bias) kernels_.column_sums(error, error_stride, rows, columns(m.out), gradient, !first);
   };
   if (settings_.skip) parameters(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
@@ -295,11 +316,16 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     p.a = error, p.a_row = error_stride, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[l & 1].get(), p.a_row = error_stride / 2;
     p.c = w.errors[l & 1].get(), p.c_row = strides_[l - 1];
     p.finish = kernels_.backward[a];
     p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
     p.parameter = settings_.parameter;
-    kernels_.multiply(p);
+    if (matrices_[l - 1].half) {
+      p.rows16 = reinterpret_cast<uint16_t*>(w.error16[(l - 1) & 1].get());
+      p.pairs = reinterpret_cast<uint32_t*>(w.error_pairs[(l - 1) & 1].get());
+    }
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     error = p.c, error_stride = p.c_row;
   }
 }
@@ -359,19 +385,26 @@ void Trainer::update(int t, int64_t step, double rate, float scale) {
       kernels_.adam(m.values.get() + low, m.first.get() + low, m.second.get() + low, gradient, count, u);
     else
       kernels_.sgd(m.values.get() + low, m.first ? m.first.get() + low : nullptr, gradient, count, u);
-    if (m.back)
-      kernels_.transpose(m.weights() + b.low * m.stride, m.stride, b.high - b.low, m.out, m.back.get() + b.low,
-                         m.back_stride);
+    refresh(workers_[t], b);
   }
 }
 
-void Trainer::refresh_back(int t) {
-  for (const Block& b : blocks_[t]) {
-    const Matrix& m = matrices_[b.matrix];
-    if (m.back)
-      kernels_.transpose(m.weights() + b.low * m.stride, m.stride, b.high - b.low, m.out, m.back.get() + b.low,
-                         m.back_stride);
-  }
+void Trainer::refresh(Worker& w, const Block& b) const {
+  const Matrix& m = matrices_[b.matrix];
+  if (!m.back) return;
+  const float* from = m.weights() + b.low * m.stride;
+  float* into = m.back.get() + b.low;
+  const int rows = b.high - b.low;
+  if (!m.half) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
+  auto* row_form = reinterpret_cast<uint16_t*>(w.weights16.get());
+  auto* pair_form = reinterpret_cast<uint32_t*>(m.pairs.get() + b.low / 2 * m.stride);
+  kernels_.pack(from, m.stride, rows, columns(m.out), row_form, pair_form);
+  // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]
+  kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
+}
+
+void Trainer::refresh_all(int t) {
+  for (const Block& b : blocks_[t]) refresh(workers_[t], b);
 }
 
 // ---------------------------------------------------------------------------------------------- one sample a step
@@ -440,7 +473,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
             losses[i] = static_cast<float>(workers_[0].loss);
           }
         pool_.barrier();
-        refresh_back(t);
+        refresh_all(t);
         pool_.barrier();
         rows += end - s;
         s = end;

@@ -25,7 +25,10 @@ struct Matrix {
   float factor;        // of the learning rate
   size_t stride;       // of rows of `out` floats
   size_t back_stride;  // of rows of `in` floats
-  Buffer values, first, second, back;  // parameters, moments, weights as [out][in] (absent where never needed)
+  Buffer values, first, second;  // parameters and moments (absent where never needed)
+  Buffer back;         // weights as [out][in]; half: pairs of them, [out / 2][in]; absent in the first layer
+  bool half;           // products take bfloat16
+  Buffer pairs;        // half: weights as pairs [in / 2][out]
 
   float* bias() const { return values.get(); }
   float* weights() const { return values.get() + stride; }
@@ -44,6 +47,7 @@ class Trainer {
 
   const Settings& settings() const { return settings_; }
   const char* isa() const { return kernels_.name; }
+  bool half_is_fast() const { return kernels_.half_is_fast; }
   int threads() const { return pool_.size(); }
   int chunk() const { return chunk_; }
   std::vector<size_t> array_sizes() const;  // floats in each array of parameters
@@ -69,6 +73,9 @@ class Trainer {
   struct Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
+    std::vector<Buffer> post16, post_pairs;  // packed inputs of half matrices, a layer each
+    Buffer error16[2], error_pairs[2];       // packed errors, of the layer at hand and of the one before
+    Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];
     std::vector<Buffer> gradients;  // one a matrix, laid out as its parameters
     std::vector<float> target;
@@ -90,7 +97,9 @@ class Trainer {
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
   void sample_step(const int32_t* row, double rate);  // the 2012 algorithm: one sample, weights moved at once
-  void refresh_back(int t);
+  void refresh(Worker&, const Block&) const;  // the copies of weights that products read
+  void refresh_all(int t);
+  bool half_input(int layer) const { return layer + 1 < layers() && settings_.half; }
   bool is_sample_step(int32_t size) const;
 
   Settings settings_;

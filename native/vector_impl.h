@@ -7,6 +7,8 @@
 
 typedef float vf __attribute__((vector_size(LANES * 4), may_alias));
 typedef int32_t vi __attribute__((vector_size(LANES * 4), may_alias));
+typedef uint32_t vu __attribute__((vector_size(LANES * 4), may_alias));
+typedef uint16_t vh __attribute__((vector_size(LANES * 2), may_alias));
 #define INLINE inline __attribute__((always_inline))
 
 INLINE vf load(const float* p) { return *reinterpret_cast<const vf*>(p); }
@@ -80,3 +82,31 @@ INLINE vf hyperbolic_tangent(vf x) {
   const vf signed_large = from_bits(bits(large) | (bits(x) & int32_t(0x80000000)));
   return size < 0.625f ? small : signed_large;
 }
+
+// ------------------------------------------------------------------------------------------------- bfloat16
+// Rounded to nearest, ties to even, as the processor does; a NaN stays one (but for odd payloads nobody makes).
+#if HALF_IS_FAST
+INLINE vh to_half(vf x) { return reinterpret_cast<vh>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))); }
+INLINE vu to_pairs(vf even, vf odd) {  // word i = (even[i], odd[i])
+  const __m512i both = reinterpret_cast<__m512i>(
+      _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(odd), reinterpret_cast<__m512>(even)));
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return reinterpret_cast<vu>(_mm512_permutexvar_epi16(order, both));
+}
+INLINE vf add_dots(vf sum, vu a, vu b) {
+  return reinterpret_cast<vf>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), reinterpret_cast<__m512bh>(a),
+                                               reinterpret_cast<__m512bh>(b)));
+}
+#else
+INLINE vu rounded(vf x) {  // the bfloat16 in the upper half of each word
+  const vu u = reinterpret_cast<vu>(x);
+  return u + 0x7fffu + ((u >> 16) & 1u);
+}
+INLINE vh to_half(vf x) { return __builtin_convertvector(rounded(x) >> 16, vh); }
+INLINE vu to_pairs(vf even, vf odd) { return (rounded(even) >> 16) | (rounded(odd) & 0xffff0000u); }
+INLINE vf add_dots(vf sum, vu a, vu b) {
+  const vf low = reinterpret_cast<vf>(a << 16) * reinterpret_cast<vf>(b << 16);
+  return sum + (low + reinterpret_cast<vf>(a & 0xffff0000u) * reinterpret_cast<vf>(b & 0xffff0000u));
+}
+#endif
