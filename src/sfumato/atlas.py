@@ -177,9 +177,8 @@ def _preview(
                 sums[n] += layer.post.sum(0).double().cpu().numpy()
                 active[n] += torch.count_nonzero(layer.pre > 0, 0).cpu().numpy()
                 if not rectifier:
-                    ends = layer.post.aminmax(dim=0)
-                    np.minimum(lows[n], ends.min.double().cpu().numpy(), out=lows[n])
-                    np.maximum(highs[n], ends.max.double().cpu().numpy(), out=highs[n])
+                    np.minimum(lows[n], layer.post.amin(0).double().cpu().numpy(), out=lows[n])
+                    np.maximum(highs[n], layer.post.amax(0).double().cpu().numpy(), out=highs[n])
             if n == members[-1]:
                 break
     points = raster.height * raster.width
