@@ -111,6 +111,16 @@ def test_unknown_sets_and_options_are_refused():
         digits.load("cifar", digits.RECIPE)
     with pytest.raises(RecipeError, match="split: test or validation"):
         digits.load("mnist", digits.RECIPE.replace(options={"split": "train"}))
+    for value in (0, 1.5, True, "10"):
+        with pytest.raises(RecipeError, match="samples: 1 or more"):
+            digits.load("mnist", digits.RECIPE.replace(options={"samples": value}))
+
+
+def test_fewer_samples_are_the_first_ones_left_by_the_split(mnist):
+    options = {"split": "validation", "samples": 40}
+    data = digits.load("mnist", digits.RECIPE.replace(options=options))
+    whole = digits.load("mnist", digits.RECIPE)
+    assert (data.inputs == whole.inputs[:40]).all() and (data.hidden_inputs == whole.inputs[100:]).all()
 
 
 @pytest.mark.parametrize("name", digits.RECIPES)

@@ -237,7 +237,7 @@ class RegroupedSession:
         assert self._group is not None
         x = self._group[: self._done]
         rows, moves = _Rows(x.t()), torch.from_numpy(self._moves[: self._done])
-        for tile, part in zip(hidden, moves.split(TILE, 1), strict=True):
+        for tile, part in zip(hidden, torch.split(moves, TILE, 1), strict=True):
             tile += rows.sums(part.contiguous())
         straight.addmm_(x[:, : len(straight)].t(), torch.from_numpy(self._errors[: self._done]))
         first = (self._done - 1) // BLOCK * BLOCK
@@ -279,7 +279,7 @@ class RegroupedSession:
 
     def _restore(self, named: Mapping[str, Tensor]) -> None:
         whole = torch.cat([named["layers.0.bias"][None], named["layers.0.weight"].t()])
-        self._hidden = [part.contiguous() for part in whole.split(TILE, 1)]
+        self._hidden = [part.contiguous() for part in torch.split(whole, TILE, 1)]
         self._readout[: len(named["readout.bias"])] = named["readout.weight"].numpy()
         self._straight[0] = named["readout.bias"]
         if len(self._straight) > 1:

@@ -7,6 +7,7 @@ are neighbours, so shuffling them would change nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,13 +69,11 @@ def load(source: str | None, recipe: Recipe) -> Data:
 
     None: mnist, or digits8x8 where that cannot be had. Options: `split`, test or validation, says what is held
     out: the test set, or the last 10,000 training samples (300 of digits8x8), which is what choices should be
-    made on; `order` = file visits the samples as the file has them. Facts: `name`, `side` (rows, columns),
+    made on; `order` = file visits the samples as the file has them; `samples` learns only so many, the first
+    ones. Facts: `name`, `side` (rows, columns),
     `classes`, `split`, `recipe`, `notes`.
     """
-    for name, value in recipe.options.items():
-        if value not in OPTIONS.get(name, ()):
-            known = "; ".join(f"{key}: {' or '.join(values)}" for key, values in OPTIONS.items())
-            raise RecipeError(f"task digits has no option {name}={value!r}\nhint: {known}")
+    _check(recipe.options)
     notes: tuple[str, ...] = ()
     if source is None:
         source = "mnist"
@@ -101,6 +100,8 @@ def load(source: str | None, recipe: Recipe) -> Data:
         count = len(images) // 6 if source in idx.SETS else 300
         images, hidden_images = images[:-count], images[-count:]
         labels, hidden_labels = labels[:-count], labels[-count:]
+    limit = recipe.options.get("samples", len(images))
+    images, labels = images[:limit], labels[:limit]
     facts = {
         "name": source,
         "side": images.shape[1:],
@@ -128,6 +129,17 @@ def score(net: Net, data: Data, drawn: Picture) -> dict[str, float]:
     guessed = predict(net, data.hidden_inputs, tile=2048).argmax(1)
     wrong = guessed != data.hidden_targets.argmax(1)
     return {f"{data.facts['split']}_error": float(wrong.mean())}
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    for name, value in options.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fine = whole and value >= 1 if name == "samples" else value in OPTIONS.get(name, ())
+        if not fine:
+            known = "; ".join(f"{key}: {' or '.join(values)}" for key, values in OPTIONS.items())
+            raise RecipeError(
+                f"task digits has no option {name}={value!r}\nhint: {known}; samples: 1 or more"
+            )
 
 
 def _values(images: npt.NDArray[np.uint8], full: int) -> npt.NDArray[np.float32]:
