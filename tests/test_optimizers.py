@@ -1,0 +1,187 @@
+"""Which parameter moves by which rule, and losses by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from compare import bound, close
+from conftest import picture_data
+from twin import parameters, session
+
+from sfumato import losses, optimizers
+from sfumato.data import Data
+from sfumato.engine.eager import prepare
+from sfumato.errors import RecipeError
+from sfumato.nets import build
+from sfumato.recipe import Recipe, pick
+
+
+def test_fan_in_divides_each_layers_rate() -> None:
+    net = build(Recipe(net=(8, 24), encoding="raw"), 2, 3)
+    (sgd,) = optimizers.sgd(net, fan_in=True)
+    factors = {id(p): g["factor"] for g in sgd.param_groups for p in g["params"]}
+    for layer, inputs in ((net.layers[0], 2), (net.layers[1], 8), (net.readout, 24)):
+        for parameter in layer.parameters():
+            assert factors[id(parameter)] == pytest.approx(1 / math.sqrt(inputs + 1))
+    (plain,) = optimizers.sgd(net)
+    assert {g["factor"] for g in plain.param_groups} == {1.0}
+
+
+def test_one_step_of_gradient_descent_by_hand() -> None:
+    """A net of one unit that is linear where it fires. Input 0.5, encoded 0; weights 0.6 and 2, biases 1 and 0.1.
+
+    Hidden value 1, output 2.1, target 0.5, so the mean square is 1.6^2 and the error 2 x 1.6 = 3.2. Gradients:
+    readout 3.2 x 1 and 3.2, hidden bias 3.2 x 2, hidden weight 6.4 x 0. Rate 0.01.
+    """
+    data = Data(
+        np.full((1, 1), 0.5, np.float32),
+        np.full((1, 1), 0.5, np.float32),
+        np.empty((0, 1), np.float32),
+        np.empty((0, 1), np.float32),
+    )
+    recipe = Recipe(
+        net=(1,), optimizer="sgd", rate=0.01, schedule="constant", steps=1, engine="eager", threads=1
+    )
+    net = build(recipe, 1, 1)
+    with torch.no_grad():
+        for parameter, value in zip(net.parameters(), (0.6, 1.0, 2.0, 0.1), strict=True):
+            parameter.fill_(value)
+    running = prepare(net, data, recipe, 1)
+    assert running.advance(1).tolist() == pytest.approx([1.6**2])
+    running.pull(net)
+    by_hand = {
+        "layers.0.weight": 0.6,
+        "layers.0.bias": 1 - 0.064,
+        "readout.weight": 2 - 0.032,
+        "readout.bias": 0.068,
+    }
+    for name, value in parameters(net).items():
+        assert value.item() == pytest.approx(by_hand[name], rel=1e-6)  # float32
+
+
+def newton_schulz(matrix: np.ndarray) -> np.ndarray:
+    """Five steps of the quintic of Jordan et al. 2024, which brings every singular value near 1."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / max(np.linalg.norm(x), 1e-7)
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+@pytest.mark.parametrize("net", [(16, 16), (24, 12), (12, 24)])
+def test_muon_takes_nearly_orthogonal_steps_on_matrices_between_hidden_layers(net: tuple[int, int]) -> None:
+    recipe = Recipe(net=net, activation="tanh", optimizer="muon", rate=0.02, schedule="constant", steps=1)
+    built, running = session(recipe.replace(engine="eager", threads=1), picture_data(13, 17), torch.float64)
+    before = parameters(built)
+    _, gradients = running.gradient(running.plan.minibatch(0))
+    running.advance(1)
+    running.pull(built)
+    step = before["layers.1.weight"] - parameters(built)["layers.1.weight"]
+    expected = newton_schulz(gradients["layers.1.weight"].numpy())
+    step, expected = step / np.linalg.norm(step), expected / np.linalg.norm(expected)
+    # PyTorch multiplies in bfloat16, which turns directions of tiny singular values: 0.95 to 0.98 were seen.
+    assert float((step * expected).sum()) > 0.9
+    singular = np.linalg.svd(step, compute_uv=False)
+    original = np.linalg.svd(gradients["layers.1.weight"].numpy(), compute_uv=False)
+    assert singular[-3] / singular[0] > 5 * original[-3] / original[0]
+
+
+def test_muon_moves_all_else_by_adam_at_a_share_of_its_rate() -> None:
+    """Adam's first step is its rate for every parameter whose gradient is far above eps."""
+    recipe = Recipe(
+        net=(8, 8), activation="tanh", optimizer="muon:auxiliary=0.25", rate=0.01, schedule="constant"
+    )
+    net, running = session(
+        recipe.replace(engine="eager", threads=1, steps=1), picture_data(13, 17), torch.float64
+    )
+    before = parameters(net)
+    running.advance(1)
+    running.pull(net)
+    for name, value in parameters(net).items():
+        if name != "layers.1.weight":
+            step = np.abs(value - before[name])
+            close(
+                step, np.full_like(step, 0.0025), rel=1e-3, why="|g| / (|g| + 1e-8) for gradients above 1e-5"
+            )
+
+
+def test_rates_of_the_schedule_reach_the_weights() -> None:
+    """Gradient descent with a rate halved at each look moves half as far."""
+    recipe = Recipe(
+        net=(4,), activation="tanh", optimizer="sgd", schedule="constant", steps=1, engine="eager", threads=1
+    )
+    steps = []
+    for rate in (0.1, 0.05):
+        net, running = session(recipe.replace(rate=rate), picture_data(5, 5), torch.float64)
+        before = parameters(net)["readout.bias"]
+        running.advance(1)
+        running.pull(net)
+        steps.append(parameters(net)["readout.bias"] - before)
+    close(steps[0], 2 * steps[1], rel=1e-11, why="differences of numbers near 1/2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "adam:beta1=1",
+            "adam:beta2=-0.1",
+            "adam:eps=0",
+            "adam:eps=nan",
+            "sgd:momentum=1",
+            "sgd:momentum=nan",
+        ),
+        *("muon:auxiliary=0", "muon:momentum=1", "muon:beta1=1"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(text: str) -> None:
+    name, argument = text.split(":")
+    with pytest.raises(RecipeError, match=f"^{name}: .*{argument.split('=')[0]}="):
+        pick(optimizers, text)(build(Recipe(net=(4, 4)), 2, 3))
+
+
+# Losses ------------------------------------------------------------------------------------------------------
+
+PREDICTION = torch.tensor([[0.5, 1.0], [0.0, -1.0]], dtype=torch.float64)
+TARGET = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+
+
+def test_losses_by_hand() -> None:
+    """Errors 0.5, 0, -1, -1."""
+    assert float(losses.mse(PREDICTION, TARGET)) == 2.25 / 4
+    assert float(losses.l1(PREDICTION, TARGET)) == 2.5 / 4
+    assert float(losses.half_square(PREDICTION, TARGET)) == 0.5 * 2.25 / 2
+
+
+def test_cross_entropy_by_hand() -> None:
+    """Softmax of (0.5, 1) at class 1 and of (0, -1) at class 0."""
+    rows = [math.log(1 + math.exp(-0.5)), math.log(1 + math.exp(-1))]
+    assert float(losses.cross_entropy(PREDICTION, TARGET)) == pytest.approx(sum(rows) / 2)
+    # Smoothing by 0.2 of two classes: 0.9 at the right one, 0.1 at the other.
+    smooth = [0.9 * rows[0] + 0.1 * (rows[0] + 0.5), 0.9 * rows[1] + 0.1 * (rows[1] + 1)]
+    assert float(losses.cross_entropy(PREDICTION, TARGET, smoothing=0.2)) == pytest.approx(sum(smooth) / 2)
+
+
+def test_cross_entropy_survives_large_outputs() -> None:
+    large = torch.tensor([[1000.0, -1000.0]])
+    assert float(losses.cross_entropy(large, torch.tensor([[1.0, 0.0]]))) == 0
+    assert float(losses.cross_entropy(large, torch.tensor([[0.0, 1.0]]))) == 2000
+
+
+@pytest.mark.parametrize("smoothing", [1.0, -0.1, float("nan")])
+def test_smoothing_out_of_range_is_refused_before_the_first_step(smoothing: float) -> None:
+    with pytest.raises(RecipeError, match="smoothing="):
+        session(
+            Recipe(loss=f"cross_entropy:smoothing={smoothing}", engine="eager", threads=1), picture_data(3, 3)
+        )
+
+
+def test_gradients_of_losses_are_a_mean_over_samples() -> None:
+    p = PREDICTION.clone().requires_grad_()
+    losses.half_square(p, TARGET).backward()
+    close(p.grad.numpy(), ((PREDICTION - TARGET) / 2).numpy(), **bound("float64"))
