@@ -4,11 +4,13 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cmath>
 #include <map>
 #include <stdexcept>
+#include <tuple>
 
 #include "cpu.h"
 #include "trainer.h"
@@ -68,7 +70,8 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double clip, std::vector<double> factors, bool skip, bool half, int threads, int chunk,
+           double second, double eps, double clip, std::vector<double> factors, bool skip, bool half, const std::vector<std::tuple<int, int, bool>>& grid,
+           int features, int log2_table, int threads, int chunk,
            std::string isa) {
   sfumato::Settings s;
   s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip;
@@ -77,6 +80,8 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.method = pick(kMethods, optimizer, "optimizer");
   s.first = first, s.second = second, s.epsilon = eps, s.clip = static_cast<float>(clip);
   s.factors.assign(factors.begin(), factors.end());
+  for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
+  s.grid.features = features, s.grid.log2_table = log2_table;
   s.half = half, s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
   new (self) Trainer(s);  // its std::invalid_argument becomes a ValueError
 }
@@ -122,8 +127,8 @@ nb::list get_arrays(Trainer& self, const std::string& kind) {
 }
 
 void set_data(Trainer& self, const In2& features, const In2& targets) {
-  if (features.shape(1) != size_t(self.settings().inputs) || targets.shape(1) != size_t(self.settings().outputs))
-    refuse("features must be (N, " + std::to_string(self.settings().inputs) + ") and targets (N, " +
+  if (features.shape(1) != size_t(self.features()) || targets.shape(1) != size_t(self.settings().outputs))
+    refuse("features must be (N, " + std::to_string(self.features()) + ") and targets (N, " +
            std::to_string(self.settings().outputs) + ")");
   if (features.shape(0) != targets.shape(0) || !features.shape(0)) refuse("features and targets differ in length");
   if (features.shape(0) > size_t(INT32_MAX)) refuse("at most 2^31 - 1 samples");
@@ -172,8 +177,8 @@ nb::tuple gradient(Trainer& self, const Ints& rows) {
 }
 
 void check_features(const Trainer& self, const In2& features) {
-  if (features.shape(1) != size_t(self.settings().inputs))
-    refuse("features must be (N, " + std::to_string(self.settings().inputs) + ")");
+  if (features.shape(1) != size_t(self.features()))
+    refuse("features must be (N, " + std::to_string(self.features()) + ")");
   check_finite(features.data(), features.size(), "features");
 }
 
@@ -231,9 +236,13 @@ NB_MODULE(_native, m) {
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
            "second"_a = 0.999, "eps"_a = 1e-8, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
-           "skip"_a = false, "half"_a = false, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
+           "skip"_a = false, "half"_a = false,
+           "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. factors: of the rate, one a matrix.\n"
            "half: products between hidden layers take bfloat16 operands; sums, weights and all else stay float32.\n"
+           "grid: levels (cells across, cells down, hashed) of a table of entries of `features` floats, looked up\n"
+           "bilinearly at points (x, y): then features are (N, 2), inputs is levels * features, and the table\n"
+           "(entries, features) is the last array. log2_table: of the entries of a hashed level.\n"
            "Raises ValueError for anything that cannot be meant.")
       .def("set", &set_arrays, "kind"_a, "arrays"_a.noconvert(),
            "Parameters (kind 'values') or moments ('first', 'second').")

@@ -61,6 +61,19 @@ struct Update {
   float epsilon;  // Adam: added to the root of the corrected second moment
 };
 
+// A pyramid of grids of trainable entries, looked up bilinearly (encodings.Grid is the specification). Level l has
+// across x down cells; its corners have entries of their own, or share `mask + 1` of them by a hash.
+struct Level {
+  float across, down;
+  uint32_t row;     // corners in a row, across + 1
+  uint32_t mask;    // hashed: entries - 1 (a power of two minus 1); 0: not hashed
+  uint32_t offset;  // of its first entry in the table
+};
+struct Grid {
+  const Level* level;
+  int levels, features;  // features: floats in an entry
+};
+
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -86,6 +99,14 @@ struct Kernels {
   void (*sgd)(float* w, float* buffer, const float* g, size_t count, const Update&);  // buffer null: no momentum
   // into[c][r] = from[r][c]
   void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
+
+  // Entries and weights of the four corners around each point xy (rows, 2): [level][corner][capacity], and the weighted
+  // sums x (rows, levels * features). Backward: each corner's entry of `sums` gets its share of dx, in the order
+  // of levels, rows, corners.
+  void (*grid_forward)(const Grid&, const float* table, const float* xy, int rows, int capacity, uint32_t* entries, float* weights,
+                       float* x, size_t x_stride);
+  void (*grid_backward)(const Grid&, const uint32_t* entries, const float* weights, int rows, int capacity,
+                        const float* dx, size_t dx_stride, float* sums);
 
   // One sample at a time (the 2012 algorithm). z[n] = bias[n] + sum over k of x[k] W[k][n]; rows with x[k] = 0
   // are skipped, which halves the work of ReLU nets and changes nothing.

@@ -315,6 +315,8 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
   else rows_backward_all<false>(x, depth, w, stride, columns, dz, rate, nullptr, skip);
 }
 
+#include "grid_impl.h"
+
 }  // namespace
 
 // In the order of enum Activation.
@@ -339,6 +341,8 @@ const Kernels SFUMATO_TABLE = {
     adam,
     sgd,
     transpose,
+    grid_forward,
+    grid_backward,
     row_forward,
     row_backward,
 };

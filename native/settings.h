@@ -16,9 +16,20 @@ enum class Loss : int {
 
 enum class Method : int { adam, sgd };
 
+struct GridSettings {  // see kernels.h: Level; a level is (across, down, hashed), its entries are counted by Trainer
+  struct Size {
+    int across, down;
+    bool hashed;
+  };
+  std::vector<Size> levels;  // empty: no grid, the features are the inputs
+  int features = 2;
+  int log2_table = 14;  // entries of a hashed level
+};
+
 struct Settings {
   int inputs = 0, outputs = 0;
   std::vector<int> hidden;  // width of each hidden layer; empty: a linear map
+  GridSettings grid;        // then inputs = levels * features, and the data are points (x, y)
   bool skip = false;        // also a linear map without bias from inputs to outputs
   Activation activation = Activation::relu;
   float parameter = 0;      // leaky ReLU: slope; sine, FINER: omega; Gaussian: scale

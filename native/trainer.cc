@@ -39,6 +39,14 @@ const Settings& checked(const Settings& s) {
   if (!(s.clip >= 0)) refuse("clip must be 0 (no limit) or more");
   if (s.threads < 1 || s.threads > 4096) refuse("threads must lie in 1 ... 4096");
   if (s.chunk < 0 || s.chunk > 1 << 20) refuse("chunk must be 0 (automatic) or up to 2^20 rows");
+  for (const auto& level : s.grid.levels)
+    if (!size_fits(level.across) || !size_fits(level.down)) refuse("every level needs cells across and down");
+  if (!s.grid.levels.empty()) {
+    if (s.grid.features < 1 || s.grid.features > 64) refuse("a grid's features must lie in 1 ... 64");
+    if (s.grid.log2_table < 1 || s.grid.log2_table > 24) refuse("log2_table must lie in 1 ... 24");
+    if (static_cast<size_t>(s.inputs) != s.grid.levels.size() * static_cast<size_t>(s.grid.features))
+      refuse("inputs must be the grid's levels * features");
+  }
   const size_t count = s.hidden.size() + 1 + s.skip;
   if (!s.factors.empty() && s.factors.size() != count) refuse("factors must name one rate factor a matrix");
   for (float factor : s.factors)
@@ -66,8 +74,9 @@ Trainer::Trainer(const Settings& settings)
     if (back) m.back = allocate(static_cast<size_t>(m.half ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
   };
-  for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0);
-  if (s.skip) add(s.inputs, s.outputs, false, false);
+  for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0 || has_grid());
+  if (s.skip) add(s.inputs, s.outputs, false, has_grid());
+  if (has_grid()) build_grid();
 
   for (int width : s.hidden) strides_.push_back(padded(width));
   x_stride_ = padded(s.inputs);
@@ -100,24 +109,70 @@ Trainer::Trainer(const Settings& settings)
       w.weights16 = allocate(kBlockRows * widest / 2);
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
+    if (has_grid()) {
+      const size_t corners = 4 * levels_.size() * chunk_;
+      w.xy = allocate(2 * chunk_);
+      w.entries.resize(corners);
+      w.weights = allocate(corners);
+      w.dx = allocate(chunk_ * x_stride_);
+      w.table = allocate(table_.count);
+    }
     for (const Matrix& m : matrices_)
       w.gradients.push_back(allocate(static_cast<size_t>(1 + round_up(m.in, kRows)) * m.stride));
   });
   deal_blocks();
 }
 
+void Trainer::build_grid() {
+  const GridSettings& g = settings_.grid;
+  size_t entries = 0;
+  for (const auto& [across, down, hashed] : g.levels) {
+    const size_t own = hashed ? size_t(1) << g.log2_table : (size_t(across) + 1) * (size_t(down) + 1);
+    Level level{static_cast<float>(across), static_cast<float>(down), static_cast<uint32_t>(across) + 1,
+                hashed ? static_cast<uint32_t>(own - 1) : 0, static_cast<uint32_t>(entries)};
+    levels_.push_back(level);
+    entries += own;
+    if (entries > size_t(1) << 28) throw std::invalid_argument("the grid has more than 2^28 entries");
+  }
+  grid_ = {levels_.data(), static_cast<int>(levels_.size()), g.features};
+  table_.entries = entries;
+  table_.count = (entries * g.features + kLine - 1) / kLine * kLine;
+  const bool adam = settings_.method == Method::adam;
+  table_.values = allocate(table_.count);
+  if (adam || settings_.first > 0) table_.first = allocate(table_.count);
+  if (adam) table_.second = allocate(table_.count);
+}
+
 // Whole blocks to each thread, in order, by the number of floats in them.
 void Trainer::deal_blocks() {
-  size_t total = 0, before = 0;
+  size_t total = table_.count, before = 0;
   for (const Matrix& m : matrices_) total += m.count();
   const int T = pool_.size();
   blocks_.resize(T);
+  const auto give = [&](const Block& block, size_t count) {
+    blocks_[std::min<size_t>(before * T / total, T - 1)].push_back(block);
+    before += count;
+  };
   for (size_t i = 0; i < matrices_.size(); i++)
     for (int low = 0; low < matrices_[i].in; low += kBlockRows) {
       const int high = std::min(low + kBlockRows, matrices_[i].in);
-      blocks_[std::min<size_t>(before * T / total, T - 1)].push_back({static_cast<int>(i), low, high});
-      before += static_cast<size_t>(high - low) * matrices_[i].stride;
+      give({static_cast<int>(i), low, high}, static_cast<size_t>(high - low) * matrices_[i].stride);
     }
+  constexpr int kTableLines = 256;  // 16 KB of each array
+  const int lines = static_cast<int>(table_.count / kLine);
+  for (int low = 0; low < lines; low += kTableLines) {
+    const int high = std::min(low + kTableLines, lines);
+    give({kTable, low, high}, static_cast<size_t>(high - low) * kLine);
+  }
+}
+
+Trainer::Span Trainer::span(const Block& b) {
+  if (b.matrix == kTable)
+    return {table_.values.get(), table_.first.get(),  table_.second.get(), static_cast<size_t>(b.low) * kLine,
+            static_cast<size_t>(b.high - b.low) * kLine, 1.f};
+  const Matrix& m = matrices_[b.matrix];
+  const size_t low = (b.low ? 1 + b.low : 0) * m.stride;
+  return {m.values.get(), m.first.get(), m.second.get(), low, (1 + b.high) * m.stride - low, m.factor};
 }
 
 std::vector<std::pair<int, int>> Trainer::array_shapes() const {
@@ -126,6 +181,7 @@ std::vector<std::pair<int, int>> Trainer::array_shapes() const {
     shapes.emplace_back(m.out, m.in);
     if (m.has_bias) shapes.emplace_back(m.out, 0);
   }
+  if (has_grid()) shapes.emplace_back(static_cast<int>(table_.entries), grid_.features);
   return shapes;
 }
 
@@ -148,6 +204,10 @@ void Trainer::set(Kind kind, const ConstArrays& from) {
       for (int i = 0; i < m.in; i++) into[(1 + i) * m.stride + o] = weights[static_cast<size_t>(o) * m.in + i];
     }
   }
+  if (has_grid()) {
+    Buffer& into = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
+    if (into) std::copy(from[next], from[next] + table_.entries * grid_.features, into.get());
+  }
   if (kind == Kind::values)
     for (int t = 0; t < pool_.size(); t++) refresh_all(t);
 }
@@ -165,11 +225,17 @@ void Trainer::get(Kind kind, const Arrays& into) {
         weights[static_cast<size_t>(o) * m.in + i] = from ? from[(1 + i) * m.stride + o] : 0.f;
     }
   }
+  if (has_grid()) {
+    const Buffer& from = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
+    const size_t count = table_.entries * grid_.features;
+    if (from) std::copy(from.get(), from.get() + count, into[next]);
+    else std::fill(into[next], into[next] + count, 0.f);
+  }
 }
 
 void Trainer::set_data(const float* features, const float* targets, size_t samples) {
   const std::lock_guard guard(lock_);
-  features_.assign(features, features + samples * settings_.inputs);
+  features_.assign(features, features + samples * raw_inputs());
   targets_.assign(targets, targets + samples * settings_.outputs);
   samples_ = samples;
 }
@@ -178,12 +244,17 @@ void Trainer::set_data(const float* features, const float* targets, size_t sampl
 // Rows of `features` into w.x: those named by `rows`, or `count` rows from `base`. Rows up to `padded` repeat the
 // first one, so that they hold ordinary numbers; their errors are set to 0.
 void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t base, int count, int padded) const {
-  const int D = settings_.inputs;
+  const int D = raw_inputs();
+  float* into = has_grid() ? w.xy.get() : w.x.get();
+  const size_t stride = has_grid() ? 2 : x_stride_;
   for (int r = 0; r < padded; r++) {
     const int from = r < count ? r : 0;
     const float* source = features + (rows ? static_cast<size_t>(rows[from]) : base + from) * D;
-    std::copy(source, source + D, w.x.get() + r * x_stride_);
+    std::copy(source, source + D, into + r * stride);
   }
+  if (has_grid())
+    kernels_.grid_forward(grid_, table_.values.get(), w.xy.get(), padded, chunk_, w.entries.data(), w.weights.get(),
+                          w.x.get(), x_stride_);
 }
 
 // Layers 0 ... last of the rows in w.x; last = layers() is the readout. last_pre: leave that layer's
@@ -310,10 +381,13 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
   size_t error_stride = out_stride_;
   for (int l = layers(); l >= 0; l--) {
     parameters(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
-    if (l == 0) break;
     const Matrix& m = matrices_[l];
     Product p{};
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
+    if (l == 0) {
+      if (has_grid()) table_gradient(w, rows, first, error, error_stride);
+      break;
+    }
     p.a = error, p.a_row = error_stride, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
     if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[l & 1].get(), p.a_row = error_stride / 2;
@@ -328,6 +402,22 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     error = p.c, error_stride = p.c_row;
   }
+}
+
+// From the errors of the first layer (and of the outputs, by the skip) to those of x, and on to the table.
+void Trainer::table_gradient(Worker& w, int rows, bool first, const float* error, size_t error_stride) const {
+  if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
+  const auto errors_of_x = [&](const Matrix& m, const float* a, size_t a_row, bool accumulate) {
+    Product p{};
+    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
+    p.a = a, p.a_row = a_row, p.a_step = 1;
+    p.b = m.back.get(), p.b_row = m.back_stride;
+    p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
+    kernels_.multiply(p);
+  };
+  errors_of_x(matrices_[0], error, error_stride, false);
+  if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);
+  kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_, w.table.get());
 }
 
 // --------------------------------------------------------------------------------------------------- one step
@@ -358,12 +448,11 @@ void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
 void Trainer::sum_gradients(int t, int active) {
   double squares = 0;
   for (const Block& b : blocks_[t]) {
-    const Matrix& m = matrices_[b.matrix];
-    const size_t low = (b.low ? 1 + b.low : 0) * m.stride, count = (1 + b.high) * m.stride - low;
-    float* into = workers_[0].gradients[b.matrix].get() + low;
+    const Span part = span(b);
+    float* into = gradient_of(workers_[0], b) + part.offset;
     for (int other = 1; other < active; other++)
-      kernels_.add(into, workers_[other].gradients[b.matrix].get() + low, count);
-    if (settings_.clip > 0) squares += kernels_.square_sum(into, count);
+      kernels_.add(into, gradient_of(workers_[other], b) + part.offset, part.count);
+    if (settings_.clip > 0) squares += kernels_.square_sum(into, part.count);
   }
   workers_[t].squares = squares;
 }
@@ -377,19 +466,19 @@ void Trainer::update(int t, int64_t step, double rate, float scale) {
   u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(s.second, static_cast<double>(step))));
   const double corrected = s.method == Method::adam ? rate / (1 - std::pow(s.first, static_cast<double>(step))) : rate;
   for (const Block& b : blocks_[t]) {
-    Matrix& m = matrices_[b.matrix];
-    const size_t low = (b.low ? 1 + b.low : 0) * m.stride, count = (1 + b.high) * m.stride - low;
-    const float* gradient = workers_[0].gradients[b.matrix].get() + low;
-    u.rate = static_cast<float>(corrected * m.factor);
-    if (s.method == Method::adam)
-      kernels_.adam(m.values.get() + low, m.first.get() + low, m.second.get() + low, gradient, count, u);
-    else
-      kernels_.sgd(m.values.get() + low, m.first ? m.first.get() + low : nullptr, gradient, count, u);
+    const Span part = span(b);
+    float* values = part.values + part.offset;
+    float* first = part.first ? part.first + part.offset : nullptr;
+    const float* gradient = gradient_of(workers_[0], b) + part.offset;
+    u.rate = static_cast<float>(corrected * part.factor);
+    if (s.method == Method::adam) kernels_.adam(values, first, part.second + part.offset, gradient, part.count, u);
+    else kernels_.sgd(values, first, gradient, part.count, u);
     refresh(workers_[t], b);
   }
 }
 
 void Trainer::refresh(Worker& w, const Block& b) const {
+  if (b.matrix == kTable) return;
   const Matrix& m = matrices_[b.matrix];
   if (!m.back) return;
   const float* from = m.weights() + b.low * m.stride;
@@ -409,7 +498,8 @@ void Trainer::refresh_all(int t) {
 
 // ---------------------------------------------------------------------------------------------- one sample a step
 bool Trainer::is_sample_step(int32_t size) const {
-  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0;
+  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0 &&
+         !has_grid();
 }
 
 // Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
@@ -526,6 +616,7 @@ float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
       for (int k = 0; k < m.in; k++) weights[static_cast<size_t>(o) * m.in + k] = from[(1 + k) * m.stride + o];
     if (m.has_bias) std::copy(from, from + m.out, into[next++]);
   }
+  if (has_grid()) std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * grid_.features, into[next]);
   return static_cast<float>(loss);
 }
 

@@ -35,7 +35,14 @@ struct Matrix {
   size_t count() const { return static_cast<size_t>(in + 1) * stride; }
 };
 
-// Parameters, moments or gradients in PyTorch's order and layout: W0 (out, in), b0 (out), W1, ..., [skip].
+// The entries of a grid.
+struct Table {
+  size_t entries = 0, count = 0;  // count: floats, rounded up to whole cache lines
+  Buffer values, first, second;
+};
+
+// Parameters, moments or gradients in PyTorch's order and layout: W0 (out, in), b0 (out), W1, ..., [skip],
+// [table of the grid (entries, features)].
 using Arrays = std::vector<float*>;
 using ConstArrays = std::vector<const float*>;
 
@@ -60,6 +67,7 @@ class Trainer {
 
   void set_data(const float* features, const float* targets, size_t samples);
   size_t samples() const { return samples_; }
+  int features() const { return raw_inputs(); }  // columns of the data: 2 with a grid, else inputs
 
   // `steps` steps: minibatch s is the next sizes[s] entries of `order` (checked by the caller to lie inside the
   // data), trained at rates[s]; losses[s] is its loss before the update.
@@ -70,6 +78,7 @@ class Trainer {
   void activations(int layer, bool pre, const float* features, size_t samples, float* into);
 
  private:
+  static constexpr int kTable = -1;
   struct Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
@@ -78,20 +87,35 @@ class Trainer {
     Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];
     std::vector<Buffer> gradients;  // one a matrix, laid out as its parameters
+    Buffer xy, weights, dx, table;  // grid: points, weights of corners, errors of x, gradient of the table
+    std::vector<uint32_t> entries;
     std::vector<float> target;
     double loss = 0, squares = 0;
   };
-  struct Block {  // a unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0
+  // A unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0; or, in units of
+  // a cache line, part of the grid's table (matrix = kTable).
+  struct Block {
     int matrix, low, high;
+  };
+  struct Span {  // the same as arrays
+    float *values, *first, *second;
+    size_t offset, count;
+    float factor;
   };
 
   int layers() const { return static_cast<int>(settings_.hidden.size()); }
   int columns(int width) const { return (width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes; }
+  bool has_grid() const { return !settings_.grid.levels.empty(); }
+  int raw_inputs() const { return has_grid() ? 2 : settings_.inputs; }
+  void build_grid();
   void deal_blocks();
+  Span span(const Block&);
+  float* gradient_of(Worker& w, const Block& b) { return b.matrix == kTable ? w.table.get() : w.gradients[b.matrix].get(); }
   void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded) const;
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
   void backward(Worker&, int rows, bool first) const;
+  void table_gradient(Worker&, int rows, bool first, const float* error, size_t error_stride) const;
   int chunks_of(size_t count, int& rows) const;
   void minibatch_gradient(int t, const int32_t* rows, size_t count);
   void sum_gradients(int t, int active);
@@ -107,6 +131,9 @@ class Trainer {
   std::vector<Matrix> matrices_;  // hidden layers, readout, skip
   std::vector<size_t> strides_;   // of the values of each hidden layer
   size_t x_stride_, out_stride_;
+  std::vector<Level> levels_;
+  Grid grid_{};
+  Table table_;
   int chunk_;
   std::vector<Worker> workers_;
   std::vector<std::vector<Block>> blocks_;  // a list a thread

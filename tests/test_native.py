@@ -287,6 +287,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sample by sample": {"optimizer": "sgd:fan_in=True", "rate": 0.1, "batch": 1, "skip": True},
     "sample by sample, adam": {"batch": 1},
     "whole picture": {"batch": 221},
+    "grid, two threads": {"encoding": "grid:levels=6,base=4,growth=1.5,log2_table=6", "threads": 2},
+    "grid, three features, skip": {"encoding": "grid:levels=3,features=3,base=4,log2_table=5", "skip": True},
+    "grid, clipped": {"encoding": "grid:levels=3,base=4", "clip": 0.01, "optimizer": "sgd", "rate": 1.0},
+    "grid, sample by sample": {
+        "encoding": "grid:levels=3,base=4",
+        "batch": 1,
+        "optimizer": "sgd",
+        "rate": 0.1,
+    },
 }
 
 
@@ -330,7 +339,15 @@ def test_the_engines_take_over_from_one_another(name: str) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("changes", [{}, {"batch": 1, "optimizer": "sgd", "rate": 0.05}, {"clip": 0.1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch": 1, "optimizer": "sgd", "rate": 0.05},
+        {"clip": 0.1},
+        {"encoding": "grid:levels=4,log2_table=7"},
+    ],
+)
 def test_runs_are_bit_equal_wherever_they_are_cut(threads: int, changes: dict[str, Any]) -> None:
     recipe = SMALL.replace(threads=threads, net=(40, 30), **changes)
     ends = []
@@ -394,6 +411,15 @@ def test_painting_equals_the_net_whatever_the_tile() -> None:
         close(engine.activations(index, encoded, pre=True), layer.pre, rel=1e-5, why=why)
 
 
+def test_a_net_with_a_grid_is_painted() -> None:
+    recipe = SMALL.replace(encoding="grid:levels=4,base=5,log2_table=7", net=(20,))
+    net = nets.build(recipe, 2, 3, aspect=1.4)
+    x = np.concatenate([picture_data(37, 53).inputs, np.array([[0, 0], [1, 1], [0, 1], [1, 0]], np.float32)])
+    with torch.no_grad():
+        expected = net(torch.from_numpy(x)).numpy()
+    close(native.predict(net, x), expected, rel=1e-5, why="sums in another order")
+
+
 def test_inputs_too_large_to_keep_are_encoded_stretch_by_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = SMALL.replace(encoding="fourier:bands=8,sigma=2")
     _, _, kept = sessions(recipe)
@@ -454,6 +480,10 @@ def ready(**settings: Any) -> Any:
         {"factors": [1.0]},
         {"parameter": float("nan")},
         {"clip": -1.0},
+        {"grid": [(4, 0, False)]},
+        {"grid": [(4, 4, False)], "features": 3},
+        {"grid": [(4, 4, True)], "log2_table": 25},
+        {"grid": [(1 << 15, 1 << 15, False)]},
     ],
 )
 def test_a_trainer_that_cannot_be_meant_is_refused(settings: dict[str, Any]) -> None:

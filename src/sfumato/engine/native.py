@@ -16,8 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import activations, encodings, losses, optimizers
+from .. import activations, losses, optimizers
 from ..data import Array, Data
+from ..encodings import Grid
 from ..errors import EngineError, RunError
 from ..nets import Net
 from ..recipe import Recipe, pick
@@ -65,9 +66,6 @@ def why_not(recipe: Recipe) -> str | None:
         or activation.name not in ACTIVATIONS
     ):
         return f"it has no activation {activation.name}"
-    encoding = pick(encodings, recipe.encoding, "encoding")
-    if encoding.name == "grid":
-        return "it cannot train a grid"
     loss = pick(losses, recipe.loss, "loss")
     if getattr(losses, loss.name, None) is not loss.function or loss.name not in LOSSES:
         return f"it has no loss {loss.name}"
@@ -107,7 +105,7 @@ class NativeSession:
         self._trainer = trainer(net, recipe)
         self._trainer.set("values", _arrays(net))
         self._inputs, self._targets = data.inputs, data.targets
-        width = int(net.encoding.width)  # type: ignore[arg-type]  # every encoding has an int width
+        width = 2 if isinstance(net.encoding, Grid) else int(net.encoding.width)  # type: ignore[arg-type]
         self._resident = data.samples * width * 4 <= KEPT_BYTES
         if self._resident:
             self._trainer.set_data(_encoded(self._encoding, data.inputs), data.targets)
@@ -226,6 +224,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             factors=factors,
             skip=net.skip is not None,
             half=recipe.precision == "bfloat16",
+            **_grid(net.encoding),
             threads=recipe.threads or available_threads(),
             isa=isa,
             **settings,
@@ -234,11 +233,22 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
         raise EngineError(f"engine native: {error}") from error
 
 
+def _grid(encoding: torch.nn.Module) -> dict[str, Any]:
+    if not isinstance(encoding, Grid):
+        return {}
+    return {
+        "grid": [(a, d, h) for (a, d), h in zip(encoding.cells, encoding.hashed, strict=True)],
+        "features": encoding.features,
+        "log2_table": max(s.bit_length() - 1 for s in encoding.sizes) if any(encoding.hashed) else 1,
+    }
+
+
 def _parameters(net: Net) -> dict[str, Tensor]:
-    """The parameters that the module trains, by name, in its order (which is PyTorch's)."""
-    found = {n: p for n, p in net.named_parameters() if not n.startswith("encoding.")}
+    """The parameters that the module trains, by name, in its order."""
+    found = dict(net.named_parameters())
     order = [f"layers.{i}.{kind}" for i in range(len(net.layers)) for kind in ("weight", "bias")]
     order += ["readout.weight", "readout.bias"] + (["skip.weight"] if net.skip is not None else [])
+    order += ["encoding.table"] if isinstance(net.encoding, Grid) else []
     return {name: found[name] for name in order}
 
 
@@ -251,5 +261,8 @@ def _arrays(net: Net) -> list[Array]:
 
 
 def _encoded(encoding: torch.nn.Module, inputs: Array) -> Array:
+    """What the module calls features: the encoded inputs, or the points themselves where it has the grid."""
+    if isinstance(encoding, Grid):
+        return np.ascontiguousarray(inputs)
     with torch.no_grad():
         return _array(encoding(torch.from_numpy(np.ascontiguousarray(inputs))))
