@@ -66,7 +66,7 @@ def test_skip_is_a_linear_map_of_the_encoded_inputs() -> None:
     ],
 )
 def test_the_readout_starts_within_its_bound(activation: str, bound: float) -> None:
-    weight = build(Recipe(net=(400,), activation=activation), 2, 10).readout.weight
+    weight = build(Recipe(net=(400,), activation=activation), 2, 10).readout.weight.detach()
     assert 0.99 * bound < float(weight.abs().max()) <= bound * (1 + 1e-6)
     assert float(weight.std()) == pytest.approx(
         bound / math.sqrt(3), rel=0.05
