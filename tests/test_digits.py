@@ -193,6 +193,33 @@ def test_rounding_all_operands_changes_little(mnist):
     assert (losses[0] != losses[1]).any()
 
 
+def test_decay_shrinks_weights_and_not_biases(mnist):
+    """With a gradient of 0 nothing else moves them: two steps of rate 0.1, decay 0.5 leave (1 - 0.05)^2."""
+    recipe = digits.RECIPES["best"][0].replace(
+        **SMALL, optimizer="adam:decay=0.5", rate=0.1, schedule="constant"
+    )
+    recipe = recipe.replace(warmup=0.0, dropout=(), precision="float32", loss="half_square")
+    data = digits.load("mnist", recipe)
+    net = build(recipe, 30, 10)
+    with torch.no_grad():
+        net.readout.weight.zero_()
+        net.readout.bias.zero_()
+        net.layers[0].bias.fill_(3.0)
+    before = net.layers[0].weight.detach().clone()
+    zero = Data(data.inputs, np.zeros_like(data.targets), data.inputs[:0], data.targets[:0])
+    session = eager.prepare(net, zero, recipe, 2)
+    session.advance(2)
+    session.pull(net)
+    torch.testing.assert_close(net.layers[0].weight.detach(), before * 0.95**2)
+    assert (net.layers[0].bias == 3).all()
+
+
+@pytest.mark.parametrize("name", [n for n in engine.names() if n != "eager"])
+def test_engines_without_weight_decay_say_so(name):
+    recipe = Recipe(optimizer="adam:decay=0.5", net=(20,), engine="auto")
+    assert engine.engine(name).why_not(recipe) is not None
+
+
 def test_a_recipe_is_its_own_json():
     for recipe, _ in digits.RECIPES.values():
         assert Recipe.from_json(recipe.to_json()) == recipe

@@ -19,14 +19,26 @@ __all__ = ["adam", "muon", "sgd"]
 
 
 def adam(
-    net: Net, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+    net: Net, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0
 ) -> list[torch.optim.Optimizer]:
     """Adam on everything.
 
-    beta1, beta2: decay of the two moments, in [0, 1). eps: added to the root of the second moment, > 0.
-    Paper: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1 (eps outside the root, as in PyTorch).
+    beta1, beta2: decay of the two moments, in [0, 1). eps: added to the root of the second moment, > 0. decay: at
+    each step weights, but not biases, shrink by the share rate x decay, >= 0 (Loshchilov and Hutter 2019, arXiv
+    1711.05101, algorithm 2). Paper: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1 (eps outside the root, as in
+    PyTorch).
     """
     _check_adam("adam", beta1, beta2, eps)
+    if not 0 <= decay < 1e6:
+        raise RecipeError(f"adam: decay={decay} must not be negative")
+    if decay:
+        weights = [p for p in net.parameters() if p.ndim > 1]
+        biases = [p for p in net.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": weights, "factor": 1.0, "weight_decay": decay},
+            {"params": biases, "factor": 1.0, "weight_decay": 0.0},
+        ]
+        return [_adam(groups, beta1, beta2, eps)]
     return [_adam([{"params": list(net.parameters()), "factor": 1.0}], beta1, beta2, eps)]
 
 
@@ -77,7 +89,9 @@ def muon(
 
 def _adam(groups: list[dict[str, object]], beta1: float, beta2: float, eps: float) -> torch.optim.Optimizer:
     # The fused kernel makes one pass over memory where the default makes about ten.
-    return torch.optim.Adam(groups, lr=0.0, betas=(beta1, beta2), eps=eps, fused=True)
+    return torch.optim.Adam(
+        groups, lr=0.0, betas=(beta1, beta2), eps=eps, fused=True, decoupled_weight_decay=True
+    )
 
 
 def _check_adam(name: str, beta1: float, beta2: float, eps: float) -> None:

@@ -72,6 +72,8 @@ def why_not(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name not in MOMENTS:
         return f"it has no optimizer {optimizer.name}"
+    if optimizer.name == "adam" and optimizer.argument("decay"):
+        return "it has no weight decay"
     if recipe.wake:
         return "it does not wake silent units"
     if recipe.dropout:
