@@ -1,0 +1,242 @@
+"""The neuron pictures of a run: sheets, files and table at any kept step, and views that hold still in a film.
+
+    gallery = Gallery(run)
+    gallery.sheet(2, step=500)                  # shows itself in a notebook
+    gallery.write(neurons="2:117,3:5", sort="importance")
+
+Colours and orders are fixed over the steps of the run, so that a change seen is a change of the net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from . import atlas, cards, neurons, orders, pixels, plates
+from .atlas import Preview, Scale
+from .errors import RecipeError
+from .neurons import Neurons
+from .picture import Picture
+from .sheets import Drawing
+from .strips import Looking, number
+
+if TYPE_CHECKING:
+    from .nets import Net
+    from .run import Run
+
+__all__ = ["Gallery", "Still", "hold_still"]
+
+STEPS = 6
+"""Kept steps over which colour ranges are measured, evenly spaced, the first and the last included."""
+
+LARGEST_TABLE = 1 << 18
+"""Pixels of the raster on which the table of a larger picture is made."""
+
+
+@dataclass(frozen=True, eq=False)
+class Still:
+    """Colour ranges and orders that stay the same while the weights change: what a film of neurons needs.
+
+    height, width, where: the picture's raster. scales, arranged: of each hidden layer.
+    """
+
+    height: int
+    width: int
+    where: str
+    scales: tuple[Scale, ...]
+    arranged: tuple[orders.Order, ...]
+    sorted_by: str
+
+    def sheet(
+        self, net: Looking, layer: int, *, title: str = "", tile: tuple[int, int] | None = None
+    ) -> Drawing:
+        """One layer's contact sheet for these weights. Every sheet of a layer and tile size has the same size."""
+        view = self.scales[number(layer, len(self.scales)) - 1].view
+        (small,) = atlas.preview(
+            net, self.height, self.width, view=view, where=self.where, tile=tile, layers=[layer]
+        )
+        return self.drawn(small, title)
+
+    def neuron(
+        self, net: Looking, layer: int, index: int, *, height: int | None = None, width: int | None = None
+    ) -> Drawing:
+        """One neuron's picture for these weights, at the picture's size or another."""
+        size = height or self.height, width or self.width
+        scale = self.scales[number(layer, len(self.scales)) - 1]
+        return plates.neuron(net, layer, index, *size, scale, where=self.where)
+
+    def drawn(self, view: Preview, title: str = "") -> Drawing:
+        """The contact sheet of a preview, in these colours and this order."""
+        at = view.number - 1
+        return atlas.sheet(
+            view, self.scales[at], arranged=self.arranged[at], title=title, sorted_by=self.sorted_by
+        )
+
+
+def hold_still(
+    nets: Sequence[Looking],
+    height: int,
+    width: int,
+    *,
+    where: str = "centres",
+    view: str = "signed",
+    per: str = "neuron",
+    sort: str = "index",
+    importance: Sequence[npt.ArrayLike] | None = None,
+) -> Still:
+    """Colour ranges that hold the values of all these nets (the steps of a run, oldest first), and the order of
+    the last one. See `atlas.scale` for `per`, `orders.order` for `sort`; importance: (units,) for each layer."""
+    if not nets:
+        raise RecipeError("colours are measured on at least one net")
+    views = [atlas.preview(net, height, width, view=view, where=where) for net in nets]
+    return _held(views, height, width, where, per, sort, importance)
+
+
+def _held(
+    views: Sequence[Sequence[Preview]],
+    height: int,
+    width: int,
+    where: str,
+    per: str,
+    sort: str,
+    importance: Sequence[npt.ArrayLike] | None,
+) -> Still:
+    scales = [
+        atlas.widest([atlas.scale(one, per=per) for one in layer]) for layer in zip(*views, strict=True)
+    ]
+    worth = importance if importance is not None else [None] * len(scales)
+    arranged = [orders.order(one, sort, importance=w) for one, w in zip(views[-1], worth, strict=True)]
+    return Still(height, width, where, tuple(scales), tuple(arranged), sort)
+
+
+class Gallery:
+    """All neuron views of one run of the picture task; nothing is computed before it is asked for."""
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        size: tuple[int, int] | None = None,
+        view: str = "signed",
+        per: str = "neuron",
+        sort: str = "dead",
+        still: bool = False,
+    ) -> None:
+        """size: (width, height), the picture's own if None. still: colours fixed over all kept steps, as in a
+        film; without it they are those of the step shown. Raises RunError where the run has no target picture."""
+        self.run, self.view, self.per, self.sort, self.still = run, view, per, sort, still
+        self.target = run.target
+        self.width, self.height = size or (self.target.width, self.target.height)
+        self.where = run.recipe.coordinates
+        self._tables: dict[int | None, list[Neurons]] = {}
+
+    def net(self, step: int | None = None) -> Net:
+        """The net at the kept step nearest to `step`; None: the newest."""
+        return self.run.net(step)
+
+    @cached_property
+    def over_time(self) -> Still:
+        """Colours measured over up to STEPS kept steps, orders of the newest: for films."""
+        kept = self.run.steps()
+        at = (
+            sorted({kept[round(i * (len(kept) - 1) / max(1, STEPS - 1))] for i in range(STEPS)})
+            if kept
+            else []
+        )
+        return self._still([*(self.net(step) for step in at), self.net()], None)
+
+    def table(self, step: int | None = None) -> list[Neurons]:
+        """The neurons table, over all pixels; over an even raster of LARGEST_TABLE pixels for larger pictures."""
+        if step not in self._tables:
+            height, width = self.target.height, self.target.width
+            net = self.net(step)
+            values = self.target.values[..., : net.outputs]  # a stored target may carry an opacity of 1
+            inputs = pixels.coordinates(height, width, where=self.where)
+            keep = slice(None)
+            if height * width > LARGEST_TABLE:
+                keep = slice(None, None, -(-height * width // LARGEST_TABLE) | 1)  # odd: no fixed columns
+            self._tables[step] = neurons.table(
+                net,
+                np.ascontiguousarray(inputs[keep]),
+                np.ascontiguousarray(values.reshape(height * width, net.outputs)[keep]),
+            )
+        return self._tables[step]
+
+    def sheet(self, layer: int, step: int | None = None) -> Drawing:
+        """The contact sheet of one layer."""
+        still = self.over_time if self.still else self._still([self.net(step)], step)
+        return still.sheet(self.net(step), layer, title=self._title(layer, len(still.scales), step))
+
+    def neuron(self, layer: int, index: int, step: int | None = None) -> Drawing:
+        """One neuron at full size."""
+        still = self.over_time if self.still else self._still([self.net(step)], step)
+        return still.neuron(self.net(step), layer, index)
+
+    def card(self, layer: int, index: int, step: int | None = None) -> Picture:
+        """One neuron's card: picture, painting with and without it, what it adds, its numbers."""
+        net = self.net(step)
+        rows = self.table(step)
+        number(layer, len(rows))
+        still = self._still([net], step)
+        size = self.target.height, self.target.width
+        return cards.card(net, rows[layer - 1], index, still.scales[layer - 1], *size, where=self.where)
+
+    def write(
+        self,
+        *,
+        step: int | None = None,
+        layers: Sequence[int] | None = None,
+        chosen: str | None = None,
+        table: bool = True,
+    ) -> list[Path]:
+        """Write sheets `atlas/layer-2.png`, the table `atlas/neurons.csv` and, for `chosen` neurons (see
+        `orders.parse_neurons`), `atlas/layer-2/neuron-117.png` into the run; the paths, sheets first.
+
+        For a given step they lie in `atlas/step-000500/`, the step being the kept one nearest to it.
+        """
+        net = self.net(step)
+        folder = self.run.folder / "atlas"
+        if step is not None:
+            folder = folder / f"step-{self.nearest(step):06d}"
+        picked = orders.parse_neurons(chosen, net.widths) if chosen else []
+        wanted = list(layers) if layers is not None else list(range(1, len(net.widths) + 1))
+        for layer in wanted:
+            number(layer, len(net.widths))
+        views = atlas.preview(net, self.height, self.width, view=self.view, where=self.where)
+        still = self.over_time if self.still else self._held([views], step)
+        paths = []
+        for layer in wanted:
+            drawn = still.drawn(views[layer - 1], self._title(layer, len(net.widths), step))
+            paths.append(drawn.save(folder / f"layer-{layer}.png"))
+        if table:
+            paths.append(neurons.write_csv(self.table(step), folder / "neurons.csv"))
+        if picked:
+            title = f"sfumato, {self.run.name}, step {self.nearest(step)},"
+            paths += plates.plates(
+                net, folder, self.height, self.width, still.scales, picked, where=self.where, title=title
+            )
+        return paths
+
+    def nearest(self, step: int | None) -> int:
+        """The step whose weights `net(step)` are."""
+        kept = self.run.steps()
+        if step is None or not kept:
+            return int(self.run.last.get("step", kept[-1] if kept else 0))
+        return min(kept, key=lambda s: abs(s - step))
+
+    def _still(self, nets: Sequence[Net], step: int | None) -> Still:
+        size = self.height, self.width
+        return self._held([atlas.preview(net, *size, view=self.view, where=self.where) for net in nets], step)
+
+    def _held(self, views: Sequence[Sequence[Preview]], step: int | None) -> Still:
+        worth = [one.importance for one in self.table(step)] if self.sort == "importance" else None
+        return _held(views, self.height, self.width, self.where, self.per, self.sort, worth)
+
+    def _title(self, layer: int, layers: int, step: int | None) -> str:
+        return f"Layer {layer} of {layers}, step {self.nearest(step):,}"
