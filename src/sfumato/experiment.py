@@ -303,7 +303,7 @@ def _finish(run: Run, painting: picture.Picture, watch: Watch, say: Say) -> None
 def _save_target(run: Run, target: picture.Picture) -> None:
     """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values."""
     picture.save(target, run.folder / "target.png")
-    again = picture.load(run.folder / "target.png", alpha=True, max_pixels=None)
+    again = picture.load(run.folder / "target.png", alpha=target.channels == 4, max_pixels=None)
     if again.values.shape != target.values.shape or not np.array_equal(again.values, target.values):
         buffer = io.BytesIO()
         np.save(buffer, target.values, allow_pickle=False)

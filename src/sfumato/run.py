@@ -123,7 +123,7 @@ class Run:
         path = self.folder / "target.png"
         if not path.exists():
             raise RunError(f"{self.folder} holds no target picture")
-        shown = picture.load(path, alpha=True, max_pixels=None)
+        shown = picture.load(path, alpha=int(self.origin.get("outputs", 3)) == 4, max_pixels=None)
         exact = self.folder / "target.npy"
         if exact.exists():
             import numpy as np

@@ -1,0 +1,330 @@
+"""A run as one file: the painting at any size, the film, a contact sheet of the learning, the net itself.
+
+export(run, "painting.png", size="4x")      .png .jpg .webp .tiff
+export(run, "film.mp4")                     .mp4 .gif, and .webp if the name says film
+export(run, "sheet.png")                    frames with their epochs below, if the name says sheet
+export(run, "net.safetensors")              float32 weights and recipe; `load_net` reads them back
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from . import film as films
+from . import nets, picture, pixels
+from .errors import PictureError, RecipeError, RunError
+from .film import replacing, wanted_size
+from .nets import Net
+from .recipe import Recipe
+from .scanlines import Levels, Scanlines
+from .sheets import text_width
+
+if TYPE_CHECKING:
+    from .run import Run
+
+__all__ = ["export", "load_net", "strips"]
+
+PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+FILMS = (".mp4", ".webp", ".gif")
+WEIGHTS = (".safetensors",)
+LATER = (".onnx", ".glsl", ".html")
+KINDS = ("painting", "film", "sheet", "net")
+
+STRIP = 1 << 18
+"""Pixels painted at a time: about 5 MB of coordinates and colours, whatever the size of the whole."""
+
+MOST_PIXELS = 1 << 33
+"""A painting of more is taken for a slip of the keyboard: at a million pixels a second it takes two hours."""
+
+FORMAT = 1
+"""Version of what net.safetensors says about itself."""
+
+
+def export(
+    run: Run,
+    path: str | os.PathLike[str],
+    *,
+    kind: str = "",
+    size: str | tuple[int, int] | None = None,
+    step: int | None = None,
+    with_: Sequence[str] = (),
+    captions: bool = False,
+    frames: int = 12,
+) -> Path:
+    """Write what the file's suffix asks for, and return the path; an existing file is replaced in one step.
+
+    kind: `painting`, `film`, `sheet` or `net`, where the name does not tell. size: of a painting (evaluated by the
+    net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such as "4x"
+    of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
+    precision. with_, captions: of a film, see `film`. frames: tiles of a sheet.
+
+    Memory: PNG a strip of about 260,000 pixels; other paintings the result in 8 bits; films a few frames.
+    Raises RecipeError for a suffix, size or option that cannot be meant, PictureError for what a type cannot
+    hold, MissingExtra for mp4 without PyAV, RunError where the run lacks what is asked for or the disk refuses.
+    """
+    path = Path(path)
+    kind = _kind(path, kind)
+    given = {"size": size is not None, "step": step is not None, "with": bool(with_), "captions": captions}
+    takes = {"painting": "size step", "film": "size with captions", "sheet": "captions", "net": "step"}[kind]
+    for name in (name for name, there in given.items() if there and name not in takes.split()):
+        raise RecipeError(f"{path.name}: a {kind} takes no {name}, only {' and '.join(takes.split())}")
+    if path.is_dir() or not path.parent.is_dir():  # before hours of painting
+        hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
+        raise RunError(f"cannot write {path}\nhint: {hint}")
+    if kind == "film":
+        return films.film(run, path.suffix, path=path, captions=captions, size=size, with_=with_)
+    if kind == "sheet":
+        picture.save(sheet(run, frames), path)
+    elif kind == "net":
+        _save_net(run, path, step)
+    else:
+        _save_painting(run, path, size, step)
+    return path
+
+
+def _kind(path: Path, kind: str) -> str:
+    """What to write: by the suffix, then by the words of the name. Raises RecipeError."""
+    suffix = path.suffix.lower()
+    words = re.split(r"[^a-z]+", path.stem.lower())
+    exists = "painting.png|jpg|webp|tiff, sheet.png, film.mp4|webp|gif, net.safetensors"
+    if suffix in LATER:
+        raise RecipeError(f"{path.name}: {suffix} cannot be written yet\nhint: these can: {exists}")
+    if suffix not in PAINTINGS + FILMS + WEIGHTS:
+        near = difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS, n=1)
+        hint = f"did you mean {path.stem + near[0]!r}?" if near else f"these can be written: {exists}"
+        raise RecipeError(f"{path.name}: the suffix {suffix!r} is of no known type\nhint: {hint}")
+    if not kind:
+        if suffix in WEIGHTS:
+            kind = "net"
+        elif suffix not in PAINTINGS or ("film" in words and suffix in FILMS):
+            kind = "film"
+        else:
+            kind = "sheet" if "sheet" in words else "painting"
+    if kind not in KINDS:
+        raise RecipeError(f"kind={kind!r} is unknown; known are {', '.join(KINDS)}")
+    allowed = {"painting": PAINTINGS, "sheet": PAINTINGS, "film": FILMS, "net": WEIGHTS}[kind]
+    if suffix not in allowed:
+        raise RecipeError(f"{path.name}: a {kind} is written as {', '.join(allowed)}")
+    return kind
+
+
+# Paintings -----------------------------------------------------------------------------------------------------
+
+
+def strips(net: Net, height: int, width: int, *, where: str = "centres") -> Iterator[Levels]:
+    """The net's picture from top to bottom in bands (rows, width, C), rounded to 8 bits as `picture.save` does.
+
+    Bands have about STRIP pixels, at least one row.
+    """
+    rows = max(1, STRIP // width)
+    for first in range(0, height, rows):
+        last = min(height, first + rows)
+        values = nets.predict(net, pixels.rows(first, last, height, width, where=where))
+        if not np.isfinite(values).all():
+            raise PictureError(
+                f"the painting is not finite in rows {first} to {last - 1}\nhint: choose an earlier step"
+            )
+        values *= np.float32(255)
+        values += np.float32(0.5)
+        yield np.clip(values, 0, 255, out=values).astype(np.uint8).reshape(last - first, width, net.outputs)
+
+
+def _save_painting(run: Run, path: Path, size: str | tuple[int, int] | None, step: int | None) -> None:
+    if run.recipe.task != "picture":
+        raise RecipeError(
+            f"{path.name}: {run.name} is of task {run.recipe.task}, and only pictures are painted at a size\n"
+            "hint: sheet.png, film.mp4 or net.safetensors"
+        )
+    target = run.target
+    width, height = target.width, target.height
+    if size is not None:
+        width, height = wanted_size(size, width, height)
+    _check_size(path, height, width, target.channels)
+    net = run.net(step)
+    bands = strips(net, height, width, where=run.recipe.coordinates)
+    with replacing(path) as passing:
+        if path.suffix.lower() == ".png":
+            with passing.open("wb") as file:
+                png = Scanlines(file, height, width, net.outputs, target.icc)
+                for band in bands:
+                    png.add(band)
+                png.close()
+        else:
+            _save_whole(passing, path.suffix.lower(), bands, height, width, net.outputs, target.icc)
+
+
+def _check_size(path: Path, height: int, width: int, channels: int) -> None:
+    """Refuse what the type cannot hold, before anything is painted."""
+    suffix = path.suffix.lower()
+    if suffix in (".jpg", ".jpeg") and channels == 4:
+        raise PictureError(f"{path.name}: the net paints opacity, which JPEG cannot hold\nhint: use .png")
+    longest = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}.get(suffix, 1 << 30)
+    if max(height, width) > longest:
+        raise PictureError(
+            f"{path.name}: {width}x{height} is too large for {suffix}, which ends at {longest:,} a side\n"
+            "hint: use .png"
+        )
+    whole = MOST_PIXELS if suffix == ".png" else picture.LARGEST
+    if height * width > whole:
+        hint = (
+            "a smaller size" if suffix == ".png" else ".png, which needs no memory for it, or a smaller size"
+        )
+        raise RecipeError(
+            f"{path.name}: {width}x{height} is too large, at most {whole:,} pixels are painted\nhint: {hint}"
+        )
+
+
+def _save_whole(
+    passing: Path,
+    suffix: str,
+    bands: Iterator[Levels],
+    height: int,
+    width: int,
+    channels: int,
+    icc: bytes | None,
+) -> None:
+    """Fill one picture of 8 bits a channel, and write it by Pillow."""
+    image = Image.new({1: "L", 3: "RGB", 4: "RGBA"}[channels], (width, height))
+    top = 0
+    for band in bands:
+        image.paste(Image.fromarray(band[..., 0] if channels == 1 else band), (0, top))
+        top += len(band)
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(suffix, "TIFF")
+    every_option: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"lossless": True, "exact": True},
+        "TIFF": {"compression": "tiff_adobe_deflate"},
+    }
+    options = every_option[kind]
+    if icc and not (
+        kind == "WEBP" and channels == 1
+    ):  # WebP has no grey, and a profile for grey would not fit
+        options["icc_profile"] = icc
+    with passing.open("wb") as file:
+        image.save(file, kind, **options)
+
+
+# The contact sheet ---------------------------------------------------------------------------------------------
+
+
+def sheet(run: Run, frames: int = 12) -> picture.Picture:
+    """Frames of the learning process in rows, epoch and score below each: evenly chosen, first and last always.
+
+    Tiles are the frames at their own size, tiny ones enlarged by a whole factor, large ones reduced to 640 pixels
+    a side. Raises RunError where the run has no frames, RecipeError for frames < 1.
+    """
+    listed = run.frames()
+    if not listed:
+        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
+    if frames < 1:
+        raise RecipeError(f"frames={frames}: a sheet needs at least 1")
+    chosen = np.unique(np.linspace(len(listed) - 1, 0, min(frames, len(listed))).round().astype(int))
+    lines = {line["step"]: line for line in run.history}
+    tiles, texts = [], []
+    for k in chosen:
+        step, path = listed[k]
+        tiles.append(_tile(picture.load(path, max_pixels=None)))
+        texts.append(films.caption(step, lines.get(step, {})))
+    width, height = tiles[0].width, tiles[0].height
+    captions = [", ".join(filter(None, pair)) for pair in texts]
+    letters = max(10, min(26, round(width / 13)))
+    while letters > 10 and max(text_width(c, letters) for c in captions) > width:
+        letters -= 1
+    if max(text_width(c, letters) for c in captions) > width:
+        captions = [epoch for epoch, _ in texts]
+    columns = _columns(len(tiles), height, width)
+    return picture.sheet(tiles, columns, gap=max(4, width // 40), captions=captions, caption_size=letters)
+
+
+def _columns(count: int, height: int, width: int) -> int:
+    """Tiles in a row, so that the sheet is about 1.9 times as wide as high, a page's width, and rows are full."""
+
+    def fault(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        shape = columns * width / (rows * height)
+        return abs(math.log(shape / 1.9)) + (rows * columns - count) / count
+
+    return min(range(1, count + 1), key=fault)
+
+
+def _tile(frame: picture.Picture, smallest: int = 96, largest: int = 640) -> picture.Picture:
+    long, short = max(frame.width, frame.height), min(frame.width, frame.height)
+    if long > largest:
+        share = largest / long
+        return picture.resize(
+            frame, max(1, round(frame.height * share)), max(1, round(frame.width * share)), "box"
+        )
+    factor = max(1, min(math.ceil(smallest / short), largest // long))
+    return picture.resize(frame, frame.height * factor, frame.width * factor, "nearest")
+
+
+# The net -------------------------------------------------------------------------------------------------------
+
+
+def _save_net(run: Run, path: Path, step: int | None) -> None:
+    from safetensors.torch import save
+
+    net = run.net(step)
+    if step is None and (run.folder / "checkpoint.safetensors").exists():
+        kept = int(run.checkpoint()[2]["step"])
+    else:
+        kept = run.steps()[-1] if step is None else min(run.steps(), key=lambda s: abs(s - step))
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "inputs": int(run.origin["inputs"]),
+        "outputs": net.outputs,
+        "aspect": float(run.origin.get("aspect", 1.0)),
+        "step": kept,
+        "run": run.name,
+    }
+    metadata = {"format": "pt", "sfumato": json.dumps(facts), "recipe": run.recipe.to_json()}
+    tensors = {name: tensor.float().contiguous() for name, tensor in net.state_dict().items()}
+    with replacing(path) as passing:
+        passing.write_bytes(save(tensors, metadata))
+
+
+def load_net(path: str | os.PathLike[str]) -> Net:
+    """The net of a file written by `export(run, "net.safetensors")`, ready to paint.
+
+    Nothing but numbers and JSON is read: a stranger's file can be opened. Raises RunError where it is damaged, was
+    written by something else, or its weights do not fit its recipe.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"net {str(path)!r} cannot be read: {error}") from error
+    if "sfumato" not in about or "recipe" not in about:
+        raise RunError(
+            f"net {str(path)!r} says nothing of its recipe\nhint: sfumato export RUN net.safetensors"
+        )
+    try:
+        facts = json.loads(about["sfumato"])
+        version, shape = int(facts["format"]), (int(facts["inputs"]), int(facts["outputs"]))
+        aspect = float(facts["aspect"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"net {str(path)!r} is damaged: {error}") from error
+    if version > FORMAT:
+        raise RunError(
+            f"net {str(path)!r} has format {version}, this sfumato reads up to {FORMAT}\nhint: update sfumato"
+        )
+    try:
+        net = nets.build(Recipe.from_json(about["recipe"], where=str(path)), *shape, aspect=aspect)
+        net.load_state_dict(tensors)
+    except (RuntimeError, RecipeError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"net {str(path)!r}: weights and recipe do not fit: {reason[:200]}") from error
+    return net
