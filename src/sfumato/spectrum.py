@@ -83,6 +83,10 @@ def power(values: npt.ArrayLike, rings: int = 16) -> tuple[Reals, Reals, float]:
     edges = np.geomspace(lowest * 0.999, math.sqrt(0.5) * 1.001, rings + 1)
     ring = np.digitize(radius.ravel(), edges) - 1
     inside = (ring >= 0) & (ring < rings)
+    # Mirrored pictures have nothing at half a cycle per pixel but rounding noise.
+    highest = np.zeros(radius.shape, bool)
+    highest[height // 2], highest[:, -1] = True, True
+    inside &= ~highest.ravel()
     total = np.bincount(ring[inside], squares.ravel()[inside], rings).astype(np.float64)
     count = np.bincount(ring[inside], minlength=rings)
     where = np.bincount(ring[inside], radius.ravel()[inside], rings)

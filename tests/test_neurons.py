@@ -1,0 +1,342 @@
+"""Every number of the neurons table against a slow, obvious computation; ablation; the gallery of a run."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+from sfumato import atlas, cards, gallery, importance, metrics, nets, neurons, picture, pixels, strips
+from sfumato.errors import RecipeError, RunError
+from sfumato.nets import Net
+from sfumato.recipe import Recipe
+from sfumato.run import Run
+
+H, W = 19, 14
+XY = pixels.coordinates(H, W)
+KINDS = ("relu", "leaky_relu:slope=0.1", "tanh", "sine:omega=8", "sigmoid")
+
+
+def net(activation: str = "relu", *, skip: bool = False, outputs: int = 3) -> Net:
+    some = nets.build(Recipe(net=(9, 8, 7), activation=activation, skip=skip, seed=5), 2, outputs)
+    with torch.no_grad():
+        for layer in some.layers:  # strong signals, so that clipping and saturation happen
+            layer.weight.mul_(2.0)  # type: ignore[operator]
+        if some.skip is not None:
+            some.skip.weight.fill_(0.2)
+    return some
+
+
+def targets(outputs: int = 3) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(1).random((H * W, outputs), np.float32)
+
+
+def exact(some: Net) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Pre-activations and activations of all layers in float64."""
+    with torch.no_grad():
+        layers = copy.deepcopy(some).double().hidden(torch.from_numpy(XY).double())
+        return [(layer.pre.numpy(), layer.post.numpy()) for layer in layers]
+
+
+def painted(some: Net) -> npt.NDArray[np.float64]:
+    with torch.no_grad():
+        return copy.deepcopy(some).double()(torch.from_numpy(XY).double()).numpy()
+
+
+@pytest.mark.parametrize("activation", KINDS)
+def test_mean_active_and_dead_agree_with_plain_averages(activation: str) -> None:
+    some = net(activation)
+    for rows, (pre, post) in zip(neurons.table(some, XY), exact(some), strict=True):
+        for i in range(rows.units):
+            # float32 activations of size about 1, summed: a few units of the seventh digit.
+            assert rows.mean[i] == pytest.approx(sum(post[:, i]) / len(post), abs=2e-6)
+            assert rows.active[i] == pytest.approx(sum(v > 0 for v in pre[:, i]) / len(pre), abs=1e-9)
+            silent = all(v <= 0 for v in pre[:, i])
+            constant = max(post[:, i]) - min(post[:, i]) <= 1e-6
+            assert bool(rows.dead[i]) == (silent if "relu" in activation else constant)
+
+
+@pytest.mark.parametrize("activation", KINDS)
+def test_saturation_is_where_the_slope_is_nearly_flat(activation: str) -> None:
+    some = net(activation)
+    function = some.activation
+
+    def slope(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        h = 1e-7
+        up, down = (function(torch.from_numpy(x + d)).numpy() for d in (h, -h))
+        return np.abs(up - down) / (2 * h)
+
+    steepest = slope(np.linspace(-3, 3, 6001)).max()
+    for rows, (pre, _) in zip(neurons.table(some, XY), exact(some), strict=True):
+        expected = (slope(pre) < neurons.FLAT * steepest).mean(0)
+        # Difference quotients and derivatives may disagree on a pixel that lies on the threshold itself.
+        np.testing.assert_allclose(rows.saturated, expected, atol=1.01 / (H * W))
+
+
+def test_a_rectifier_is_saturated_where_it_is_silent() -> None:
+    rows = neurons.table(net(), XY)[1]
+    np.testing.assert_allclose(rows.saturated, 1 - rows.active, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", KINDS)
+def test_twins_have_the_largest_pearson_correlation(activation: str) -> None:
+    some = net(activation)
+    for rows, (_, post) in zip(neurons.table(some, XY), exact(some), strict=True):
+        for i in range(rows.units):
+            varied = [j for j in range(rows.units) if np.ptp(post[:, j]) > 1e-6]
+            if i not in varied:
+                assert rows.twin[i] == -1 and math.isnan(rows.twin_correlation[i])
+                continue
+            found = {j: np.corrcoef(post[:, i], post[:, j])[0, 1] for j in varied if j != i}
+            # Products are float32 within a block: correlations are good to about five digits.
+            assert rows.twin_correlation[i] == pytest.approx(max(found.values()), abs=2e-5)
+            assert found[int(rows.twin[i])] == pytest.approx(max(found.values()), abs=4e-5)
+
+
+def test_twins_are_found_though_activations_have_a_large_mean() -> None:
+    some = net("relu")
+    with torch.no_grad():
+        some.layers[0].bias.add_(300.0)  # type: ignore[operator]
+    rows, (_, post) = neurons.table(some, XY)[0], exact(some)[0]
+    correlations = np.corrcoef(post.T)
+    np.fill_diagonal(correlations, -2)
+    # Activations of 300 with a spread of 1 keep four digits of it in float32.
+    np.testing.assert_allclose(rows.twin_correlation, correlations.max(1), atol=2e-3)
+
+
+def test_a_layer_of_one_unit_has_no_twin() -> None:
+    some = nets.build(Recipe(net=(1,), seed=0), 2, 3)
+    (rows,) = neurons.table(some, XY, targets())
+    assert rows.twin.tolist() == [-1]
+
+
+@pytest.mark.parametrize("activation", KINDS)
+@pytest.mark.parametrize("skip", [False, True])
+def test_importance_is_the_psnr_lost_by_the_ablated_net(activation: str, skip: bool) -> None:
+    some, wanted = net(activation, skip=skip), targets()
+    before = metrics.psnr(wanted, painted(some))
+    for rows in neurons.table(some, XY, wanted, samples=None):
+        assert rows.importance_samples == H * W
+        for i in range(rows.units):
+            lost = before - metrics.psnr(wanted, painted(neurons.ablate(some, [(rows.layer, i)])))
+            # Errors are float32 outputs' of size 1: sums agree to about six digits, decibels to 1e-4.
+            assert rows.importance[i] == pytest.approx(lost, abs=1e-4)
+
+
+def test_importance_on_a_sample_is_the_psnr_lost_on_that_sample() -> None:
+    some, wanted = net(), targets()
+    chosen = strips.sample(H * W, 50)
+    assert len(set(chosen.tolist())) == 50 and (np.diff(chosen) > 0).all()
+    rows = neurons.table(some, XY, wanted, samples=50)
+    assert [r.importance_samples for r in rows] == [50, 50, H * W]
+    before = metrics.psnr(wanted[chosen], painted(some)[chosen])
+    for i in range(rows[0].units):
+        without = painted(neurons.ablate(some, [(1, i)]))[chosen]
+        assert rows[0].importance[i] == pytest.approx(
+            before - metrics.psnr(wanted[chosen], without), abs=1e-4
+        )
+
+
+def test_dead_units_are_worth_exactly_nothing() -> None:
+    some = net()
+    with torch.no_grad():
+        for layer in some.layers:
+            layer.bias[2] = -1e3  # type: ignore[index, operator]
+    for rows in neurons.table(some, XY, targets()):
+        assert rows.dead[2] and rows.importance[2] == 0 and rows.active[2] == 0
+
+
+def test_numbers_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, wanted = net("tanh"), targets()
+    whole = neurons.table(some, XY, wanted)
+    monkeypatch.setattr(neurons, "tile_pixels", lambda units: 31)
+    monkeypatch.setattr(importance, "tile_pixels", lambda units: 64)
+    monkeypatch.setattr(importance, "BLOCK", 37)
+    for a, b in zip(whole, neurons.table(some, XY, wanted), strict=True):
+        for name in ("mean", "active", "saturated", "twin_correlation", "importance"):
+            np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-4)
+
+
+def test_without_targets_there_is_no_importance() -> None:
+    rows = neurons.table(net(), XY)
+    assert all(np.isnan(r.importance).all() and r.importance_samples == 0 for r in rows)
+    assert next(rows[0].rows())["importance_decibels"] is None
+
+
+def test_outgoing_weights_are_those_of_the_readout() -> None:
+    some = net()
+    rows = neurons.table(some, XY)
+    assert np.isnan(rows[0].outgoing).all() and np.isnan(rows[1].outgoing).all()
+    np.testing.assert_array_equal(rows[2].outgoing, some.readout.weight.detach().double().numpy().T)
+
+
+@pytest.mark.parametrize("chosen", [[(1, 3)], [(2, 0), (3, 6), (1, 8)], []])
+def test_an_ablated_net_computes_as_if_the_activation_were_zero(chosen: list[tuple[int, int]]) -> None:
+    some = net("sigmoid", skip=True)
+    weights = {name: p.clone() for name, p in some.state_dict().items()}
+    without = neurons.ablate(some, chosen)
+    with torch.no_grad():
+        x = torch.from_numpy(XY)
+        value = encoded = some.encoding(x)
+        for n, layer in enumerate(some.layers, 1):
+            value = some.activation(layer(value))
+            for at, unit in chosen:
+                if at == n:
+                    value[:, unit] = 0
+        expected = some.readout(value) + some.skip(encoded)  # type: ignore[misc]
+        torch.testing.assert_close(without(x), expected, atol=1e-6, rtol=1e-5)
+    assert all(torch.equal(p, weights[name]) for name, p in some.state_dict().items())
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (4, 0), (1, 9), (2, -1)])
+def test_ablating_what_does_not_exist_is_refused(pair: tuple[int, int]) -> None:
+    with pytest.raises(RecipeError, match="does not exist"):
+        neurons.ablate(net(), [pair])
+
+
+def test_looking_leaves_nothing_behind() -> None:
+    some = net("tanh")
+    before = {name: p.clone() for name, p in some.state_dict().items()}
+    neurons.table(some, XY, targets())
+    assert all(torch.equal(p, before[name]) for name, p in some.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in some.parameters()) and torch.is_grad_enabled()
+    with torch.no_grad():
+        some.readout.bias[0] = math.inf
+    with pytest.raises(RunError, match="not finite"):
+        neurons.table(some, XY)
+
+
+def test_the_file_holds_the_table(tmp_path: Path) -> None:
+    tables = neurons.table(net(), XY, targets())
+    path = neurons.write_csv(tables, tmp_path / "new" / "neurons.csv")
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    expected = [row for one in tables for row in one.rows()]
+    assert len(lines) == len(expected) == 9 + 8 + 7
+    assert "weight_green" in lines[0]
+    for line, row in zip(lines, expected, strict=True):
+        for name, value in row.items():
+            if value is None:
+                assert line[name] == ""
+            elif isinstance(value, bool):
+                assert line[name] == str(value).lower()
+            else:
+                assert float(line[name]) == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [1, 4, 10])
+def test_any_number_of_outputs_has_a_weight_column_each(outputs: int) -> None:
+    rows = list(neurons.table(net(outputs=outputs), XY, targets(outputs))[2].rows())
+    assert sum(name.startswith("weight_") for name in rows[0]) == outputs
+
+
+# Cards and the gallery of a run ------------------------------------------------------------------------------
+
+
+def test_what_a_neuron_adds_is_painted_with_minus_without() -> None:
+    some = net()
+    found = cards.added(some, 3, 2, H, W)
+    full, without = (np.clip(painted(n), 0, 1) for n in (some, neurons.ablate(some, [(3, 2)])))
+    np.testing.assert_allclose(found.reshape(-1, 3), full - without, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_card_is_drawn_for_living_and_dead_neurons(outputs: int) -> None:
+    some = net(outputs=outputs)
+    with torch.no_grad():
+        some.layers[2].bias[0] = -1e3  # type: ignore[index, operator]
+    rows = neurons.table(some, XY, targets(outputs))[2]
+    scale = atlas.scale(atlas.preview(some, H, W)[2])
+    made = [cards.card(some, rows, i, scale, H, W) for i in (0, 1)]
+    assert made[0].channels == 3 and made[0].values.shape == made[1].values.shape
+    with pytest.raises(RecipeError):
+        cards.card(some, rows, 7, scale, H, W)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    recipe = Recipe(net=(9, 8, 7), seed=5)
+    made = Run.create(tmp_path, recipe, "test", {"inputs": 2, "outputs": 3, "aspect": H / W})
+    wanted = picture.from_array(targets().reshape(H, W, 3))
+    picture.save(wanted, made.folder / "target.png")
+    for step, factor in ((0, 1.0), (10, 1.5), (25, 0.5)):
+        some = net()
+        with torch.no_grad():
+            for parameter in some.parameters():
+                parameter.mul_(factor)
+        made.save_weights(step, some.state_dict())
+        made.add_metrics({"step": step, "total_steps": 25})
+    return made
+
+
+def test_a_run_writes_sheets_table_and_chosen_neurons(run: Run) -> None:
+    paths = gallery.Gallery(run, sort="importance").write(chosen="2:7,3:0-1")
+    names = [path.relative_to(run.folder / "atlas").as_posix() for path in paths]
+    assert names == [
+        "layer-1.png",
+        "layer-2.png",
+        "layer-3.png",
+        "neurons.csv",
+        "layer-2/neuron-7.png",
+        "layer-3/neuron-0.png",
+        "layer-3/neuron-1.png",
+    ]
+    with Image.open(paths[4]) as image:
+        assert image.size == (W, H) and "step 25" in image.info["Comment"]
+
+
+def test_a_step_is_the_kept_one_nearest_to_it(run: Run) -> None:
+    made = gallery.Gallery(run, size=(30, 40))
+    paths = made.write(step=12, layers=[2], chosen="1:0", table=False)
+    assert [p.relative_to(run.folder).as_posix() for p in paths] == [
+        "atlas/step-000010/layer-2.png",
+        "atlas/step-000010/layer-1/neuron-0.png",
+    ]
+    with Image.open(paths[1]) as image:
+        assert image.size == (30, 40)
+    with pytest.raises(RecipeError, match="layer 9"):
+        made.write(layers=[9])
+
+
+def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None:
+    made = gallery.Gallery(run, still=True)
+    still = made.over_time
+    for step in (0, 10, 25):
+        for view, scale in zip(atlas.preview(made.net(step), H, W), still.scales, strict=True):
+            assert (scale.high >= atlas.scale(view).high).all()
+    sheets = [made.sheet(2, step) for step in (0, 10, 25)]
+    assert len({drawn.indices.shape for drawn in sheets}) == 1
+    alone = made.neuron(2, 3, 10)
+    again = made.neuron(2, 3, 25)
+    assert alone.indices.shape == again.indices.shape == (H, W)
+    assert (alone.indices != again.indices).any()
+
+
+def test_the_table_of_a_run_is_that_of_its_net_and_target(run: Run) -> None:
+    made = gallery.Gallery(run)
+    found = made.table(10)
+    expected = neurons.table(made.net(10), XY, run.target.values[..., :3].reshape(-1, 3))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a.importance, b.importance)
+    assert made.card(3, 1, 10).channels == 3
+
+
+def test_the_table_of_a_large_picture_is_made_on_a_choice_of_pixels(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "LARGEST_TABLE", 100)
+    assert gallery.Gallery(run).table()[2].importance_samples == 100
+
+
+def test_origin_is_not_touched_by_the_views(run: Run) -> None:
+    before = (run.folder / "origin.json").read_text()
+    gallery.Gallery(run).write()
+    assert json.loads(before) == json.loads((run.folder / "origin.json").read_text())
