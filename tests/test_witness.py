@@ -74,17 +74,20 @@ def relative(actual: Array, reference: Array) -> float:
 
 def test_the_witness_states_the_classic_recipe(witness: ModuleType) -> None:
     recipe = named("classic")
-    stated = (witness.NET, witness.BATCH, witness.RATE, witness.WARMUP, witness.SEED)
-    assert stated == (recipe.net, recipe.batch, recipe.rate, recipe.warmup, recipe.seed)
+    stated = (witness.NET, witness.BATCH, witness.RATE, witness.WARMUP, witness.WAKE, witness.SEED)
+    assert stated == (recipe.net, recipe.batch, recipe.rate, recipe.warmup, recipe.wake, recipe.seed)
     beside = (recipe.activation, recipe.encoding, recipe.loss, recipe.optimizer, recipe.schedule, recipe.init)
-    assert beside == ("relu", "none", "mse", "adam", "cosine", "published")
+    assert beside == (
+        *("relu", "none", "mse", "muon:beta2=0.99", "cosine"),
+        "published:gain=0.5",
+    )
     assert not recipe.skip and not recipe.clip and not recipe.dropout
     assert recipe.coordinates == "centres" and recipe.precision == "float32"
 
 
 def test_the_witness_fits_on_a_screen() -> None:
     text = PAINT.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 80
+    assert len([line for line in text.splitlines() if line.strip()]) <= 80
     assert "import sfumato" not in text and "from sfumato" not in text
 
 
@@ -103,14 +106,17 @@ def test_the_start_is_the_same(witness: ModuleType, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_losses_and_weights_agree_step_by_step(witness: ModuleType, seed: int) -> None:
-    values, recipe = picture(), classic(net="4x64", seed=seed)
+def test_losses_and_weights_agree_step_by_step(
+    witness: ModuleType, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, recipe = picture(), classic(net="4x64", seed=seed, wake=5)
     net = nets.build(recipe, 2, 3)
     session = eager.prepare(net, data(values), recipe, recipe.total_steps(HEIGHT * WIDTH))
     ours = session.advance(session.plan.total_steps)
     session.pull(net)
 
     other = witness.build(recipe.net, seed=seed)
+    monkeypatch.setattr(witness, "WAKE", 5)
     target = torch.from_numpy(values).reshape(-1, 3)
     theirs = np.array(list(witness.train(other, witness.places(HEIGHT, WIDTH), target, EPOCHS, BATCH, seed)))
 

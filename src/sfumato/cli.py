@@ -233,6 +233,26 @@ def doctor(
     return 3 if missing else 0
 
 
+@app.command(help_epilogue="Examples:\n\nsfumato bench\n\nsfumato bench --only sine --json\n\n" + DOCS)
+def bench(
+    *,
+    rounds: Annotated[int, _flag("alternating pairs of measurements")] = 7,
+    threads: Annotated[int, _flag("0 = all")] = 0,
+    only: Annotated[str, _flag("workloads whose name holds this")] = "",
+    as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
+) -> int:
+    """Fixed workloads: how many times as fast as PyTorch each engine trains on this machine."""
+    from . import bench as benching
+    from . import diagnosis
+
+    if rounds < 1:
+        raise RecipeError(f"rounds={rounds} must be at least 1")
+    rows = benching.run(rounds, threads, only)
+    where = {key: diagnosis.facts()[key] for key in ("processor", "threads", "packages", "isa")}
+    print(json.dumps({"v": 1, "machine": where, "rows": rows}, indent=2) if as_json else benching.text(rows))
+    return 0
+
+
 # Flags to recipes ---------------------------------------------------------------------------------------------
 
 FIELDS = (

@@ -122,9 +122,10 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
 def start(net: Net, recipe: Recipe) -> None:
     """Draw the net's weights anew from the recipe's seed, by its `init`.
 
-    `published` is the activation's own rule for hidden layers and, for the readout, U(-s, s) with s =
-    sqrt(6/n)/omega for sines and sqrt(1/n) otherwise, biases 1/2: the middle of the range of colours.
-    `gaussian:scale=k` is the 2012 program's: weights and biases of every layer from N(0, (k / sqrt(n + 1))^2).
+    `published:gain=g` is the activation's own rule for hidden layers, the matrices between them multiplied by
+    g (1 if not given). The readout starts from U(-s, s), s = sqrt(6/n)/omega for sines and sqrt(3/n), variance
+    1/n, otherwise; its biases are 1/2, the middle of the range of colours. `gaussian:scale=k` is the 2012
+    program's: weights and biases of every layer from N(0, (k / sqrt(n + 1))^2).
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     name, arguments = parse_variant(recipe.init)
@@ -140,15 +141,20 @@ def start(net: Net, recipe: Recipe) -> None:
             for tensor in layer.parameters():
                 tensor.normal_(0, deviation, generator=generator)
         return
-    if recipe.init != "published":
-        raise RecipeError(f"init={recipe.init!r} is unknown\nhint: published or gaussian:scale=0.3")
+    gain = arguments.get("gain", 1.0)
+    if name != "published" or set(arguments) - {"gain"} or isinstance(gain, (bool, str)) or not gain > 0:
+        raise RecipeError(
+            f"init={recipe.init!r} is unknown\nhint: published, published:gain=0.5 or gaussian:scale=0.3"
+        )
     rule: activations.Init = getattr(net.activation.function, "init", activations.he)
     for index, layer in enumerate(linear[: len(net.layers)]):
         rule(layer.weight, layer.bias, first=index == 0, generator=generator, **net.activation.arguments)
+        if index:
+            layer.weight.mul_(gain)
     inputs = net.readout.in_features
     omega = net.activation.arguments.get("omega", 30.0)
     bound = (
-        math.sqrt(6 / inputs) / omega if net.activation.name in ("sine", "finer") else math.sqrt(1 / inputs)
+        math.sqrt(6 / inputs) / omega if net.activation.name in ("sine", "finer") else math.sqrt(3 / inputs)
     )
     net.readout.weight.uniform_(-bound, bound, generator=generator)
     net.readout.bias.fill_(0.5)

@@ -54,7 +54,7 @@ class Recipe:
     activation: str = "relu"  # of the hidden layers, e.g. relu, sine:omega=30
     encoding: str = "none"  # of the inputs, e.g. fourier:bands=128,sigma=10
     skip: bool = False  # also a linear map from the encoded inputs straight to the outputs
-    init: str = "published"  # the activation's own published start, or gaussian:scale=0.3
+    init: str = "published"  # the activation's own start, published:gain=0.5, or gaussian:scale=0.3
     coordinates: str = "centres"  # where a pixel sits in [0,1]: centres, or corners (the 2012 program)
     loss: str = "mse"  # mse or l1; a task may offer more
     optimizer: str = "adam"  # adam, sgd:momentum=0.9, muon
@@ -326,7 +326,15 @@ def _near(name: str, known: list[str]) -> str:
 
 # Recipes by name --------------------------------------------------------------------------------------------
 
-_CLASSIC = Recipe()
+_CLASSIC = Recipe(
+    init="published:gain=0.5",
+    optimizer="muon:beta2=0.99",
+    rate=0.04,
+    schedule="cosine",
+    warmup=0.1,
+    wake=32,
+    batch=4096,
+)
 _2012 = Recipe(
     activation="leaky_relu:slope=0.01",
     encoding="raw",
@@ -363,7 +371,7 @@ NAMED: dict[str, tuple[Recipe, str]] = {
     "siren": (_SINE, "sine units, Sitzmann et al. 2020 (arXiv 2006.09661)"),
     "finer": (_SINE.replace(activation="finer:omega=30"), "variable-periodic sines, Liu et al. 2024 (CVPR)"),
     "fourier": (
-        _CLASSIC.replace(encoding="fourier:bands=128,sigma=10", rate=1e-3, batch=4096, warmup=0.0),
+        _CLASSIC.replace(encoding="fourier:bands=128,sigma=10", rate=0.02),
         "random Fourier features before the classic net, Tancik et al. 2020 (arXiv 2006.10739)",
     ),
     "sharp": (
