@@ -1,0 +1,181 @@
+"""The test of the tests: plant a bug in a copy of the tree, and demand that the named tests fail.
+
+    python tests/mutants.py            all of them, a few minutes
+    python tests/mutants.py adam tanh  those whose title holds one of the words
+
+A mutant that survives fails the check, and so does one whose text is no longer found. Not part of `make test`;
+run it before a release. Bugs of the C++ engine need a build each and are not planted here.
+"""
+
+# ruff: noqa: E501 - a mutant a line reads as the table that it is
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+FACTS = "pixels heldout metrics beats recipe variants activations encodings nets plan optimizers"
+LAYERS = {
+    "facts": FACTS.split(),
+    "contract": ["contracts", "architecture", "surface"],
+    "reference": ["eager", "eager_extras", "optimizers"],
+    "properties": ["plan", "properties", "training"],
+    "golden": ["golden"],
+}
+
+
+class Mutant(NamedTuple):
+    """A bug: in `file` of the package, `text` becomes `bug`; tests of `layer` must fail."""
+
+    title: str
+    file: str
+    text: str
+    bug: str
+    layer: str
+
+
+EAGER, PLAN = "engine/eager.py", "engine/plan.py"
+BACKWARD = "            loss.backward()\n            if self"
+CENTRES = "x, y = (np.arange(width) + 0.5) / width, (np.arange(first, last) + 0.5) / height"
+
+MUTANTS = [
+    # The ten of the measured experiment
+    Mutant("beta2 0.99", "optimizers.py", "beta2: float = 0.999, eps: float = 1e-8\n", "beta2: float = 0.99, eps: float = 1e-8\n", "reference"),
+    Mutant("beta2 0.99, trace", "optimizers.py", "beta2: float = 0.999, eps: float = 1e-8\n", "beta2: float = 0.99, eps: float = 1e-8\n", "golden"),
+    Mutant("adam's eps 1e-6", "optimizers.py", "eps=eps, fused", "eps=100 * eps, fused", "reference"),
+    Mutant("pixel corner for centre", "pixels.py", CENTRES, CENTRES.replace(" + 0.5", ""), "facts"),
+    Mutant("x and y swapped", "pixels.py", "grid[..., 0], grid[..., 1] =", "grid[..., 1], grid[..., 0] =", "facts"),
+    Mutant("first biases start at 0", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
+    Mutant("first biases, trace", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
+    Mutant("gradient 1% small", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "golden"),
+    Mutant("gradient 1% small, oracle", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "reference"),
+    Mutant("tanh's derivative with a wrong power", "activations.py", "    return torch.tanh(x)", "    y = torch.tanh(x.detach())\n    return y + (x - x.detach()) * (1 - y)", "reference"),
+    Mutant("short batch dropped", "recipe.py", "return -(-samples // min(batch, samples))", "return samples // min(batch, samples)", "properties"),
+    Mutant("never shuffled", PLAN, "generator.permutation(samples)", "np.arange(samples)", "properties"),
+    Mutant("never shuffled, trace", PLAN, "generator.permutation(samples)", "np.arange(samples)", "golden"),
+    Mutant("rate 10% high", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "facts"),
+    Mutant("rate 10% high, trace", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "golden"),
+    # Facts
+    Mutant("psnr of unclipped values", "metrics.py", "error = np.clip(painted, 0, 1).astype(np.float64)", "error = painted.astype(np.float64)", "facts"),
+    Mutant("psnr with 20 log", "metrics.py", "-10 * math.log10", "-20 * math.log10", "facts"),
+    Mutant("ssim with a window a pixel too small", "metrics.py", "/ 1.5) ** 2", "/ 1.4) ** 2", "facts"),
+    Mutant("corners divide by width", "pixels.py", "max(1, width - 1)", "max(1, width)", "facts"),
+    Mutant("omega missing in the hidden start", "activations.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
+    Mutant("omega missing in the readout's start", "nets.py", "math.sqrt(6 / inputs) / omega if", "math.sqrt(6 / inputs) if", "facts"),
+    Mutant("he with the variance of glorot", "activations.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
+    Mutant("warm-up from 0", PLAN, "ramp = (steps + 1)", "ramp = steps", "facts"),
+    Mutant("schedule planned for half the budget", PLAN, "(steps + 0.5) / self.total_steps", "(steps + 0.5) / (0.5 * self.total_steps)", "facts"),
+    Mutant("unknown arguments ignored", "recipe.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
+    Mutant("checker hides the first pixel", "heldout.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
+    # Reference
+    Mutant("finer's factor differentiated", "activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
+    Mutant("half_square summed over the batch", "losses.py", ".square().sum(1).mean()", ".square().sum()", "reference"),
+    Mutant("skip connection lost", EAGER, "return net.head(value)", "skip, net.skip = net.skip, None\n            result = net.head(value)\n            net.skip = skip\n            return result", "reference"),
+    Mutant("fan-in without its 1", "optimizers.py", "net.fan_in(module) + 1", "net.fan_in(module)", "reference"),
+    Mutant("hash with another prime", "encodings.py", "PRIME = 2654435761", "PRIME = 2654435769", "facts"),
+    Mutant("grid: last cell outside", "encodings.py", "place.floor().minimum(place.new_tensor([across - 1, down - 1]))", "place.floor()", "facts"),
+    Mutant("grid: u and v swapped", "encodings.py", "u, v = (place - low).unbind(1)", "v, u = (place - low).unbind(1)", "reference"),
+    Mutant("bfloat16 sums", EAGER, "        return x @ weight.T", "        return _rounded(x @ weight.T)", "reference"),
+    Mutant("clip without effect", EAGER, "if self._recipe.clip:", "if self._recipe.clip > 1e9:", "reference"),
+    Mutant("smoothing forgotten", "losses.py", "soft = target * (1 - smoothing) + smoothing / target.shape[1]", "soft = target", "reference"),
+    # Properties
+    Mutant("resume without moments", EAGER, "optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}", "optimizer.state[parameter] = {m: torch.zeros_like(v) for m, v in found.items() if v is not None}", "properties"),
+    Mutant("bias correction a step late after resuming", EAGER, "torch.tensor(float(self.step))", "torch.tensor(float(self.step - 1))", "properties"),
+    Mutant("resume from the first sample", EAGER, '        self.step = int(state["step"])\n', '        self.step = 0 * int(state["step"])\n', "properties"),
+    Mutant("going back keeps old moments", EAGER, "            optimizer.state.clear()\n", "", "properties"),
+    Mutant("dropout alike at each step", EAGER, "DROPOUT_STREAM, self.step]", "DROPOUT_STREAM, 0]", "reference"),
+    Mutant("dropout from the global state", EAGER, "torch.rand(value.shape, generator=generator)", "torch.rand(value.shape)", "properties"),
+    Mutant("the clock counts the watchers", "training.py", "                seconds += spent\n", "                seconds += time.perf_counter() - seconds\n", "properties"),
+    Mutant("sessions left open", "training.py", "        session.close()\n", "        pass\n", "properties"),
+    Mutant("divergence overlooked", "training.py", "    if not bad.any():\n", "    if True:\n", "properties"),
+    Mutant("a pulse is a beat", "training.py", "session.step == beat, seen)", "True, seen)", "properties"),
+    Mutant("the net left behind at the end", "training.py", "            _ = tick.net\n", "            pass\n", "properties"),
+    Mutant("a beat trains a step more", "training.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
+    # Contracts
+    Mutant("a fact that knows the model", "metrics.py", "import math\n", "import math\n\nfrom . import nets  # noqa\n", "contract"),
+    Mutant("a recipe that loads numpy", "recipe.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
+    Mutant("an activation in float32 alone", "activations.py", "    return torch.sigmoid(x)", "    return torch.sigmoid(x.float())", "contract"),
+    Mutant("an activation in place", "activations.py", "return functional.silu(x)", "return functional.silu(x, inplace=True)", "contract"),
+]  # fmt: skip
+
+
+PREPARE = """
+import sys
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]
+sys.path.insert(0, {source!r})
+import sfumato
+assert sfumato.__file__.startswith({source!r}), sfumato.__file__
+"""
+
+
+def copy_tree(to: Path) -> None:
+    """The package and its tests, so arranged that the copy is what is imported."""
+    shutil.copytree(ROOT / "src", to / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", to / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", to)
+    (to / "conftest.py").write_text(PREPARE.format(source=str(to / "src")))
+
+
+def run(tree: Path, layer: str) -> subprocess.CompletedProcess[str]:
+    """The tests of a layer, up to the first failure."""
+    files = [f"tests/test_{name}.py" for name in LAYERS[layer]]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *files]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def verdict(mutant: Mutant, tree: Path) -> str:
+    """`killed by ...`, or what is wrong with the mutant or with the tests."""
+    path = tree / "src" / "sfumato" / mutant.file
+    clean = path.read_text(encoding="utf-8")
+    if mutant.text not in clean:
+        return "LOST: its text is no longer in the file"
+    path.write_text(clean.replace(mutant.text, mutant.bug), encoding="utf-8")
+    try:
+        result = run(tree, mutant.layer)
+    finally:
+        path.write_text(clean, encoding="utf-8")
+    failed = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if result.returncode == 0:
+        return "SURVIVED"
+    if result.returncode != 1 or not failed:
+        return (
+            f"BROKEN: pytest ended with {result.returncode}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+        )
+    return "killed by " + failed[0].split(" - ")[0].removeprefix("FAILED ").removeprefix("tests/")
+
+
+def main(words: list[str]) -> int:
+    chosen = [m for m in MUTANTS if not words or any(word in m.title for word in words)]
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        for layer in sorted({m.layer for m in chosen}):
+            result = run(tree, layer)
+            if result.returncode:
+                print(
+                    f"the clean tree fails in layer {layer}:\n{result.stdout[-3000:]}{result.stderr[-2000:]}"
+                )
+                return 1
+        for mutant in chosen:
+            started = time.perf_counter()
+            found = verdict(mutant, tree)
+            bad += not found.startswith("killed")
+            print(
+                f"{mutant.layer:10} {mutant.title:45} {time.perf_counter() - started:5.1f} s  {found}",
+                flush=True,
+            )
+    print(f"{len(chosen) - bad} of {len(chosen)} mutants are killed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
