@@ -51,6 +51,9 @@ const std::map<std::string, sfumato::Loss> kLosses = {{"mse", sfumato::Loss::mse
                                                       {"cross_entropy", sfumato::Loss::cross_entropy}};
 const std::map<std::string, sfumato::Method> kMethods = {{"adam", sfumato::Method::adam},
                                                          {"sgd", sfumato::Method::sgd}};
+const std::map<std::string, sfumato::Precision> kPrecisions = {{"float32", sfumato::Precision::float32},
+                                                               {"bfloat16", sfumato::Precision::bfloat16},
+                                                               {"bfloat16-all", sfumato::Precision::bfloat16_all}};
 const std::map<std::string, sfumato::Kind> kKinds = {{"values", sfumato::Kind::values},
                                                      {"first", sfumato::Kind::first},
                                                      {"second", sfumato::Kind::second}};
@@ -70,7 +73,7 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double clip, std::vector<double> factors, bool skip, bool half, const std::vector<std::tuple<int, int, bool>>& grid,
+           double second, double eps, double decay, double clip, std::vector<double> factors, bool skip, const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
            int features, int log2_table, int threads, int chunk,
            std::string isa) {
   sfumato::Settings s;
@@ -78,11 +81,12 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
-  s.first = first, s.second = second, s.epsilon = eps, s.clip = static_cast<float>(clip);
+  s.first = first, s.second = second, s.epsilon = eps, s.decay = decay, s.clip = static_cast<float>(clip);
   s.factors.assign(factors.begin(), factors.end());
   for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
   s.grid.features = features, s.grid.log2_table = log2_table;
-  s.half = half, s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
+  s.precision = pick(kPrecisions, precision, "precision");
+  s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
   new (self) Trainer(s);  // its std::invalid_argument becomes a ValueError
 }
 
@@ -226,7 +230,7 @@ NB_MODULE(_native, m) {
   m.doc() = "Fused minibatch training of multi-layer perceptrons on the CPU.";
   m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
   m.def("half_is_fast", [](const std::string& isa) { return sfumato::pick_kernels(isa).half_is_fast; }, "isa"_a = "",
-        "Whether the processor multiplies bfloat16 itself, so that `half` pays.");
+        "Whether the processor multiplies bfloat16 itself, so that bfloat16 pays.");
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
         "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
@@ -235,11 +239,12 @@ NB_MODULE(_native, m) {
                       "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
-           "skip"_a = false, "half"_a = false,
+           "second"_a = 0.999, "eps"_a = 1e-8, "decay"_a = 0.0, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
+           "skip"_a = false, "precision"_a = "float32",
            "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. factors: of the rate, one a matrix.\n"
-           "half: products between hidden layers take bfloat16 operands; sums, weights and all else stay float32.\n"
+           "precision: float32, bfloat16 (operands of all products but the first layer's), bfloat16-all. decay: Adam's,\n"
+           "of weights and not of biases. clip: the gradient's largest norm, 0 = no limit.\n"
            "grid: levels (cells across, cells down, hashed) of a table of entries of `features` floats, looked up\n"
            "bilinearly at points (x, y): then features are (N, 2), inputs is levels * features, and the table\n"
            "(entries, features) is the last array. log2_table: of the entries of a hashed level.\n"

@@ -85,7 +85,7 @@ void check(const Settings& settings) {
   }
   const double ratio = (loss[1] - loss[0]) / (2 * step * squares);
   // The loss with bfloat16 weights is a staircase, and FINER's derivative leaves a factor out on purpose.
-  if (!settings.half && settings.activation != Activation::finer)
+  if (settings.precision == sfumato::Precision::float32 && settings.activation != Activation::finer)
     expect(std::fabs(ratio - 1) < 0.02, "gradient against differences", trainer, ratio);
 
   trainer.set(Kind::values, weights.constants());
@@ -129,7 +129,7 @@ int main() {
           s.method = variant == 2 ? Method::sgd : Method::adam;
           if (variant == 2) s.first = a % 2 ? 0 : 0.9;
           s.skip = variant >= 2;
-          s.half = variant == 1;
+          if (variant == 1) s.precision = threads == 1 ? sfumato::Precision::bfloat16 : sfumato::Precision::bfloat16_all;
           s.clip = variant == 3 ? 0.1f : 0;
           s.chunk = variant == 0 ? 8 : 0;
           if (variant == 3) s.grid.levels = {{4, 5, false}, {6, 8, true}}, s.grid.log2_table = 5, s.inputs = 4;

@@ -52,6 +52,7 @@ struct Product {
 
 // One step of Adam or SGD, as PyTorch defines them, over a span of floats.
 struct Update {
+  float shrink;   // Adam: weights are multiplied by it first (decoupled decay); 1 = none
   float rate;     // of this step and matrix; Adam: divided by 1 - beta1^t
   float scale;    // the gradient is multiplied by it first (clipping); 1 = none
   float first;    // Adam: beta1; SGD: momentum

@@ -219,7 +219,7 @@ void adam(float* w, float* m, float* v, const float* g, size_t count, const Upda
     const vf second = load(v + i) * u.second + u.second_rest * slope * slope;
     store(m + i, first);
     store(v + i, second);
-    store(w + i, load(w + i) - u.rate * first / (root(second) * u.root + u.epsilon));
+    store(w + i, load(w + i) * u.shrink - u.rate * first / (root(second) * u.root + u.epsilon));
   }
 }
 

@@ -14,6 +14,13 @@ enum class Loss : int {
   cross_entropy  // of the softmax of the outputs against (smoothed) targets, mean over samples
 };
 
+// Operands of products; sums, weights, biases, activations and the skip are float32 always.
+enum class Precision : int {
+  float32,
+  bfloat16,     // but the first layer's: coordinates do not fit into 8 bits
+  bfloat16_all
+};
+
 enum class Method : int { adam, sgd };
 
 struct GridSettings {  // see kernels.h: Level; a level is (across, down, hashed), its entries are counted by Trainer
@@ -37,9 +44,10 @@ struct Settings {
   float smoothing = 0;      // of cross-entropy, in [0, 1)
   Method method = Method::adam;
   double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
+  double decay = 0;         // Adam: each step shrinks weights, not biases, by rate * decay
   float clip = 0;           // largest global norm of the gradient; 0 = no limit
   std::vector<float> factors;  // of the rate, one a matrix (hidden layers, readout, skip); empty: all 1
-  bool half = false;        // products between hidden layers take bfloat16 operands; sums, weights, rest: float32
+  Precision precision = Precision::float32;
   int threads = 1;
   int chunk = 0;            // rows a thread takes through the net at a time; 0 = by the size of the net
   std::string isa;          // "" = SFUMATO_ISA, else the best

@@ -12,6 +12,9 @@ namespace {
 
 constexpr int kBlockRows = 16;  // rows of weights updated and transposed together
 
+uint16_t* halves(const Buffer& b) { return reinterpret_cast<uint16_t*>(b.get()); }
+uint32_t* words(const Buffer& b) { return reinterpret_cast<uint32_t*>(b.get()); }
+
 int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
 // Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
@@ -36,6 +39,7 @@ const Settings& checked(const Settings& s) {
   if (!(s.first >= 0 && s.first < 1 && s.second >= 0 && s.second < 1))
     refuse("beta1, beta2 and momentum must lie in [0, 1)");
   if (!(s.epsilon > 0)) refuse("eps must be greater than 0");
+  if (!(s.decay >= 0 && std::isfinite(s.decay))) refuse("decay must be 0 (none) or more");
   if (!(s.clip >= 0)) refuse("clip must be 0 (no limit) or more");
   if (s.threads < 1 || s.threads > 4096) refuse("threads must lie in 1 ... 4096");
   if (s.chunk < 0 || s.chunk > 1 << 20) refuse("chunk must be 0 (automatic) or up to 2^20 rows");
@@ -69,7 +73,7 @@ Trainer::Trainer(const Settings& settings)
     const bool adam = s.method == Method::adam;
     if (adam || s.first > 0) m.first = allocate(m.count());
     if (adam) m.second = allocate(m.count());
-    m.half = s.half && i >= 1 && i < s.hidden.size();  // between hidden layers only
+    m.half = i <= s.hidden.size() && (s.precision == Precision::bfloat16_all || (s.precision == Precision::bfloat16 && i));
     if (m.half) m.pairs = allocate(static_cast<size_t>(in + 1) / 2 * m.stride);
     if (back) m.back = allocate(static_cast<size_t>(m.half ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
@@ -99,14 +103,16 @@ Trainer::Trainer(const Settings& settings)
       w.post.push_back(allocate(chunk_ * stride));
       w.slopes.push_back(has_slopes(s.activation) ? allocate(chunk_ * stride) : Buffer());
     }
-    if (s.half) {
-      for (size_t stride : strides_) {
-        w.post16.push_back(allocate(chunk_ * stride / 2));
-        w.post_pairs.push_back(allocate(chunk_ * stride / 2));
+    if (s.precision != Precision::float32) {
+      for (const Matrix& m : matrices_) {
+        const size_t words = m.half ? chunk_ * m.back_stride / 2 : 0;
+        w.in16.push_back(allocate(words));
+        w.in_pairs.push_back(allocate(words));
       }
-      for (Buffer& e : w.error16) e = allocate(chunk_ * widest / 2);
-      for (Buffer& e : w.error_pairs) e = allocate(chunk_ * widest / 2);
-      w.weights16 = allocate(kBlockRows * widest / 2);
+      const size_t any = std::max(widest, out_stride_);
+      for (Buffer& e : w.error16) e = allocate(chunk_ * any / 2);
+      for (Buffer& e : w.error_pairs) e = allocate(chunk_ * any / 2);
+      w.weights16 = allocate(kBlockRows * any / 2);
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
     if (has_grid()) {
@@ -169,10 +175,10 @@ void Trainer::deal_blocks() {
 Trainer::Span Trainer::span(const Block& b) {
   if (b.matrix == kTable)
     return {table_.values.get(), table_.first.get(),  table_.second.get(), static_cast<size_t>(b.low) * kLine,
-            static_cast<size_t>(b.high - b.low) * kLine, 1.f};
+            static_cast<size_t>(b.high - b.low) * kLine, 0, 1.f};
   const Matrix& m = matrices_[b.matrix];
   const size_t low = (b.low ? 1 + b.low : 0) * m.stride;
-  return {m.values.get(), m.first.get(), m.second.get(), low, (1 + b.high) * m.stride - low, m.factor};
+  return {m.values.get(), m.first.get(), m.second.get(), low, (1 + b.high) * m.stride - low, b.low ? 0 : m.stride, m.factor};
 }
 
 std::vector<std::pair<int, int>> Trainer::array_shapes() const {
@@ -261,6 +267,8 @@ void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t
 // pre-activations. slopes: keep what the backward pass needs.
 void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes) const {
   const int a = static_cast<int>(settings_.activation);
+  if (matrices_[0].half)
+    kernels_.pack(w.x.get(), x_stride_, rows, columns(settings_.inputs), halves(w.in16[0]), words(w.in_pairs[0]));
   for (int l = 0; l <= last; l++) {
     const Matrix& m = matrices_[l];
     const bool readout = l == layers();
@@ -271,7 +279,7 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes)
     p.b = m.weights(), p.b_row = m.stride;
     if (m.half) {
       p.depth = (m.in + 1) / 2;
-      p.a = w.post16[l - 1].get(), p.a_row = strides_[l - 1] / 2;
+      p.a = w.in16[l].get(), p.a_row = m.back_stride / 2;
       p.b = m.pairs.get();
     }
     p.c = readout ? w.out.get() : w.post[l].get();
@@ -282,9 +290,9 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes)
       p.slopes = slopes ? w.slopes[l].get() : nullptr;
       p.parameter = settings_.parameter;
     }
-    if (!readout && half_input(l)) {
-      p.rows16 = reinterpret_cast<uint16_t*>(w.post16[l].get());
-      if (slopes) p.pairs = reinterpret_cast<uint32_t*>(w.post_pairs[l].get());
+    if (!readout && matrices_[l + 1].half) {
+      p.rows16 = halves(w.in16[l + 1]);
+      if (slopes) p.pairs = words(w.in_pairs[l + 1]);
     }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (readout && settings_.skip) {
@@ -372,13 +380,16 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.a = input, p.a_row = 1, p.a_step = input_stride;
     p.b = error, p.b_row = error_stride;
     p.c = gradient + m.stride, p.c_row = m.stride, p.accumulate = !first;
-    if (m.half) p.depth = rows / 2, p.a = w.post_pairs[i - 1].get(), p.b = w.error_pairs[i & 1].get();
+    if (m.half) p.depth = rows / 2, p.a = w.in_pairs[i].get(), p.b = w.error_pairs[i & 1].get();
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (m.has_bias) kernels_.column_sums(error, error_stride, rows, columns(m.out), gradient, !first);
   };
   if (settings_.skip) parameters(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
   const float* error = w.out.get();
   size_t error_stride = out_stride_;
+  if (const int l = layers(); matrices_[l].half)
+    kernels_.pack(error, error_stride, rows, columns(settings_.outputs), halves(w.error16[l & 1]),
+                  words(w.error_pairs[l & 1]));
   for (int l = layers(); l >= 0; l--) {
     parameters(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
     const Matrix& m = matrices_[l];
@@ -396,8 +407,8 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
     p.parameter = settings_.parameter;
     if (matrices_[l - 1].half) {
-      p.rows16 = reinterpret_cast<uint16_t*>(w.error16[(l - 1) & 1].get());
-      p.pairs = reinterpret_cast<uint32_t*>(w.error_pairs[(l - 1) & 1].get());
+      p.rows16 = halves(w.error16[(l - 1) & 1]);
+      p.pairs = words(w.error_pairs[(l - 1) & 1]);
     }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     error = p.c, error_stride = p.c_row;
@@ -412,8 +423,9 @@ void Trainer::table_gradient(Worker& w, int rows, bool first, const float* error
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     p.a = a, p.a_row = a_row, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = a_row / 2;
     p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
-    kernels_.multiply(p);
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
   };
   errors_of_x(matrices_[0], error, error_stride, false);
   if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);
@@ -471,8 +483,16 @@ void Trainer::update(int t, int64_t step, double rate, float scale) {
     float* first = part.first ? part.first + part.offset : nullptr;
     const float* gradient = gradient_of(workers_[0], b) + part.offset;
     u.rate = static_cast<float>(corrected * part.factor);
-    if (s.method == Method::adam) kernels_.adam(values, first, part.second + part.offset, gradient, part.count, u);
-    else kernels_.sgd(values, first, gradient, part.count, u);
+    if (s.method == Method::sgd) {
+      kernels_.sgd(values, first, gradient, part.count, u);
+    } else {
+      float* second = part.second + part.offset;
+      const size_t n = part.biases;
+      u.shrink = 1;
+      if (n) kernels_.adam(values, first, second, gradient, n, u);
+      u.shrink = static_cast<float>(1 - rate * s.decay);
+      kernels_.adam(values + n, first + n, second + n, gradient + n, part.count - n, u);
+    }
     refresh(workers_[t], b);
   }
 }
@@ -480,16 +500,14 @@ void Trainer::update(int t, int64_t step, double rate, float scale) {
 void Trainer::refresh(Worker& w, const Block& b) const {
   if (b.matrix == kTable) return;
   const Matrix& m = matrices_[b.matrix];
-  if (!m.back) return;
   const float* from = m.weights() + b.low * m.stride;
-  float* into = m.back.get() + b.low;
+  float* into = m.back ? m.back.get() + b.low : nullptr;
   const int rows = b.high - b.low;
+  if (!m.half && !into) return;
   if (!m.half) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
-  auto* row_form = reinterpret_cast<uint16_t*>(w.weights16.get());
-  auto* pair_form = reinterpret_cast<uint32_t*>(m.pairs.get() + b.low / 2 * m.stride);
-  kernels_.pack(from, m.stride, rows, columns(m.out), row_form, pair_form);
+  kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), words(m.pairs) + b.low / 2 * m.stride);
   // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]
-  kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
+  if (into) kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
 }
 
 void Trainer::refresh_all(int t) {

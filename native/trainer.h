@@ -82,7 +82,7 @@ class Trainer {
   struct Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
-    std::vector<Buffer> post16, post_pairs;  // packed inputs of half matrices, a layer each
+    std::vector<Buffer> in16, in_pairs;      // packed inputs of half matrices, one each
     Buffer error16[2], error_pairs[2];       // packed errors, of the layer at hand and of the one before
     Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];
@@ -97,9 +97,9 @@ class Trainer {
   struct Block {
     int matrix, low, high;
   };
-  struct Span {  // the same as arrays
+  struct Span {  // the same as arrays; the first `biases` floats are biases
     float *values, *first, *second;
-    size_t offset, count;
+    size_t offset, count, biases;
     float factor;
   };
 
@@ -123,7 +123,6 @@ class Trainer {
   void sample_step(const int32_t* row, double rate);  // the 2012 algorithm: one sample, weights moved at once
   void refresh(Worker&, const Block&) const;  // the copies of weights that products read
   void refresh_all(int t);
-  bool half_input(int layer) const { return layer + 1 < layers() && settings_.half; }
   bool is_sample_step(int32_t size) const;
 
   Settings settings_;

@@ -6,6 +6,7 @@ module is optional: without it the package works and this engine says that it is
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from ..errors import EngineError, RunError
 from ..nets import Net
 from ..recipe import Recipe, pick
 from . import available_threads
-from .plan import Plan
+from .plan import WOKEN_SHARE, Plan
 
 try:
     _native: Any = importlib.import_module("sfumato._native")
@@ -72,13 +73,9 @@ def why_not(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name not in MOMENTS:
         return f"it has no optimizer {optimizer.name}"
-    if optimizer.name == "adam" and optimizer.argument("decay"):
-        return "it has no weight decay"
-    if recipe.wake:
-        return "it does not wake silent units"
     if recipe.dropout:
         return "it has no dropout"
-    if recipe.precision == "bfloat16" and not _native.half_is_fast():
+    if recipe.precision != "float32" and not _native.half_is_fast():
         return "this processor has no products of bfloat16, and imitating them is slower than float32"
     return None
 
@@ -98,6 +95,7 @@ class NativeSession:
         self.step = 0
         self.plan = Plan(recipe, data.samples, total_steps)
         self._encoding = net.encoding.eval()
+        self._mirror = copy.deepcopy(net)
         optimizer = pick(optimizers, recipe.optimizer, "optimizer")
         # the moments that this optimizer keeps: the module's name -> PyTorch's
         self._moments = MOMENTS[optimizer.name]
@@ -118,14 +116,38 @@ class NativeSession:
         most = max(1, STRETCH_ROWS // self.plan.batch)
         while steps > 0:
             count = min(steps, most)
+            wakes = next((k for k in range(1, count + 1) if self.plan.wakes(self.step + k - 1)), 0)
+            count = wakes or count
             order, sizes = self.plan.stretch(self.step, count)
+            last = order[-int(sizes[-1]) :]
             if not self._resident:
                 self._trainer.set_data(_encoded(self._encoding, self._inputs[order]), self._targets[order])
                 order = np.arange(len(order), dtype=np.int32)
             parts.append(self._trainer.advance(order, sizes, self.plan.rates(self.step, count)))
             self.step += count
             steps -= count
+            if wakes:
+                self._wake(last)
         return np.concatenate(parts)
+
+    @torch.no_grad()
+    def _wake(self, rows: npt.NDArray[np.int32]) -> None:
+        """What `EagerSession._wake` does, by PyTorch: a forward pass every so many steps."""
+        net = self._mirror
+        self.pull(net)
+        value = net.encoding(torch.from_numpy(self._inputs[rows]))
+        for layer in net.layers:
+            pre = layer(value)
+            silent = pre.amax(0) <= 0
+            if silent.any():
+                count = max(
+                    1, int(WOKEN_SHARE * len(rows))
+                )  # the next sample below is put on the kink itself
+                shift = pre[:, silent].topk(min(count + 1, len(rows)), dim=0).values[-1]
+                layer.bias[silent] -= shift  # type: ignore[operator,index]  # layers are nn.Linear
+                pre[:, silent] -= shift
+            value = net.activation(pre)
+        self._trainer.set("values", _arrays(net))
 
     def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
         """Loss and gradient of the samples `rows` at the present weights, for tests."""
@@ -203,7 +225,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name == "adam":
         settings = {"first": optimizer.argument("beta1"), "second": optimizer.argument("beta2")}
-        settings["eps"] = optimizer.argument("eps")
+        settings |= {"eps": optimizer.argument("eps"), "decay": optimizer.argument("decay")}
     else:
         settings = {"first": optimizer.argument("momentum")}
     factors = []
@@ -225,7 +247,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             clip=recipe.clip,
             factors=factors,
             skip=net.skip is not None,
-            half=recipe.precision == "bfloat16",
+            precision=recipe.precision,
             **_grid(net.encoding),
             threads=recipe.threads or available_threads(),
             isa=isa,
