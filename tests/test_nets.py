@@ -61,16 +61,25 @@ def test_skip_is_a_linear_map_of_the_encoded_inputs() -> None:
 @pytest.mark.parametrize(
     ("activation", "bound"),
     [
-        *(("relu", math.sqrt(1 / 400)), ("gaussian", math.sqrt(1 / 400)), ("sine", math.sqrt(6 / 400) / 30)),
+        *(("relu", math.sqrt(3 / 400)), ("gaussian", math.sqrt(3 / 400)), ("sine", math.sqrt(6 / 400) / 30)),
         *(("sine:omega=10", math.sqrt(6 / 400) / 10), ("finer:omega=10", math.sqrt(6 / 400) / 10)),
     ],
 )
 def test_the_readout_starts_within_its_bound(activation: str, bound: float) -> None:
     weight = build(Recipe(net=(400,), activation=activation), 2, 10).readout.weight.detach()
     assert 0.99 * bound < float(weight.abs().max()) <= bound * (1 + 1e-6)
-    assert float(weight.std()) == pytest.approx(
-        bound / math.sqrt(3), rel=0.05
-    )  # 4,000 draws: 0.7% a deviation
+    deviation = bound / math.sqrt(3)
+    assert float(weight.std()) == pytest.approx(deviation, rel=0.05)  # 4,000 draws: 0.7% a deviation
+
+
+def test_the_gain_shrinks_matrices_between_hidden_layers_alone() -> None:
+    recipe = Recipe(net=(9, 8, 7), activation="relu")
+    whole, half = (
+        parameters(build(recipe.replace(init=i), 2, 3)) for i in ("published", "published:gain=0.5")
+    )
+    for name in whole:
+        factor = 0.5 if name in ("layers.1.weight", "layers.2.weight") else 1.0
+        assert np.array_equal(half[name], factor * whole[name])
 
 
 def test_the_program_of_2012_starts_normal_and_biased_alike() -> None:
@@ -123,6 +132,7 @@ def test_seeds_of_63_bits_work() -> None:
     [
         ({"init": "gausian"}, "init='gausian' is unknown"),
         ({"init": "gaussian:sigma=1"}, "init='gaussian:sigma=1' is unknown"),
+        *(({"init": f"published:gain={g}"}, "init='published:gain=") for g in ("0", "-1", "nan", "inf", "x")),
         ({"init": "gaussian:scale=-1"}, "scale must be a finite number"),
         ({"init": "gaussian:scale=inf"}, "scale must be a finite number"),
         ({"init": "gaussian:scale=nan"}, "scale must be a finite number"),

@@ -142,7 +142,8 @@ def start(net: Net, recipe: Recipe) -> None:
                 tensor.normal_(0, deviation, generator=generator)
         return
     gain = arguments.get("gain", 1.0)
-    if name != "published" or set(arguments) - {"gain"} or isinstance(gain, (bool, str)) or not gain > 0:
+    fine = not isinstance(gain, (bool, str)) and 0 < gain < math.inf
+    if name != "published" or set(arguments) - {"gain"} or not fine:
         raise RecipeError(
             f"init={recipe.init!r} is unknown\nhint: published, published:gain=0.5 or gaussian:scale=0.3"
         )
