@@ -168,3 +168,13 @@ def test_fan_in_counts_what_one_unit_adds_up() -> None:
     assert [net.fan_in(m) for m in (net.layers[0], net.layers[1])] == [8, 9]
     assert net.fan_in(net.readout) == net.fan_in(net.skip) == 7 + 8  # type: ignore[arg-type]
     assert build(Recipe(net=(9,)), 2, 3).fan_in(build(Recipe(net=(9,)), 2, 3).layers[0]) == 2
+
+
+def test_the_gain_scales_the_matrices_between_hidden_layers_alone() -> None:
+    whole, half = (build(Recipe(net=(9, 9, 9), init=i), 2, 3) for i in ("published", "published:gain=0.5"))
+    for (name, a), b in zip(whole.named_parameters(), half.parameters(), strict=True):
+        inner = name in ("layers.1.weight", "layers.2.weight")
+        assert torch.equal(a * 0.5 if inner else a, b), name
+    for wrong in ("published:gain=0", "published:gian=1", "published:gain=x", "glorot"):
+        with pytest.raises(RecipeError, match="init="):
+            build(Recipe(net=(9,), init=wrong), 2, 3)
