@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -19,15 +20,18 @@ MODULES = sorted(
 
 
 def test_looking_at_the_package_loads_neither_torch_nor_numpy() -> None:
+    here = str(Path(sfumato.__file__).parents[1])
     code = (
-        "import sys, sfumato, sfumato.recipe, sfumato.beats, sfumato.errors\n"
+        f"import sys; sys.path[:0] = {[here, *sys.path]!r}\n"
+        "import sfumato, sfumato.recipe, sfumato.beats, sfumato.errors\n"
         "sfumato.Recipe, sfumato.RecipeError, dir(sfumato)\n"
         "sfumato.read_recipe('classic').to_json(), sfumato.beats.parse('150', 10**6)\n"
+        f"assert sfumato.__file__ == {sfumato.__file__!r}\n"
         "print(sorted({'torch', 'numpy', 'PIL', 'rich', 'safetensors'} & set(sys.modules)))"
     )
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    # -S: this very package, whatever an editable installation would put before it.
+    command = [sys.executable, "-S", "-W", "error", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
