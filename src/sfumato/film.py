@@ -32,9 +32,11 @@ __all__ = [
     "epoch_text",
     "film",
     "kind_of",
+    "opened",
     "pace",
     "replacing",
     "score_text",
+    "to_srgb",
     "wanted_size",
 ]
 
@@ -121,28 +123,28 @@ def _frames(
     listed = run.frames()
     if not listed:
         raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
-    first = _opened(listed[0][1])
+    first = opened(listed[0][1])
     icc = first.info.get("icc_profile")
     keeps = kind == "webp" and first.mode == "RGB"
-    to_srgb = None if keeps or not icc else _transform(icc, first.mode)
+    transform = None if keeps or not icc else to_srgb(icc, first.mode)
     fit = _Fit(first.size, size, captions)
     lines = {line["step"]: line for line in run.history} if captions else {}
 
     def shown() -> Iterator[Frame]:
         for step, path in listed:
-            image = _opened(path)
+            image = opened(path)
             if image.size != first.size or image.mode != first.mode:
                 raise RunError(
                     f"frame {path} is {image.mode} {image.size[0]}x{image.size[1]}, "
                     f"the first {first.mode} {first.size[0]}x{first.size[1]}\nhint: delete it"
                 )
-            image = to_srgb.apply(image) if to_srgb else image.convert("RGB")
+            image = transform.apply(image) if transform else image.convert("RGB")
             yield fit(image, caption(step, lines.get(step, {})) if captions else None)
 
     return len(listed), shown(), icc if keeps else None
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
     """A frame's pixels, read whole; RunError if it is damaged."""
     try:
         with Image.open(path) as image:
@@ -152,7 +154,7 @@ def _opened(path: Path) -> Image.Image:
         raise RunError(f"frame {path} is damaged: {error}\nhint: delete it") from error
 
 
-def _transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a picture's profile to sRGB; None if it is sRGB already, or no profile that can be read."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
