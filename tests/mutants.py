@@ -92,6 +92,7 @@ MUTANTS = [
     Mutant("bfloat16 sums", EAGER, "        return x @ weight.T", "        return _rounded(x @ weight.T)", "reference"),
     Mutant("clip without effect", EAGER, "if self._recipe.clip:", "if self._recipe.clip > 1e9:", "reference"),
     Mutant("smoothing forgotten", "losses.py", "soft = target * (1 - smoothing) + smoothing / target.shape[1]", "soft = target", "reference"),
+    Mutant("decay of biases too", "optimizers.py", '"factor": 1.0, "weight_decay": 0.0', '"factor": 1.0, "weight_decay": decay', "reference"),
     # Properties
     Mutant("resume without moments", EAGER, "optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}", "optimizer.state[parameter] = {m: torch.zeros_like(v) for m, v in found.items() if v is not None}", "properties"),
     Mutant("bias correction a step late after resuming", EAGER, "torch.tensor(float(self.step))", "torch.tensor(float(self.step - 1))", "properties"),

@@ -207,10 +207,12 @@ class Model:
 
 
 class Adam:
-    """Kingma and Ba 2015, algorithm 1."""
+    """Kingma and Ba 2015, algorithm 1; matrices shrink by rate x decay (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> None:
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+    def __init__(
+        self, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0
+    ) -> None:
+        self.beta1, self.beta2, self.eps, self.decay = beta1, beta2, eps, decay
         self.t, self.m, self.v = 0, {}, {}  # type: ignore[var-annotated]
 
     def step(self, p: Tensors, g: Tensors, rate: float) -> None:
@@ -220,7 +222,8 @@ class Adam:
             self.v[name] = self.beta2 * self.v.get(name, 0.0) + (1 - self.beta2) * g[name] ** 2
             mean = self.m[name] / (1 - self.beta1**self.t)
             variance = self.v[name] / (1 - self.beta2**self.t)
-            p[name] = p[name] - rate * mean / (np.sqrt(variance) + self.eps)
+            shrink = 1 - rate * self.decay * (p[name].ndim > 1)
+            p[name] = shrink * p[name] - rate * mean / (np.sqrt(variance) + self.eps)
 
 
 class Sgd:

@@ -108,6 +108,11 @@ def test_twenty_steps_of_adam_with_its_own_constants(tiny: Data, recipe: Recipe)
     check_steps(recipe.replace(optimizer=text, steps=20), tiny, oracle.Adam(0.8, 0.95, 1e-4), "adam 20")
 
 
+def test_twenty_steps_of_adam_that_shrinks_weights(tiny: Data, recipe: Recipe) -> None:
+    changed = recipe.replace(optimizer="adam:decay=0.5", skip=True, steps=20)
+    check_steps(changed, tiny, oracle.Adam(decay=0.5), "adam 20")
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_ten_steps_of_adam_after_every_encoding(tiny: Data, recipe: Recipe, encoding: str) -> None:
     """With the grid, entries that no pixel of a minibatch uses move by their momentum all the same."""

@@ -25,6 +25,8 @@ STEPS = 12
 VARIANTS: dict[str, dict[str, Any]] = {
     "adam": {},
     "adam, grid": {"encoding": "grid:levels=3,base=4,log2_table=6", "skip": True},
+    "adam, decay": {"optimizer": "adam:decay=0.5"},
+    "waking": {"activation": "relu", "wake": 2, "rate": 0.1},
     "sgd": {"optimizer": "sgd", "rate": 0.1},
     "sgd, momentum": {"optimizer": "sgd:momentum=0.9", "rate": 0.1, "warmup": 0.3},
     "sgd, fan-in": {"optimizer": "sgd:fan_in=True", "rate": 0.1, "schedule": "constant"},
