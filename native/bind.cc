@@ -50,7 +50,8 @@ const std::map<std::string, sfumato::Loss> kLosses = {{"mse", sfumato::Loss::mse
                                                       {"half_square", sfumato::Loss::half_square},
                                                       {"cross_entropy", sfumato::Loss::cross_entropy}};
 const std::map<std::string, sfumato::Method> kMethods = {{"adam", sfumato::Method::adam},
-                                                         {"sgd", sfumato::Method::sgd}};
+                                                         {"sgd", sfumato::Method::sgd},
+                                                         {"muon", sfumato::Method::muon}};
 const std::map<std::string, sfumato::Precision> kPrecisions = {{"float32", sfumato::Precision::float32},
                                                                {"bfloat16", sfumato::Precision::bfloat16},
                                                                {"bfloat16-all", sfumato::Precision::bfloat16_all}};
@@ -73,7 +74,7 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double decay, double clip, std::vector<double> factors, bool skip, const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
+           double second, double eps, double momentum, double auxiliary, double decay, double clip, std::vector<double> factors, bool skip, const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
            int features, int log2_table, int threads, int chunk,
            std::string isa) {
   sfumato::Settings s;
@@ -81,7 +82,7 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
-  s.first = first, s.second = second, s.epsilon = eps, s.decay = decay, s.clip = static_cast<float>(clip);
+  s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary, s.decay = decay, s.clip = static_cast<float>(clip);
   s.factors.assign(factors.begin(), factors.end());
   for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
   s.grid.features = features, s.grid.log2_table = log2_table;
@@ -239,10 +240,12 @@ NB_MODULE(_native, m) {
                       "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "decay"_a = 0.0, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
+           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
            "skip"_a = false, "precision"_a = "float32",
            "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
-           "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. factors: of the rate, one a matrix.\n"
+           "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
+           "moves the matrices between hidden layers (their moment is `first`), and Adam's rate on all else as a\n"
+           "share of Muon's. factors: of SGD's rate, one a matrix.\n"
            "precision: float32, bfloat16 (operands of all products but the first layer's), bfloat16-all. decay: Adam's,\n"
            "of weights and not of biases. clip: the gradient's largest norm, 0 = no limit.\n"
            "grid: levels (cells across, cells down, hashed) of a table of entries of `features` floats, looked up\n"

@@ -126,7 +126,7 @@ int main() {
           else if (variant == 1) s.hidden = {64, 1, 20, 40};
           else s.hidden = {24, 18, 9};
           s.loss = variant == 1 ? Loss::cross_entropy : variant == 2 ? Loss::half_square : Loss::mse;
-          s.method = variant == 2 ? Method::sgd : Method::adam;
+          s.method = variant == 2 ? Method::sgd : variant == 1 ? Method::muon : Method::adam;
           if (variant == 2) s.first = a % 2 ? 0 : 0.9;
           s.skip = variant >= 2;
           if (variant == 1) s.precision = threads == 1 ? sfumato::Precision::bfloat16 : sfumato::Precision::bfloat16_all;

@@ -19,6 +19,14 @@ constexpr int kActivations = 9; // entries of enum Activation
 
 enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu };
 
+// Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
+// spread over all sets of the caches (a width of 256 or 512 would otherwise use an eighth of them or less).
+// Not used in the kernels' own units, so that it is compiled for every machine.
+constexpr size_t padded(int width) {
+  const size_t lines = (static_cast<size_t>(width) + kLine - 1) / kLine;
+  return kLine * (lines | 1);
+}
+
 // Called on each finished block of a product while it is still in L1.
 //   values: rows x columns (columns a multiple of kLine or of the vector), row stride `stride`.
 //   slopes: same shape and stride; written (forward) or read (backward); may be null where unused.
@@ -95,6 +103,8 @@ struct Kernels {
   void (*column_sums)(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate);
   // into[i] += from[i]
   void (*add)(float* into, const float* from, size_t count);
+  // into[i] = a x[i] + b y[i]; into may be x or y. b = 0 leaves y out, whatever it holds.
+  void (*blend)(float* into, const float* x, float a, const float* y, float b, size_t count);
   double (*square_sum)(const float* values, size_t count);
   void (*adam)(float* w, float* m, float* v, const float* g, size_t count, const Update&);
   void (*sgd)(float* w, float* buffer, const float* g, size_t count, const Update&);  // buffer null: no momentum

@@ -206,6 +206,13 @@ void add(float* into, const float* from, size_t count) {
   for (size_t i = 0; i < count; i += LANES) store(into + i, load(into + i) + load(from + i));
 }
 
+void blend(float* into, const float* x, float a, const float* y, float b, size_t count) {
+  for (size_t i = 0; i < count; i += LANES) {
+    const vf scaled = load(x + i) * a;
+    store(into + i, b == 0.f ? scaled : scaled + load(y + i) * b);
+  }
+}
+
 double square_sum(const float* values, size_t count) {
   vf sum{};  // spans are blocks of 16 rows, so each lane adds a few hundred squares at most per 5,000 values
   for (size_t i = 0; i < count; i += LANES) sum += load(values + i) * load(values + i);
@@ -337,6 +344,7 @@ const Kernels SFUMATO_TABLE = {
      backward_slope, backward_slope},
     column_sums,
     add,
+    blend,
     square_sum,
     adam,
     sgd,

@@ -21,7 +21,7 @@ enum class Precision : int {
   bfloat16_all
 };
 
-enum class Method : int { adam, sgd };
+enum class Method : int { adam, sgd, muon };
 
 struct GridSettings {  // see kernels.h: Level; a level is (across, down, hashed), its entries are counted by Trainer
   struct Size {
@@ -44,6 +44,7 @@ struct Settings {
   float smoothing = 0;      // of cross-entropy, in [0, 1)
   Method method = Method::adam;
   double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
+  double momentum = 0.95, auxiliary = 0.05;  // Muon, on matrices between hidden layers; Adam's rate on all else
   double decay = 0;         // Adam: each step shrinks weights, not biases, by rate * decay
   float clip = 0;           // largest global norm of the gradient; 0 = no limit
   std::vector<float> factors;  // of the rate, one a matrix (hidden layers, readout, skip); empty: all 1

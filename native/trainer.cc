@@ -17,13 +17,6 @@ uint32_t* words(const Buffer& b) { return reinterpret_cast<uint32_t*>(b.get()); 
 
 int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
-// Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
-// spread over all sets of the caches (a width of 256 or 512 would otherwise use an eighth of them or less).
-size_t padded(int width) {
-  const int lines = round_up(width, kLine) / kLine;
-  return static_cast<size_t>(kLine) * (lines % 2 || lines == 0 ? lines : lines + 1);
-}
-
 bool has_slopes(Activation a) {
   return a != Activation::identity && a != Activation::relu && a != Activation::leaky_relu;
 }
@@ -38,6 +31,7 @@ const Settings& checked(const Settings& s) {
   if (!(s.smoothing >= 0 && s.smoothing < 1)) refuse("smoothing must lie in [0, 1)");
   if (!(s.first >= 0 && s.first < 1 && s.second >= 0 && s.second < 1))
     refuse("beta1, beta2 and momentum must lie in [0, 1)");
+  if (!(s.momentum >= 0 && s.momentum < 1 && s.auxiliary > 0)) refuse("muon needs momentum in [0, 1), auxiliary > 0");
   if (!(s.epsilon > 0)) refuse("eps must be greater than 0");
   if (!(s.decay >= 0 && std::isfinite(s.decay))) refuse("decay must be 0 (none) or more");
   if (!(s.clip >= 0)) refuse("clip must be 0 (no limit) or more");
@@ -61,16 +55,19 @@ const Settings& checked(const Settings& s) {
 }  // namespace
 
 Trainer::Trainer(const Settings& settings)
-    : settings_(checked(settings)), kernels_(pick_kernels(settings.isa)), pool_(settings.threads) {
+    : settings_(checked(settings)), kernels_(pick_kernels(settings.isa)), pool_(settings.threads),
+      // PyTorch's products are in bfloat16, so its result is no better than ours in bfloat16
+      muon_(kernels_, pool_, kernels_.half_is_fast) {
   const auto& s = settings_;
   std::vector<int> sizes{s.inputs};
   sizes.insert(sizes.end(), s.hidden.begin(), s.hidden.end());
   sizes.push_back(s.outputs);
   const auto add = [&](int in, int out, bool bias, bool back) {
     const size_t i = matrices_.size();
-    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, {}};
+    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, {}, kNotMuon};
     m.values = allocate(m.count());
-    const bool adam = s.method == Method::adam;
+    const bool adam = s.method != Method::sgd;
+    m.muon = s.method == Method::muon && i >= 1 && i < s.hidden.size() ? muon_.add(in, out, m.stride) : kNotMuon;
     if (adam || s.first > 0) m.first = allocate(m.count());
     if (adam) m.second = allocate(m.count());
     m.half = i <= s.hidden.size() && (s.precision == Precision::bfloat16_all || (s.precision == Precision::bfloat16 && i));
@@ -143,7 +140,7 @@ void Trainer::build_grid() {
   grid_ = {levels_.data(), static_cast<int>(levels_.size()), g.features};
   table_.entries = entries;
   table_.count = (entries * g.features + kLine - 1) / kLine * kLine;
-  const bool adam = settings_.method == Method::adam;
+  const bool adam = settings_.method != Method::sgd;
   table_.values = allocate(table_.count);
   if (adam || settings_.first > 0) table_.first = allocate(table_.count);
   if (adam) table_.second = allocate(table_.count);
@@ -471,30 +468,60 @@ void Trainer::sum_gradients(int t, int active) {
 
 void Trainer::update(int t, int64_t step, double rate, float scale) {
   const auto& s = settings_;
+  const double steps = static_cast<double>(step);
   Update u{};
   u.scale = scale, u.first = static_cast<float>(s.first), u.second = static_cast<float>(s.second);
   u.first_rest = static_cast<float>(1 - s.first), u.second_rest = static_cast<float>(1 - s.second);
   u.epsilon = static_cast<float>(s.epsilon);
-  u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(s.second, static_cast<double>(step))));
-  const double corrected = s.method == Method::adam ? rate / (1 - std::pow(s.first, static_cast<double>(step))) : rate;
+  u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(s.second, steps)));
+  const double adam_rate = (s.method == Method::muon ? s.auxiliary : 1) * rate / (1 - std::pow(s.first, steps));
+  for (size_t i = 0; i < matrices_.size(); i++)
+    if (matrices_[i].muon != kNotMuon) muon_.squares(matrices_[i].muon)[t] = 0;
   for (const Block& b : blocks_[t]) {
     const Span part = span(b);
     float* values = part.values + part.offset;
     float* first = part.first ? part.first + part.offset : nullptr;
     const float* gradient = gradient_of(workers_[0], b) + part.offset;
-    u.rate = static_cast<float>(corrected * part.factor);
     if (s.method == Method::sgd) {
+      u.rate = static_cast<float>(rate * part.factor);
       kernels_.sgd(values, first, gradient, part.count, u);
     } else {
       float* second = part.second + part.offset;
       const size_t n = part.biases;
+      u.rate = static_cast<float>(adam_rate);
       u.shrink = 1;
       if (n) kernels_.adam(values, first, second, gradient, n, u);
       u.shrink = static_cast<float>(1 - rate * s.decay);
+      if (is_muon(b)) {
+        muon_momentum(t, b, gradient + n, first + n, scale);
+        continue;
+      }
       kernels_.adam(values + n, first + n, second + n, gradient + n, part.count - n, u);
     }
     refresh(workers_[t], b);
   }
+  if (s.method != Method::muon) return;
+  pool_.barrier();
+  muon_.orthogonalize(t);
+  for (const Block& b : blocks_[t]) {
+    if (!is_muon(b)) continue;
+    const Matrix& m = matrices_[b.matrix];
+    float* weights = m.weights() + b.low * m.stride;
+    kernels_.blend(weights, weights, 1, muon_.update(m.muon) + b.low * m.stride,
+                   static_cast<float>(-rate) * muon_.scale(m.muon), (b.high - b.low) * m.stride);
+    refresh(workers_[t], b);
+  }
+}
+
+// The momentum of a block of weights, and what is to be made orthogonal: Nesterov's look ahead along it.
+void Trainer::muon_momentum(int t, const Block& b, const float* gradient, float* buffer, float scale) {
+  const Matrix& m = matrices_[b.matrix];
+  const float momentum = static_cast<float>(settings_.momentum), rest = static_cast<float>(1 - settings_.momentum);
+  const size_t count = (b.high - b.low) * m.stride;
+  float* update = muon_.update(m.muon) + b.low * m.stride;
+  kernels_.blend(buffer, buffer, momentum, gradient, rest * scale, count);
+  kernels_.blend(update, gradient, rest * scale, buffer, momentum, count);
+  muon_.squares(m.muon)[t] += kernels_.square_sum(update, count);
 }
 
 void Trainer::refresh(Worker& w, const Block& b) const {

@@ -13,10 +13,13 @@
 #include <vector>
 
 #include "memory.h"
+#include "muon.h"
 #include "pool.h"
 #include "settings.h"
 
 namespace sfumato {
+
+constexpr int kNotMuon = -1;
 
 // One linear map. Arrays of parameters hold the bias in row 0 and row i of the weights in row 1 + i.
 struct Matrix {
@@ -29,6 +32,7 @@ struct Matrix {
   Buffer back;         // weights as [out][in]; half: pairs of them, [out / 2][in]; absent in the first layer
   bool half;           // products take bfloat16
   Buffer pairs;        // half: weights as pairs [in / 2][out]
+  int muon;            // its number there; kNotMuon: none, Adam or SGD
 
   float* bias() const { return values.get(); }
   float* weights() const { return values.get() + stride; }
@@ -120,6 +124,8 @@ class Trainer {
   void minibatch_gradient(int t, const int32_t* rows, size_t count);
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
+  bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }
+  void muon_momentum(int t, const Block&, const float* gradient, float* buffer, float scale);
   void sample_step(const int32_t* row, double rate);  // the 2012 algorithm: one sample, weights moved at once
   void refresh(Worker&, const Block&) const;  // the copies of weights that products read
   void refresh_all(int t);
@@ -141,6 +147,7 @@ class Trainer {
   int64_t updates_ = 0;
   std::mutex lock_;
   Pool pool_;
+  Muon muon_;
 };
 
 }  // namespace sfumato

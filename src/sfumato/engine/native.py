@@ -22,7 +22,7 @@ from ..data import Array, Data
 from ..encodings import Grid
 from ..errors import EngineError, RunError
 from ..nets import Net
-from ..recipe import Recipe, pick
+from ..recipe import Choice, Recipe, pick
 from . import available_threads
 from .plan import WOKEN_SHARE, Plan
 
@@ -39,8 +39,7 @@ PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian
 
 ACTIVATIONS = ("relu", "leaky_relu", "sine", "finer", "gaussian", "tanh", "sigmoid", "silu")
 LOSSES = ("mse", "l1", "half_square", "cross_entropy")
-MOMENTS = {"adam": {"first": "exp_avg", "second": "exp_avg_sq"}, "sgd": {"first": "momentum_buffer"}}
-"""The module's names of moments -> PyTorch's, which `state` uses."""
+OPTIMIZERS = ("adam", "sgd", "muon")
 
 KEPT_BYTES = 1 << 30
 """Encoded inputs up to this size are computed once; larger ones anew for each stretch."""
@@ -71,7 +70,7 @@ def why_not(recipe: Recipe) -> str | None:
     if getattr(losses, loss.name, None) is not loss.function or loss.name not in LOSSES:
         return f"it has no loss {loss.name}"
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.name not in MOMENTS:
+    if optimizer.name not in OPTIMIZERS:
         return f"it has no optimizer {optimizer.name}"
     if recipe.dropout:
         return "it has no dropout"
@@ -96,12 +95,8 @@ class NativeSession:
         self.plan = Plan(recipe, data.samples, total_steps)
         self._encoding = net.encoding.eval()
         self._mirror = copy.deepcopy(net)
-        optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-        # the moments that this optimizer keeps: the module's name -> PyTorch's
-        self._moments = MOMENTS[optimizer.name]
-        if optimizer.name == "sgd" and not optimizer.argument("momentum"):
-            self._moments = {}
         self._names = list(_parameters(net))
+        self._moments = _moments(self._names, pick(optimizers, recipe.optimizer, "optimizer"))
         self._trainer = trainer(net, recipe)
         self._trainer.set("values", _arrays(net))
         self._inputs, self._targets = data.inputs, data.targets
@@ -167,9 +162,10 @@ class NativeSession:
         """See `Session.state`."""
         result = {"step": torch.tensor(self.step)}
         if self.step:
-            for kind, moment in self._moments.items():
+            for kind, moments in self._moments.items():
                 for name, array in zip(self._names, self._trainer.get(kind), strict=True):
-                    result[f"{moment}/{name}"] = torch.from_numpy(array)
+                    if name in moments:
+                        result[f"{moments[name]}/{name}"] = torch.from_numpy(array)
         return result
 
     def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
@@ -177,10 +173,11 @@ class NativeSession:
         parameters = _parameters(net)
         step = int(state["step"])
         loaded: dict[str, list[Array]] = {}
-        for kind, moment in self._moments.items():
+        for kind, moments in self._moments.items():
             loaded[kind] = []
             for name, parameter in parameters.items():
-                value = state.get(f"{moment}/{name}") if step else torch.zeros_like(parameter)
+                kept = step and name in moments
+                value = state.get(f"{moments[name]}/{name}") if kept else torch.zeros_like(parameter)
                 if value is None or value.shape != parameter.shape:
                     raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
                 loaded[kind].append(_array(value))
@@ -223,11 +220,12 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
     activation = net.activation
     loss = pick(losses, recipe.loss, "loss")
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.name == "adam":
-        settings = {"first": optimizer.argument("beta1"), "second": optimizer.argument("beta2")}
-        settings |= {"eps": optimizer.argument("eps"), "decay": optimizer.argument("decay")}
-    else:
+    if optimizer.name == "sgd":
         settings = {"first": optimizer.argument("momentum")}
+    else:
+        names = {"beta1": "first", "beta2": "second"}
+        own = ("decay",) if optimizer.name == "adam" else ("momentum", "auxiliary")
+        settings = {names.get(k, k): optimizer.argument(k) for k in ("beta1", "beta2", "eps", *own)}
     factors = []
     if optimizer.name == "sgd" and optimizer.argument("fan_in"):
         linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
@@ -255,6 +253,22 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
         )
     except ValueError as error:
         raise EngineError(f"engine native: {error}") from error
+
+
+def _moments(names: list[str], optimizer: Choice) -> dict[str, dict[str, str]]:
+    """What the optimizer remembers: the module's kind of array -> parameter -> PyTorch's name, as in `state`."""
+    if optimizer.name == "sgd":
+        return {"first": dict.fromkeys(names, "momentum_buffer")} if optimizer.argument("momentum") else {}
+    turned = [
+        n for n in names if n.startswith("layers.") and n.endswith(".weight") and n != "layers.0.weight"
+    ]
+    if optimizer.name == "adam":
+        turned = []
+    rest = [n for n in names if n not in turned]
+    return {
+        "first": dict.fromkeys(rest, "exp_avg") | dict.fromkeys(turned, "momentum_buffer"),
+        "second": dict.fromkeys(rest, "exp_avg_sq"),
+    }
 
 
 def _grid(encoding: torch.nn.Module) -> dict[str, Any]:

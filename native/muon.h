@@ -1,0 +1,60 @@
+// Muon: the momentum of a matrix is made nearly orthogonal before it is applied, so that all its directions learn
+// alike (Jordan et al. 2024; PyTorch's torch.optim.Muon is the specification, with its five Newton-Schulz steps).
+//
+// X <- a X + X (b S + c S S), S = X^T X, is three products a step. They work on the orientation with at least as
+// many rows as columns, so that S is the smaller square. All threads share each product, by rows, with a barrier
+// after it; every element is computed by one thread in one order, so the result does not depend on their number.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels.h"
+#include "memory.h"
+#include "pool.h"
+
+namespace sfumato {
+
+class Muon {
+ public:
+  // half: products take bfloat16, as PyTorch's do.
+  Muon(const Kernels& kernels, Pool& pool, bool half);
+
+  // One more matrix of in x out floats with rows `stride` apart; returns its number.
+  int add(int in, int out, size_t stride);
+  // What is to be made orthogonal, [in][stride], and, after `orthogonalize`, the result: to be written and read by
+  // rows, by any thread. squares(i)[t]: each thread's share of the sum of its squares.
+  float* update(int i) { return matrices_[i].update.get(); }
+  double* squares(int i) { return matrices_[i].squares.data(); }
+  // To be called by all threads at once, after a barrier.
+  void orthogonalize(int t);
+  // The learning rate's factor for a matrix of this shape.
+  float scale(int i) const { return matrices_[i].scale; }
+
+ private:
+  struct Matrix {
+    int in, out, rows, columns;  // rows >= columns: of x
+    size_t stride, x_stride;
+    float scale;
+    Buffer update, x[2], s, p;
+    Buffer x16[2], x_pairs, s16, s_pairs, p_pairs;  // half only
+    std::vector<double> squares;
+  };
+  struct Range {
+    int low, high;
+  };
+
+  Range share(int t, int rows) const;  // this thread's rows, whole blocks of kRows
+  void start(int t, Matrix&);
+  void square(int t, Matrix&, const float* x);
+  void polynomial(int t, Matrix&);
+  void step(int t, Matrix&, int from);
+  void finish(int t, Matrix&, int last);
+  void multiply(const Product& p) const { (half_ ? kernels_.multiply_half : kernels_.multiply)(p); }
+
+  const Kernels& kernels_;
+  Pool& pool_;
+  bool half_;
+  std::vector<Matrix> matrices_;
+};
+
+}  // namespace sfumato
