@@ -214,12 +214,6 @@ def test_decay_shrinks_weights_and_not_biases(mnist):
     assert (net.layers[0].bias == 3).all()
 
 
-@pytest.mark.parametrize("name", [n for n in engine.names() if n != "eager"])
-def test_engines_without_weight_decay_say_so(name):
-    recipe = Recipe(optimizer="adam:decay=0.5", net=(20,), engine="auto")
-    assert engine.engine(name).why_not(recipe) is not None
-
-
 def test_a_recipe_is_its_own_json():
     for recipe, _ in digits.RECIPES.values():
         assert Recipe.from_json(recipe.to_json()) == recipe
