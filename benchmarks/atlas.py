@@ -1,0 +1,136 @@
+"""Neuron pictures against the least they can cost: all neurons of a 4x300 net at 300x429, sheets and 1,200 files.
+
+    python benchmarks/atlas.py [--weights FILE.safetensors] [--rounds 5] [--size 300x429]
+
+A: a bare forward pass over all pixels, and compressing 1,200 finished pictures to PNG in memory on all cores.
+B: everything: previews, colour ranges, orders, four contact sheets and 1,200 PNG files on disk.
+Rounds alternate; the ratio B / A is to be at most 3, peak memory (read before A allocates anything) below 1 GiB.
+Then the importance of all 300 units of the last layer against a bare forward pass: at most 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from sfumato import atlas, nets, orders, pixels, plates
+from sfumato.importance import importance
+from sfumato.recipe import named
+from sfumato.strips import Raster, blocks, tile_pixels
+
+
+def everything(net: nets.Net, folder: Path, height: int, width: int) -> float:
+    """B: seconds."""
+    started = time.perf_counter()
+    views = atlas.preview(net, height, width)
+    scales = [atlas.scale(view) for view in views]
+    for view, scale in zip(views, scales, strict=True):
+        drawn = atlas.sheet(view, scale, arranged=orders.order(view, "similarity"), sorted_by="similarity")
+        drawn.save(folder / f"layer-{view.number}.png")
+    plates.plates(net, folder, height, width, scales)
+    return time.perf_counter() - started
+
+
+@torch.no_grad()
+def forward(net: nets.Net, height: int, width: int) -> float:
+    """A, first half: seconds."""
+    raster = Raster(height, width)
+    started = time.perf_counter()
+    for block in blocks(0, height, width, tile_pixels(max(net.widths))):
+        net(torch.from_numpy(raster.block(block)))
+    return time.perf_counter() - started
+
+
+def encode(pictures: np.ndarray, workers: int) -> float:
+    """A, second half: seconds to compress finished index pictures (count, H, 1 + W) with the same settings."""
+
+    def part(first: int) -> int:
+        size = 0
+        for picture in pictures[first::workers]:
+            stream = zlib.compressobj(plates.LEVEL, zlib.DEFLATED, plates.WINDOW_BITS, plates.MEMORY_LEVEL)
+            size += len(stream.compress(picture.data)) + len(stream.flush())
+        return size
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(part, range(workers)))
+    return time.perf_counter() - started
+
+
+def finished(net: nets.Net, height: int, width: int) -> np.ndarray:
+    """All index pictures in memory, as A compresses them."""
+    scales = [atlas.scale(view) for view in atlas.preview(net, height, width)]
+    chosen = [(n, i) for n, count in enumerate(net.widths, 1) for i in range(count)]
+    band = np.zeros((len(chosen), height, width + 1), np.uint8)
+    plates._fill(net, band, Raster(height, width), 0, height, scales, chosen, net.widths)
+    return band
+
+
+def timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f} ... {max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", help="of a trained 4x300 net on raw coordinates; untrained without it")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", default="300x429")
+    options = parser.parse_args()
+    width, height = map(int, options.size.split("x"))
+    net = nets.build(named("classic"), 2, 3)
+    if options.weights:
+        net.load_state_dict({k: v.float() for k, v in load_file(options.weights).items()})
+    units, count = sum(net.widths), height * width
+    workers = len(os.sched_getaffinity(0))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    with tempfile.TemporaryDirectory() as folder:
+        forward(net, height, width)
+        everything(net, Path(folder), height, width)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pictures = finished(net, height, width)
+        ratios, alls, forwards, encodings = [], [], [], []
+        for _ in range(options.rounds):
+            forwards.append(forward(net, height, width))
+            encodings.append(encode(pictures, workers))
+            alls.append(everything(net, Path(folder), height, width))
+            ratios.append(alls[-1] / (forwards[-1] + encodings[-1]))
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.png"))
+    print(f"{units:,} neurons at {width}x{height}, {workers} cores, {torch.get_num_threads()} torch threads")
+    print(f"bare forward {spread(forwards)} s, PNG encoding {spread(encodings)} s")
+    print(f"sheets and files {spread(alls)} s, {size / 1e6:.1f} MB")
+    print(f"ratio {spread(ratios)}, at most 3 wanted")
+    print(f"{units * count / statistics.median(alls) / 1e6:.0f} million neuron pixels/s")
+    print(f"peak memory {peak:.0f} MiB ({before:.0f} MiB before), below 1024 wanted")
+    inputs = pixels.coordinates(height, width)
+    targets = np.random.default_rng(0).random((count, 3), np.float32)
+    worth = []
+    for _ in range(options.rounds):
+        bare = forward(net, height, width)
+        worth.append(timed(lambda: importance(net, len(net.widths), inputs, targets)) / bare)
+    print(
+        f"importance of {net.widths[-1]} last-layer neurons: {spread(worth)} forward passes, at most 3 wanted"
+    )
+
+
+if __name__ == "__main__":
+    main()
