@@ -1,6 +1,4 @@
-"""A network learns a picture: all of it in plain PyTorch, without the package.
-
-    python examples/paint.py photo.jpg painting.png 500
+"""A network learns a picture, in plain PyTorch: python examples/paint.py photo.jpg painting.png 500
 
 Each pixel is one example: its place (x, y) goes in, its colour (R, G, B) should come out. In the end 272,703
 weights hold the picture. `sfumato`'s classic recipe does the same, and a test compares the two step by step.
@@ -8,7 +6,6 @@ weights hold the picture. `sfumato`'s classic recipe does the same, and a test c
 
 import math
 import sys
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,26 +18,20 @@ NET, BATCH, RATE, WARMUP, WAKE, SEED = (300, 300, 300, 300), 4096, 0.04, 0.1, 32
 def places(height, width):
     """Centres of all pixels, row by row: (H W, 2), x to the right, y downwards, the picture filling [-1, 1]."""
     y, x = np.mgrid[0:height, 0:width] + 0.5
-    unit = np.stack([x / width, y / height], -1).reshape(-1, 2).astype(np.float32)
-    return torch.from_numpy(unit) * 2 - 1
+    return torch.from_numpy(np.stack([x / width, y / height], -1).reshape(-1, 2).astype(np.float32)) * 2 - 1
 
 
 def build(widths=NET, seed=SEED):
-    """Linear layers with rectifiers between them; He's start, at half strength between the hidden layers."""
+    """Linear layers, rectifiers between them; He's start (6 / inputs), at half strength between hidden layers."""
     draw = torch.Generator().manual_seed(seed)
-    *hidden, readout = linear = [nn.Linear(a, b) for a, b in pairwise([2, *widths, 3])]
-    for layer in hidden:
-        bound = math.sqrt(6 / layer.in_features)
+    linear = [nn.Linear(a, b) for a, b in zip([2, *widths], [*widths, 3], strict=True)]
+    for layer, strength in zip(linear, [6, *[6 / 4] * (len(widths) - 1), 3], strict=True):
+        bound = math.sqrt(strength / layer.in_features)
         nn.init.uniform_(layer.weight, -bound, bound, generator=draw)
-        nn.init.zeros_(layer.bias)
-        if layer is hidden[0]:  # each first unit bends along a line; put these lines all over the picture
+        nn.init.constant_(layer.bias, 0.5 if layer is linear[-1] else 0)  # start from grey
+        if layer is linear[0]:  # each first unit bends along a line; put these lines all over the picture
             through = torch.empty_like(layer.weight).uniform_(-1, 1, generator=draw)
             layer.bias.data = -(layer.weight.data * through).sum(1)
-        else:
-            layer.weight.data *= 0.5
-    bound = math.sqrt(3 / readout.in_features)
-    nn.init.uniform_(readout.weight, -bound, bound, generator=draw)
-    nn.init.constant_(readout.bias, 0.5)  # start from grey
     return nn.Sequential(*[module for layer in linear for module in (layer, nn.ReLU())][:-1])
 
 
@@ -48,11 +39,9 @@ def build(widths=NET, seed=SEED):
 def wake(net, x):
     """A unit that no pixel of the batch excites learns nothing ever after: raise its bias until 2 % of them do."""
     for layer in net[:-1:2]:
-        before = layer(x)
-        silent = before.amax(0) <= 0
-        if silent.any():
-            shift = before[:, silent].topk(min(len(x), max(1, int(0.02 * len(x))) + 1), dim=0).values[-1]
-            layer.bias[silent] -= shift
+        pre = layer(x)
+        if (silent := pre.amax(0) <= 0).any():
+            layer.bias[silent] -= pre[:, silent].topk(min(len(x), max(2, len(x) // 50 + 1)), 0).values[-1]
         x = layer(x).relu()
 
 
@@ -60,9 +49,8 @@ def train(net, xy, rgb, epochs, batch=BATCH, seed=SEED):
     """Muon on the square matrices, Adam on the rest, each pixel once an epoch; yields every step's loss."""
     torch.set_flush_denormal(True)  # Adam's memory of resting weights decays to slow, tiny numbers
     matrices = [layer.weight for layer in net[2:-1:2]]
-    others = [p for p in net.parameters() if not any(p is m for m in matrices)]
     muon = torch.optim.Muon(matrices, momentum=0.95, weight_decay=0.0)
-    adam = torch.optim.Adam(others, betas=(0.9, 0.99), fused=True)  # one pass over memory instead of ten
+    adam = torch.optim.Adam(list({*net.parameters()} - {*matrices}), betas=(0.9, 0.99), fused=True)
     step, total = 0, epochs * math.ceil(len(xy) / batch)
     for epoch in range(epochs):
         order = np.random.Generator(np.random.PCG64([seed, 1, epoch])).permutation(len(xy))
@@ -75,8 +63,7 @@ def train(net, xy, rgb, epochs, batch=BATCH, seed=SEED):
             loss.backward()
             muon.step()
             adam.step()
-            step += 1
-            if step % WAKE == 0 and step < 0.8 * total:
+            if (step := step + 1) % WAKE == 0 and step < 0.8 * total:
                 wake(net, xy[rows])
             yield loss.item()
 
@@ -88,7 +75,6 @@ if __name__ == "__main__":
     for step, loss in enumerate(train(net, xy, torch.from_numpy(picture).reshape(-1, 3), epochs)):
         if step % 500 == 0:
             print(f"step {step}  {-10 * math.log10(loss):.1f} dB", flush=True)
-    with torch.no_grad():
-        painted = torch.cat([net(part) for part in xy.split(8192)]).clamp(0, 1).reshape(picture.shape).numpy()
-    print(f"PSNR {-10 * math.log10(np.mean((painted - picture) ** 2)):.2f} dB")
-    Image.fromarray((painted * 255).round().astype(np.uint8)).save(painting)
+    painted = torch.cat([net(part).detach() for part in xy.split(8192)]).clamp(0, 1).view(picture.shape)
+    print(f"PSNR {-10 * math.log10((painted - torch.from_numpy(picture)).square().mean()):.2f} dB")
+    Image.fromarray((painted * 255).round().byte().numpy()).save(painting)
