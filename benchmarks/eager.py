@@ -168,7 +168,7 @@ def watched(recipe: Recipe, source: Path) -> float:
     training takes is scaled to all steps. Checkpoints come by the clock: their cost, timed apart, is multiplied by
     their number in the long run.
     """
-    total, short = recipe.total_steps(HEIGHT * WIDTH), recipe.replace(steps=2000)
+    total, short = recipe.total_steps(HEIGHT * WIDTH), recipe.replace(steps=500)
     said: dict[str, Any] = {}
     run = perform(short, str(source), out=source.parent, say=lambda event, facts: said.update({event: facts}))
     facts = said["done"]
