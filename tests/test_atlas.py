@@ -312,6 +312,15 @@ def test_each_order_follows_its_key() -> None:
         orders.order(view, "beauty")
 
 
+@pytest.mark.parametrize("dead", [0, 3, 12])
+def test_by_similarity_dead_units_close_the_sheet(dead: int) -> None:
+    lost = np.isin(np.arange(12), [5, 0, 9] if dead == 3 else range(dead))
+    view = dataclasses.replace(atlas.preview(net(), H, W)[0], dead=lost)
+    found = orders.order(view, "similarity")
+    assert sorted(found.tolist()) == list(range(12))
+    assert np.array_equal(np.sort(lost), lost[found])
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 60])
 @pytest.mark.parametrize("seed", range(4))
 def test_mutual_twins_stand_side_by_side(count: int, seed: int) -> None:

@@ -38,7 +38,8 @@ def order(view: Preview, by: str = "index", *, importance: npt.ArrayLike | None 
         return np.arange(view.units)
     if by == "similarity":
         alive, lost = np.flatnonzero(~view.dead), np.flatnonzero(view.dead)
-        return np.concatenate([part[chain(correlations(view.values[part]))] for part in (alive, lost)])
+        parts = [part for part in (alive, lost) if len(part)]
+        return np.concatenate([part[chain(correlations(view.values[part]))] for part in parts])
     if by == "importance":
         if importance is None:
             raise RecipeError(
