@@ -129,6 +129,17 @@ def test_a_portrait_names_the_samples_that_excite_a_unit(net, data):
     assert portrait.active == 1.0
 
 
+def test_a_portrait_sheet_has_a_row_a_unit_and_bars_on_the_right_side(net, data):
+    with torch.no_grad():
+        net.readout.weight[:, 6] = -1
+        net.readout.weight[0, 6] = 1
+    sheet = features.portrait_sheet(net, data, np.array([6, 7]), top=3)
+    assert sheet.values.shape == (2 * (12 + 14 + 3) + 3, 5 * 13 + 3, 3)
+    bars = sheet.values[3:15, 16:26]
+    above, below = bars[:6, 0], bars[7:11, 9]
+    assert (above[1:, 0] > above[1:, 2]).all() and (below[:, 2] > below[:, 0]).all()
+
+
 # Mistakes ---------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "alike",
     "film_sheet",
     "incoming",
+    "portrait_sheet",
     "portraits",
     "random",
     "sheet",
@@ -236,3 +237,47 @@ def portraits(net: Net, data: Data, units: Units, *, top: int = 8, samples: int 
             )
         )
     return result
+
+
+def portrait_sheet(net: Net, data: Data, units: Units, *, top: int = 8, scale: int = 2) -> Picture:
+    """A row a unit: its weights, its vote for each class as bars, and the `top` digits that excite it most.
+
+    Bars go up from the middle in red for a class, down in blue against it, in the classes' order, on a scale of
+    the unit's own. Captions: the unit's number and the share of digits it fires for, the classes of the largest and
+    the smallest vote, and each digit's class.
+    """
+    names = data.facts["classes"]
+    truth = data.hidden_targets.argmax(1)
+    rows, columns = data.facts["side"]
+    faces = tiles(incoming(net)[units], data.facts["side"], scale=scale)
+    made: list[Picture] = []
+    captions: list[str] = []
+    for face, one in zip(faces, portraits(net, data, units, top=top), strict=True):
+        made += [face, Picture(_bars(one.vote, rows * scale, columns * scale), name="vote")]
+        captions += [
+            f"{one.unit}: {one.active:.0%}",
+            f"+{names[one.vote.argmax()]} -{names[one.vote.argmin()]}",
+        ]
+        for sample in one.samples:
+            ink = 1 - 0.9 * data.hidden_inputs[sample].reshape(rows, columns)
+            ink = np.repeat(np.repeat(ink, scale, 0), scale, 1)
+            made.append(Picture(np.repeat(ink[..., None], 3, 2).astype(np.float32), name="digit"))
+            captions.append(str(names[truth[sample]]))
+    return picture.sheet(made, len(made) // len(units), gap=3, captions=captions, caption_size=10)
+
+
+def _bars(vote: Array, height: int, width: int) -> Array:
+    """Votes (C,) as bars around a middle line: (height, width, 3), a bar and a gap of equal share a class."""
+    ends = colormaps.colour(np.array([20, colormaps.LEVELS - 21], np.uint8), colormaps.palette("diverging"))
+    values = np.ones((height, width, 3), np.float32)
+    middle = height // 2
+    lengths = np.rint(vote / max(float(np.abs(vote).max()), 1e-12) * (middle - 1)).astype(int)
+    edges = np.rint(np.linspace(0, width, len(vote) + 1)).astype(int)
+    for length, left, right in zip(lengths, edges[:-1], edges[1:], strict=True):
+        last = max(left + 1, right - 1)
+        if length > 0:
+            values[middle - length : middle, left:last] = ends[1]
+        else:
+            values[middle : middle - length, left:last] = ends[0]
+    values[middle] = np.minimum(values[middle], 0.6)
+    return values

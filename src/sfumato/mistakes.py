@@ -74,7 +74,7 @@ def mistakes(net: Net, data: Data) -> Mistakes:
 
 
 def mistakes_sheet(found: Mistakes, data: Data, *, columns: int = 12, scale: int = 2) -> Picture:
-    """Every mistake as a tile, captioned `truth: first guess, second guess` with shares of 1.
+    """Every mistake as a tile, captioned `truth: first guess, second guess` with percentages.
 
     Without a mistake it is one blank tile that says so.
     """
@@ -83,10 +83,10 @@ def mistakes_sheet(found: Mistakes, data: Data, *, columns: int = 12, scale: int
         return picture.sheet([blank], 1, captions=["no mistakes"])
     names = data.facts["classes"]
     captions = [
-        f"{names[t]}: {names[a]} .{_share(p)} {names[b]} .{_share(q)}"
+        f"{names[t]}: {names[a]} {p:.0%}, {names[b]} {q:.0%}"
         for t, (a, b), (p, q) in zip(found.truth, found.guesses, found.confidence, strict=True)
     ]
-    tiles = _ink(data.hidden_inputs[found.samples], data.facts["side"], scale, least=84)
+    tiles = _ink(data.hidden_inputs[found.samples], data.facts["side"], scale, least=92)
     return picture.sheet(tiles, columns, gap=3, captions=captions, caption_size=11)
 
 
@@ -156,10 +156,6 @@ def calibration(net: Net, data: Data, *, bins: int = 10) -> Calibration:
         np.where(empty, np.nan, mean_right).astype(np.float32),
         error,
     )
-
-
-def _share(value: float) -> str:
-    return f"{min(99, max(0, round(100 * float(value)))):02d}"
 
 
 def _ink(inputs: Array, shape: Sequence[int], scale: int, *, least: int = 0) -> list[Picture]:
