@@ -74,7 +74,7 @@ def mistakes(net: Net, data: Data) -> Mistakes:
 
 
 def mistakes_sheet(found: Mistakes, data: Data, *, columns: int = 12, scale: int = 2) -> Picture:
-    """Every mistake as a tile, captioned `truth: first guess, second guess` with percentages.
+    """Every mistake as a tile, captioned `truth: guess=percent second=percent`.
 
     Without a mistake it is one blank tile that says so.
     """
@@ -83,7 +83,7 @@ def mistakes_sheet(found: Mistakes, data: Data, *, columns: int = 12, scale: int
         return picture.sheet([blank], 1, captions=["no mistakes"])
     names = data.facts["classes"]
     captions = [
-        f"{names[t]}: {names[a]} {p:.0%}, {names[b]} {q:.0%}"
+        f"{names[t]}: {names[a]}={p:.0%} {names[b]}={q:.0%}"
         for t, (a, b), (p, q) in zip(found.truth, found.guesses, found.confidence, strict=True)
     ]
     tiles = _ink(data.hidden_inputs[found.samples], data.facts["side"], scale, least=92)
