@@ -171,6 +171,8 @@ def watched(recipe: Recipe, source: Path) -> float:
     total, short = recipe.total_steps(HEIGHT * WIDTH), recipe.replace(steps=500)
     said: dict[str, Any] = {}
     run = perform(short, str(source), out=source.parent, say=lambda event, facts: said.update({event: facts}))
+    if run.stopped_by:
+        raise KeyboardInterrupt
     facts = said["done"]
     training = facts["training"] / short.steps * total
     beats, film = facts["wall"] - facts["training"] - facts["finishing"], facts["finishing"]
