@@ -221,3 +221,14 @@ def test_what_cannot_run_is_refused_at_the_first_tick(
 ) -> None:
     with pytest.raises(error, match=message):
         next(train(net, tiny, recipe.replace(**changes)))
+
+
+def test_precision_auto_is_settled_by_what_the_machine_does_fast() -> None:
+    from sfumato import engine
+
+    auto = Recipe(precision="auto")
+    here = engine.settled(auto).precision
+    fast = [n for n in ("cuda", "native") if engine.engine(n).why_not(auto.replace(precision="bfloat16")) is None]
+    assert here == ("bfloat16" if fast else "float32")
+    assert engine.settled(auto.replace(engine="eager")).precision == "float32"
+    assert engine.settled(auto.replace(precision="float32")).precision == "float32"

@@ -82,7 +82,7 @@ def test_the_witness_states_the_classic_recipe(witness: ModuleType) -> None:
         "published:gain=0.5",
     )
     assert not recipe.skip and not recipe.clip and not recipe.dropout
-    assert recipe.coordinates == "centres" and recipe.precision == "float32"
+    assert recipe.coordinates == "centres" and recipe.precision == "auto"
 
 
 def test_the_witness_fits_on_a_screen() -> None:

@@ -111,6 +111,7 @@ def perform(
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
+    recipe = engine.settled(recipe)
     data, net = prepare(recipe, source)
     chosen, passed = engine.choose(recipe)
     for text in (watch.frames, watch.keep):

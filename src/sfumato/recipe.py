@@ -37,7 +37,7 @@ __all__ = [
 
 MOST_LAYERS = 1000
 
-PRECISIONS = ("float32", "bfloat16", "bfloat16-all")
+PRECISIONS = ("float32", "bfloat16", "bfloat16-all", "auto")
 """Coordinates do not fit into bfloat16's 8 bits, so the first layer is left out unless `-all` is said: the pixels
 of a digit do fit, and there the first layer is nearly all of the work."""
 
@@ -69,7 +69,7 @@ class Recipe:
     steps: int = 0  # the budget in steps, if not 0; wins over epochs
     seed: int = 0  # of initial weights, order, dropout, held-out choice
     held_out: str = "none"  # pixels never trained on: 0.1, blocks:..., checker
-    precision: str = "float32"  # of operands: float32, bfloat16 beyond the first layer, bfloat16-all
+    precision: str = "float32"  # of operands: float32, bfloat16 (first layer float32), bfloat16-all, auto
     engine: str = "auto"  # auto, eager, native, cuda
     threads: int = 0  # 0 = all that this process may use
     options: Mapping[str, Any] = field(default_factory=dict)  # the task's own settings
@@ -334,6 +334,7 @@ _CLASSIC = Recipe(
     warmup=0.1,
     wake=32,
     batch=4096,
+    precision="auto",
 )
 _2012 = Recipe(
     activation="leaky_relu:slope=0.01",
@@ -353,6 +354,7 @@ _SINE = Recipe(
     rate=5e-4,
     schedule="hold:share_held=0.6,floor=0.02",
     batch=4096,
+    epochs=100.0,
 )
 
 NAMED: dict[str, tuple[Recipe, str]] = {
@@ -371,7 +373,7 @@ NAMED: dict[str, tuple[Recipe, str]] = {
     "siren": (_SINE, "sine units, Sitzmann et al. 2020 (arXiv 2006.09661)"),
     "finer": (_SINE.replace(activation="finer:omega=30"), "variable-periodic sines, Liu et al. 2024 (CVPR)"),
     "fourier": (
-        _CLASSIC.replace(encoding="fourier:bands=128,sigma=10", rate=0.02),
+        _CLASSIC.replace(encoding="fourier:bands=128,sigma=10", rate=0.02, epochs=100.0),
         "random Fourier features before the classic net, Tancik et al. 2020 (arXiv 2006.10739)",
     ),
     "sharp": (

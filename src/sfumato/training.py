@@ -95,6 +95,7 @@ def train(
     Raises RunError when a loss is not finite or explodes, naming step and layer; EngineError if the recipe's
     engine cannot run it.
     """
+    recipe = engines.settled(recipe)
     name, _ = engines.choose(recipe)
     total = recipe.total_steps(data.samples)
     session = engines.engine(name).prepare(net, data, recipe, total)

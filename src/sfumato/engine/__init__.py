@@ -23,7 +23,7 @@ from ..nets import Net
 from ..recipe import Recipe
 from .plan import Plan
 
-__all__ = ["Engine", "Session", "available_threads", "choose", "engine", "names"]
+__all__ = ["Engine", "Session", "available_threads", "choose", "engine", "names", "settled"]
 
 
 class Session(Protocol):
@@ -99,6 +99,21 @@ def choose(recipe: Recipe) -> tuple[str, str]:
         if name == "native":
             passed = f"engine {name} is passed over: {reason}"
     raise EngineError("no engine can run this recipe")
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """The recipe with `precision="auto"` replaced by what it means here; any other recipe as it is.
+
+    That is bfloat16 where an engine multiplies it faster than float32, and float32 elsewhere. A run stores what
+    was settled, so that it goes on in the same way on another machine.
+    """
+    if recipe.precision != "auto":
+        return recipe
+    half = recipe.replace(precision="bfloat16")
+    fast = [n for n in names() if n in ("cuda", "native") and recipe.engine in ("auto", n)]
+    if any(engine(name).why_not(half) is None for name in fast):
+        return half
+    return recipe.replace(precision="float32")
 
 
 def available_threads() -> int:

@@ -157,7 +157,7 @@ class CudaSession:
     def _forward(self, inputs: Tensor) -> Tensor:
         """The net with the operands of `recipe.precision`; see eager's `_head`, which this follows."""
         net = self._net
-        if self._recipe.precision == "float32":
+        if self._recipe.precision in ("float32", "auto"):
             result: Tensor = net(inputs)
             return result
         value = encoded = net.encoding(inputs)

@@ -175,7 +175,7 @@ class EagerSession:
 
     def _forward(self, rows: Tensor) -> Tensor:
         net, value = self._net, self._encoded(rows)
-        if not self._recipe.dropout and self._recipe.precision == "float32":
+        if not self._recipe.dropout and self._recipe.precision in ("float32", "auto"):
             return net.head(value)
         return self._head(value)
 

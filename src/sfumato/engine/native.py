@@ -74,7 +74,7 @@ def why_not(recipe: Recipe) -> str | None:
         return f"it has no optimizer {optimizer.name}"
     if recipe.dropout:
         return "it has no dropout"
-    if recipe.precision != "float32" and not _native.half_is_fast():
+    if recipe.precision not in ("float32", "auto") and not _native.half_is_fast():
         return "this processor has no products of bfloat16, and imitating them is slower than float32"
     return None
 
@@ -245,7 +245,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             clip=recipe.clip,
             factors=factors,
             skip=net.skip is not None,
-            precision=recipe.precision,
+            precision="float32" if recipe.precision == "auto" else recipe.precision,
             **_grid(net.encoding),
             threads=recipe.threads or available_threads(),
             isa=isa,

@@ -72,7 +72,7 @@ def why_not(recipe: Recipe) -> str | None:
         return "it does not wake silent units"
     if recipe.dropout:
         return "regrouping has no dropout"
-    if recipe.precision != "float32":
+    if recipe.precision not in ("float32", "auto"):
         return f"regrouping computes in float32, not {recipe.precision}"
     return None
 
