@@ -24,7 +24,7 @@ BUILT_FROM := pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/*)
 PAINTS := .venv/.can-paint
 TESTS := .venv/.can-test
 
-.PHONY: paint test lint check bench clean
+.PHONY: paint test lint check wheel bench clean
 .DELETE_ON_ERROR:
 
 paint: $(PAINTS)
@@ -37,21 +37,21 @@ lint: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+check: wheel lint
+	$(BIN)/ruff format --check .
+	@find src native -name '*.py' -o -name '*.cc' -o -name '*.h' | xargs wc -l | sort -n | tail -n 12
+	$(WHEEL)/bin/python -m pytest -n 2
+
 # The wheel's environment sees the packages of .venv through a path file, so nothing is downloaded twice; the
 # editable install stays invisible there, because path files on such a path are not read.
-check: $(TESTS)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+wheel: $(TESTS)
 	rm -rf dist $(WHEEL)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	$(BIN)/python -m venv --without-pip $(WHEEL)
-	$(BIN)/python -c "import glob, sysconfig, pathlib; \
-	  [pathlib.Path(p, 'shared.pth').write_text(sysconfig.get_path('purelib')) for p in glob.glob('$(WHEEL)/lib/*/site-packages')]"
+	$(BIN)/python -c "import glob, pathlib, sysconfig; [pathlib.Path(found, 'shared.pth').write_text( \
+	  sysconfig.get_path('purelib')) for found in glob.glob('$(WHEEL)/lib/*/site-packages')]"
 	$(BIN)/pip --python $(WHEEL)/bin/python install --quiet --no-deps --ignore-installed dist/*.whl
 	$(WHEEL)/bin/python -c "import sfumato; assert 'wheel-venv' in sfumato.__file__, sfumato.__file__"
-	@find src native -name '*.py' -o -name '*.cc' -o -name '*.h' | xargs wc -l | sort -n | tail -n 12
-	$(WHEEL)/bin/python -m pytest -n 2
 
 bench: $(TESTS)
 	$(BIN)/python benchmarks/eager.py
