@@ -90,6 +90,8 @@ def test_json_lines_tell_the_whole_story(folder: Path, capsys: pytest.CaptureFix
         (["paint", "https://example.org/a.png"], 2, ["https://example.org/a.png"]),
         (["paint", "."], 2, ["folder"]),
         (["resume", "nothing"], 1, ["'nothing' not found", "hint: sfumato runs"]),
+        (["atlas", "nothing"], 1, ["'nothing' not found"]),
+        (["export", "nothing", "a.png"], 1, ["'nothing' not found"]),
         (["nonsense"], 2, ["nonsense"]),
     ],
 )
@@ -182,3 +184,37 @@ def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "paint" in done.stdout
+
+
+def test_atlas_draws_sheets_neurons_plots_and_what_is_left_without_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.call(["paint", "photo.png", *FAST[2:], "--net", "6,5", "--quiet"]) == 0
+    capsys.readouterr()
+    options = [
+        "--neurons",
+        "2:0-2",
+        "--plots",
+        "regions,spectrum,ranks",
+        "--without",
+        "2:1",
+        "--sort",
+        "importance",
+    ]
+    assert cli.call(["atlas", "last", *options]) == 0
+    written = {Path(line).name for line in capsys.readouterr().out.splitlines()}
+    assert {"layer-1.png", "layer-2.png", "neurons.csv", "neuron-2.png", "without.png"} <= written
+    assert {"regions.png", "region-counts.png", "spectrum.png", "ranks.png", "gradient-ranks.png"} <= written
+    (run,) = listing("runs")
+    without = picture.load(run.folder / "atlas" / "without.png")
+    whole = picture.load(run.folder / "painting.png")
+    assert without.values.shape == whole.values.shape and not np.array_equal(without.values, whole.values)
+    for wrong in (
+        ["--neurons", "3:0"],
+        ["--without", "2:9"],
+        ["--plots", "magic"],
+        ["--sort", "name"],
+        ["--layer", "7"],
+    ):
+        assert cli.call(["atlas", "last", *wrong]) == 2, wrong
+        assert capsys.readouterr().err.startswith("error: ")

@@ -233,6 +233,48 @@ def doctor(
     return 3 if missing else 0
 
 
+@app.command(
+    help_epilogue="Examples:\n\nsfumato atlas last\n\nsfumato atlas last --neurons 2:117,3:5 --sort importance\n\n"
+    + DOCS
+)
+def atlas(
+    run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
+    /,
+    *,
+    step: Annotated[int | None, _flag("the kept step nearest to this; none: the newest")] = None,
+    layer: Annotated[int | None, _flag("one hidden layer only, from 1")] = None,
+    neurons: Annotated[
+        str | None, _flag("also one PNG each, at full size: 2:117,3:5-9, 4:all, or all")
+    ] = None,
+    size: Annotated[str | None, _flag("WxH of the pictures; none: the size that was learned")] = None,
+    view: Annotated[str, _flag("signed (pre-activations, white = 0) or grey (activations)")] = "signed",
+    per: Annotated[str, _flag("colours scaled per neuron or per layer")] = "neuron",
+    sort: Annotated[str, _flag("index, mean, contrast, dead, similarity or importance")] = "dead",
+    plots: Annotated[str, _flag("of the whole net: regions,spectrum,ranks")] = "",
+    without: Annotated[str | None, _flag("also the painting with these neurons removed: 4:17")] = None,
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+) -> int:
+    """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
+    from . import gallery
+    from .run import find
+
+    found = find(run, out)
+    for path in gallery.atlas_of(
+        found,
+        step=step,
+        layer=layer,
+        chosen=neurons,
+        size=size,
+        view=view,
+        per=per,
+        sort=sort,
+        plots=tuple(filter(None, plots.split(","))),
+        without=without,
+    ):
+        print(path)
+    return 0
+
+
 @app.command(help_epilogue="Examples:\n\nsfumato bench\n\nsfumato bench --only sine --json\n\n" + DOCS)
 def bench(
     *,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .nets import Net
     from .run import Run
 
-__all__ = ["Gallery", "Still", "hold_still"]
+__all__ = ["Gallery", "Still", "atlas_of", "hold_still"]
 
 STEPS = 6
 """Kept steps over which colour ranges are measured, evenly spaced, the first and the last included."""
@@ -113,6 +113,50 @@ def _held(
     worth = importance if importance is not None else [None] * len(scales)
     arranged = [orders.order(one, sort, importance=w) for one, w in zip(views[-1], worth, strict=True)]
     return Still(height, width, where, tuple(scales), tuple(arranged), sort)
+
+
+def atlas_of(
+    run: Run,
+    *,
+    step: int | None = None,
+    layer: int | None = None,
+    chosen: str | None = None,
+    size: str | None = None,
+    view: str = "signed",
+    per: str = "neuron",
+    sort: str = "dead",
+    plots: Sequence[str] = (),
+    without: str | None = None,
+) -> list[Path]:
+    """What `sfumato atlas` writes into the run: sheets, table, single neurons, plots, an ablated painting.
+
+    For other tasks than pictures: the sheet of the strongest features. Raises RecipeError for a selection, view
+    or order that does not exist.
+    """
+    from . import insights
+    from .picture import parse_size
+
+    if run.recipe.task != "picture":
+        return _features(run, step)
+    gallery = Gallery(run, size=parse_size(size) if size else None, view=view, per=per, sort=sort)
+    removed = orders.parse_neurons(without, run.recipe.net) if without else []
+    layers = None if layer is None else [layer]
+    paths = gallery.write(step=step, layers=layers, chosen=chosen)
+    paths += insights.write(run, plots, step)
+    if removed:
+        paths += insights.write_without(run, removed, step)
+    return paths
+
+
+def _features(run: Run, step: int | None) -> list[Path]:
+    """The task's own picture of its net, e.g. the weight pictures of digits."""
+    from . import experiment, picture, tasks
+
+    data, _ = experiment.prepare(run.recipe, run.origin.get("source"))
+    path = run.folder / "atlas" / "features.png"
+    path.parent.mkdir(exist_ok=True)
+    picture.save(tasks.task(run.recipe.task).draw(run.net(step), data), path)
+    return [path]
 
 
 class Gallery:

@@ -1,0 +1,96 @@
+"""What a whole net does, drawn for a run at its kept steps: linear regions, error by frequency, effective ranks.
+
+Each function of this module writes its pictures into the run's `atlas/` folder and returns their paths; the
+definitions are `regions` and `spectrum`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import neurons, picture, pixels, regions, spectrum
+from .errors import RecipeError
+from .nets import Net
+from .run import Run
+from .tasks.picture import paint
+
+__all__ = ["draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
+
+STEPS = 8
+"""Kept steps in a plot over training, spread evenly over those kept, the first and the last included."""
+
+
+def write(run: Run, names: Sequence[str], step: int | None = None) -> list[Path]:
+    """Draw the plots of these names (regions, spectrum, ranks); RecipeError for another name.
+
+    step: for the picture of the regions; the plots over training use the kept steps.
+    """
+    known = {"regions": draw_regions, "spectrum": draw_spectrum, "ranks": draw_ranks}
+    for name in names:
+        if name not in known:
+            raise RecipeError(f"plot {name!r} is unknown; known are {', '.join(known)}")
+    return [path for name in names for path in known[name](run, step)]
+
+
+def draw_regions(run: Run, step: int | None = None) -> list[Path]:
+    """`regions.png`, the partition by layer at `step`, and `region-counts.png` over training."""
+    target, where = run.target, run.recipe.coordinates
+    size = target.height, target.width
+    counts = {at: regions.regions(net, *size, where=where).counts for at, net in _over_time(run)}
+    # Lines on a raster three times as fine, then averaged: smooth, where single pixels would be stairs.
+    fine = regions.regions(run.net(step), 3 * size[0], 3 * size[1], where=where)
+    ground = picture.from_array(target.values[..., : min(3, target.channels)])
+    made = {
+        "regions.png": fine.sheet(ground=ground, reduce=3),
+        "region-counts.png": regions.count_chart(counts),
+    }
+    return [_save(run, name, drawn) for name, drawn in made.items()]
+
+
+def draw_spectrum(run: Run, step: int | None = None) -> list[Path]:
+    """`spectrum.png`: the painting's error by frequency at the kept steps."""
+    target = run.target
+    spectra = {}
+    for at, net in _over_time(run):
+        painted = paint(net, target.height, target.width, where=run.recipe.coordinates).values
+        spectra[at] = spectrum.error_spectrum(target.values[..., : net.outputs], painted)
+    return [_save(run, "spectrum.png", spectrum.error_chart(spectra))]
+
+
+def draw_ranks(run: Run, step: int | None = None) -> list[Path]:
+    """`ranks.png` and `gradient-ranks.png`: effective rank of each layer at the kept steps."""
+    target = run.target
+    inputs = pixels.coordinates(target.height, target.width, where=run.recipe.coordinates)
+    forward, backward = {}, {}
+    for at, net in _over_time(run):
+        wanted = np.ascontiguousarray(target.values.reshape(len(inputs), -1)[:, : net.outputs])
+        forward[at] = spectrum.activation_ranks(net, inputs)
+        backward[at] = spectrum.gradient_ranks(net, inputs, wanted)
+    return [
+        _save(run, "ranks.png", spectrum.rank_chart(forward)),
+        _save(run, "gradient-ranks.png", spectrum.rank_chart(backward, of="gradients")),
+    ]
+
+
+def write_without(run: Run, chosen: Sequence[tuple[int, int]], step: int | None = None) -> list[Path]:
+    """`without.png`: the painting with the chosen (layer, index) neurons removed; see `neurons.ablate`."""
+    target = run.target
+    net = neurons.ablate(run.net(step), chosen)
+    painted = paint(net, target.height, target.width, where=run.recipe.coordinates, icc=target.icc)
+    return [_save(run, "without.png", painted)]
+
+
+def _over_time(run: Run) -> list[tuple[int, Net]]:
+    kept = run.steps()
+    at = sorted({kept[round(i * (len(kept) - 1) / max(1, STEPS - 1))] for i in range(STEPS)}) if kept else []
+    return [(step, run.net(step)) for step in at]
+
+
+def _save(run: Run, name: str, drawn: picture.Picture) -> Path:
+    folder = run.folder / "atlas"
+    folder.mkdir(exist_ok=True)
+    picture.save(drawn, folder / name)
+    return folder / name
