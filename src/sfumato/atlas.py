@@ -52,6 +52,9 @@ GREY_SHARE = 0.995
 SHEET_PIXELS = 2_600_000
 """Area of all tiles of one sheet: about 1900 pixels across, readable on a screen and in print."""
 
+SORTED = {"dead": "active share"}
+"""What a sheet prints for an order whose name says less."""
+
 NO_BOUNDARY = ("sine", "finer", "gaussian")
 """Activations whose pre-activation has no zero that would be a firing boundary: they show the activation."""
 
@@ -272,7 +275,7 @@ def sheet(
     )
     below = [captions[i] if captions else f"{i}" for i in chosen]
     heading = title or f"Layer {view.number}"
-    facts = [f"{len(chosen):,} neurons", f"sorted by {sorted_by}"]
+    facts = [f"{len(chosen):,} neurons", f"sorted by {SORTED.get(sorted_by, sorted_by)}"]
     facts.append(f"{dead} dead" if dead else "none dead")
     one = len(set(colours.high)) == 1
     if colours.view == "signed":

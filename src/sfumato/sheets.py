@@ -156,7 +156,7 @@ def tiled(
     body = columns * (w + GAP) - GAP
     wide = max(body, 460) + 2 * MARGIN
     big = 26 if wide > 900 else 17
-    head = _header_height(big, wide)
+    head = _header_height(big, wide, heading, facts)
     canvas = Canvas(head + rows * (h + line + GAP) - GAP + MARGIN, wide)
     _header(canvas, big, heading, facts, legend, ends)
     for position in range(count):
@@ -171,8 +171,19 @@ def tiled(
     return Drawing(canvas.indices, palette, "sheet")
 
 
-def _header_height(big: int, wide: int) -> int:
-    return MARGIN + big + 10 + (24 if wide > 900 else 62) + 16
+def _one_line(big: int, wide: int, heading: str, facts: str) -> bool:
+    """Whether heading and facts fit beside one another."""
+    room = wide - 2 * MARGIN
+    return min(room, text_width(heading, big)) + 16 + text_width(facts, _small(wide)) <= room
+
+
+def _small(wide: int) -> int:
+    return 16 if wide > 900 else 12
+
+
+def _header_height(big: int, wide: int, heading: str, facts: str) -> int:
+    first = MARGIN + big + 12 + (0 if _one_line(big, wide, heading, facts) else 20)
+    return first + (24 if wide > 900 else 40) + 16
 
 
 def _header(canvas: Canvas, big: int, heading: str, facts: str, legend: str, ends: tuple[str, str]) -> None:
@@ -180,13 +191,13 @@ def _header(canvas: Canvas, big: int, heading: str, facts: str, legend: str, end
     wide = canvas.indices.shape[1]
     room = wide - 2 * MARGIN
     end = MARGIN + canvas.text(heading, MARGIN, MARGIN, big, limit=room)
-    size = 16 if wide > 900 else 12
-    if end + 16 + text_width(facts, size) <= wide - MARGIN:
+    size = _small(wide)
+    second = MARGIN + big + 12
+    if _one_line(big, wide, heading, facts):
         canvas.text(facts, MARGIN + big - size, end + 16, size, strength=0.7)
-        second = MARGIN + big + 12
     else:
         canvas.text(facts, MARGIN + big + 6, MARGIN, size, strength=0.7, limit=room)
-        second = MARGIN + big + 12 + 20
+        second += 20
     ramp, left = 180, MARGIN + text_width(ends[0], size) + (8 if ends[0] else 1)
     canvas.text(ends[0], second - 2, MARGIN, size, strength=0.8)
     canvas.ramp(second, left, 12, ramp)
