@@ -162,12 +162,15 @@ def resume(
     return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json)
 
 
-@app.command(help_epilogue="Examples:\n\nsfumato runs\n\nsfumato runs last\n\n" + DOCS)
+@app.command(
+    help_epilogue="Examples:\n\nsfumato runs last\n\nsfumato runs RUN RUN --report both.html\n\n" + DOCS
+)
 def runs(
     *names: Annotated[str, Parameter(name="RUN", help="none: list; one: details; more: side by side")],
     out: Annotated[str, _flag("folder of run directories")] = "runs",
     sort: Annotated[str, _flag("name, psnr, seconds or epoch")] = "name",
     rm: Annotated[bool, _flag("delete the named runs")] = False,
+    report: Annotated[str | None, _flag("write the named runs side by side as an HTML page")] = None,
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
@@ -181,6 +184,13 @@ def runs(
         for run in found:
             run.remove()
             print(f"deleted {run.folder}", file=sys.stderr)
+        return 0
+    if report is not None:
+        from .report import write
+
+        if not found:
+            raise RecipeError("--report needs the runs to show")
+        print(write(found, report).path)
         return 0
     chosen = found or listing(out)
     print(
@@ -206,7 +216,7 @@ def export(
     captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
-    """Write a run as a file: painting.png at any size, film.mp4|webp|gif, sheet.png, net.safetensors."""
+    """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
     from . import export as exporting
     from .run import find
 

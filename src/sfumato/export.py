@@ -4,6 +4,7 @@ export(run, "painting.png", size="4x")      .png .jpg .webp .tiff
 export(run, "film.mp4")                     .mp4 .gif, and .webp if the name says film
 export(run, "sheet.png")                    frames with their epochs below, if the name says sheet
 export(run, "net.safetensors")              float32 weights and recipe; `load_net` reads them back
+export(run, "report.html")                  the whole story of the run on one page; see `report`
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ __all__ = ["export", "load_net", "strips"]
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 FILMS = (".mp4", ".webp", ".gif")
 WEIGHTS = (".safetensors",)
-LATER = (".onnx", ".glsl", ".html")
-KINDS = ("painting", "film", "sheet", "net")
+PAGES = (".html", ".htm")
+LATER = (".onnx", ".glsl")
+KINDS = ("painting", "film", "sheet", "net", "page")
 
 STRIP = 1 << 18
 """Pixels painted at a time: about 5 MB of coordinates and colours, whatever the size of the whole."""
@@ -63,8 +65,8 @@ def export(
 ) -> Path:
     """Write what the file's suffix asks for, and return the path; an existing file is replaced in one step.
 
-    kind: `painting`, `film`, `sheet` or `net`, where the name does not tell. size: of a painting (evaluated by the
-    net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such as "4x"
+    kind: `painting`, `film`, `sheet`, `net` or `page`, where the name does not tell. size: of a painting (evaluated by
+    the net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such as "4x"
     of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
     precision. with_, captions: of a film, see `film`. frames: tiles of a sheet.
 
@@ -85,6 +87,10 @@ def export(
         return films.film(run, path.suffix, path=path, captions=captions, size=size, with_=with_)
     if kind == "sheet":
         picture.save(sheet(run, frames), path)
+    elif kind == "page":
+        from . import report
+
+        report.write([run], path)
     elif kind == "net":
         _save_net(run, path, step)
     else:
@@ -96,23 +102,25 @@ def _kind(path: Path, kind: str) -> str:
     """What to write: by the suffix, then by the words of the name. Raises RecipeError."""
     suffix = path.suffix.lower()
     words = re.split(r"[^a-z]+", path.stem.lower())
-    exists = "painting.png|jpg|webp|tiff, sheet.png, film.mp4|webp|gif, net.safetensors"
+    exists = "painting.png|jpg|webp|tiff, sheet.png, film.mp4|webp|gif, net.safetensors, report.html"
     if suffix in LATER:
         raise RecipeError(f"{path.name}: {suffix} cannot be written yet\nhint: these can: {exists}")
-    if suffix not in PAINTINGS + FILMS + WEIGHTS:
-        near = difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS, n=1)
+    if suffix not in PAINTINGS + FILMS + WEIGHTS + PAGES:
+        near = difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS + PAGES, n=1)
         hint = f"did you mean {path.stem + near[0]!r}?" if near else f"these can be written: {exists}"
         raise RecipeError(f"{path.name}: the suffix {suffix!r} is of no known type\nhint: {hint}")
     if not kind:
         if suffix in WEIGHTS:
             kind = "net"
+        elif suffix in PAGES:
+            kind = "page"
         elif suffix not in PAINTINGS or ("film" in words and suffix in FILMS):
             kind = "film"
         else:
             kind = "sheet" if "sheet" in words else "painting"
     if kind not in KINDS:
         raise RecipeError(f"kind={kind!r} is unknown; known are {', '.join(KINDS)}")
-    allowed = {"painting": PAINTINGS, "sheet": PAINTINGS, "film": FILMS, "net": WEIGHTS}[kind]
+    allowed = {"painting": PAINTINGS, "sheet": PAINTINGS, "film": FILMS, "net": WEIGHTS, "page": PAGES}[kind]
     if suffix not in allowed:
         raise RecipeError(f"{path.name}: a {kind} is written as {', '.join(allowed)}")
     return kind

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .nets import Net
+    from .notebook import Atlas
     from .picture import Picture
+    from .report import Report
+    from .sheets import Drawing
 
 __all__ = ["Run", "find", "listing"]
 
@@ -258,6 +261,29 @@ class Run:
         from .export import export
 
         return export(self, path, **options)
+
+    def neurons(self, layer: int, step: int | None = None) -> Drawing:
+        """The contact sheet of a hidden layer, from 1, at the kept step nearest to `step` (None: now)."""
+        from .gallery import Gallery
+
+        return Gallery(self).sheet(layer, step)
+
+    def atlas(self, step: int | None = None) -> Atlas:
+        """The contact sheets of all hidden layers; in a notebook they show themselves."""
+        from .notebook import Atlas
+
+        return Atlas(self, step)
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Report:
+        """Write the page that tells the run's story: `report.html` in its directory, or `path`."""
+        from .report import write
+
+        return write([self], path)
+
+    def _repr_html_(self) -> str:
+        from .report import summary
+
+        return summary(self)
 
     def _repr_png_(self) -> bytes | None:
         from . import picture

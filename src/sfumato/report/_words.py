@@ -1,0 +1,193 @@
+"""What a report says in words: titles, the recipe, where a run comes from, its times, and how to make it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import progress, tasks
+from ..errors import SfumatoError
+from ..recipe import NAMED, Recipe, difference, net_text
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+__all__ = ["Row", "commands", "number", "origin", "recipe", "scores", "short", "title", "value", "words"]
+
+Row = tuple[str, str, bool]
+"""A name, its value, and whether it stands out."""
+
+COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
+"""Keys of a metrics line that are no scores."""
+
+NAMES = {
+    "psnr": "PSNR",
+    "psnr_seen": "PSNR, seen pixels",
+    "psnr_hidden": "PSNR, hidden pixels",
+    "ssim": "SSIM",
+    "loss": "loss",
+}
+
+FLAGS = (
+    *("net", "activation", "encoding", "optimizer", "rate", "batch", "epochs", "held_out", "seed", "engine"),
+)
+"""Recipe fields that have a flag of their own on the command line; the others go by --set."""
+
+
+def words(key: str) -> str:
+    """A metric's name for people."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def number(key: str, value: Any) -> str:
+    """A metric's value for people; the package writes an infinite PSNR as null."""
+    if value is None:
+        return "exact" if key.startswith("psnr") else "–"
+    if key.startswith("psnr"):
+        return f"{value:.2f} dB"
+    if key.endswith("_error"):
+        return f"{100 * value:.2f} %"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 0.001 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def title(run: Run) -> str:
+    """What was learned: the picture's name, or the name of the data."""
+    source = run.origin.get("source")
+    if source:
+        return Path(str(source)).stem or str(source)
+    return "mona-lisa" if run.recipe.task == "picture" else run.recipe.task
+
+
+def short(run: Run) -> str:
+    """Net, optimizer and budget in a line."""
+    recipe = run.recipe
+    parts = [f"{net_text(recipe.net)} {value(recipe.activation)}"]
+    if recipe.encoding != "none":
+        parts.append(f"{value(recipe.encoding)} encoding")
+    parts.append(f"{recipe.optimizer} {recipe.rate:g}")
+    parts.append(f"batch {recipe.batch:,}")
+    parts.append(f"{recipe.steps:,} steps" if recipe.steps else f"{recipe.epochs:g} epochs")
+    return " · ".join([*parts, f"seed {recipe.seed}"])
+
+
+def scores(run: Run) -> dict[str, str]:
+    """The newest scores by their names."""
+    return {words(k): number(k, v) for k, v in run.last.items() if k not in COUNTED}
+
+
+def value(thing: Any) -> str:
+    """A recipe's value as a person would type it."""
+    if callable(thing):
+        return getattr(thing, "__name__", "callable")
+    if isinstance(thing, tuple):
+        return (
+            net_text(thing) if thing and all(isinstance(v, int) for v in thing) else ",".join(map(str, thing))
+        )
+    if isinstance(thing, Mapping):
+        return ", ".join(f"{k}={v}" for k, v in thing.items())
+    return f"{thing:g}" if isinstance(thing, float) else str(thing)
+
+
+def recipe(run: Run) -> list[Row]:
+    """Every field; those stand out that differ from the task's own recipe."""
+    try:
+        usual = tasks.task(run.recipe.task).RECIPE
+    except SfumatoError:
+        usual = Recipe(task=run.recipe.task)
+    changed = difference(usual, run.recipe)
+    return [
+        (f.name.replace("_", " "), value(getattr(run.recipe, f.name)) or "none", f.name in changed)
+        for f in dataclasses.fields(run.recipe)
+    ]
+
+
+def origin(run: Run) -> list[Row]:
+    """Where the run was made, and how long it took."""
+    facts, last = run.origin, run.last
+    rows: list[tuple[str, Any]] = [
+        ("source", Path(str(facts["source"])).name if facts.get("source") else "built in"),
+        ("started", str(facts.get("started", "")).replace("T", " ")),
+        ("state", run.state),
+        ("engine", facts.get("engine")),
+        ("threads", facts.get("threads")),
+        ("seed", run.recipe.seed),
+        ("processor", facts.get("processor")),
+        ("Python", facts.get("python")),
+        *dict(facts.get("packages", {})).items(),
+        ("samples", facts.get("samples")),
+        ("parameters", facts.get("parameters")),
+    ]
+    if facts.get("forked"):
+        rows.append(("forked from", Path(str(facts["forked"])).name))
+    if last:
+        seconds, epoch = float(last.get("seconds") or 0), float(last.get("epoch") or 0)
+        rows += [
+            ("steps", f"{last['step']:,} of {last.get('total_steps', last['step']):,}"),
+            ("epochs", f"{epoch:,.4g}"),
+            ("training", progress.duration(seconds) if seconds >= 10 else f"{seconds:.2f} s"),
+            ("frames and metrics", f"{float(last.get('watching_seconds') or 0):.2f} s"),
+        ]
+        if seconds > 0 and facts.get("samples"):
+            rows.append(("samples a second", progress.si(epoch * int(facts["samples"]) / seconds)))
+    return [
+        (name, f"{thing:,}" if isinstance(thing, int) and name != "seed" else str(thing), False)
+        for name, thing in rows
+        if thing not in (None, "")
+    ]
+
+
+def commands(run: Run) -> list[tuple[str, str]]:
+    """(what, command line) pairs that make the run again: as it was typed, and in full from its recipe."""
+    made: list[tuple[str, str]] = []
+    argv = [str(a) for a in run.origin.get("argv", [])]
+    if argv and Path(argv[0]).name in ("sfumato", "__main__.py", "cli.py"):
+        made.append(("As it was typed", shlex.join(["sfumato", *argv[1:]])))
+    full = _full(run)
+    if full:
+        made.append(("From its recipe", shlex.join(full)))
+    if run.state == "interrupted":
+        made.append(("To go on", shlex.join(["sfumato", "resume", run.name])))
+    return made
+
+
+def _full(run: Run) -> list[str]:
+    """The command in full: the nearest named recipe and all that differs from it; empty where none can say it."""
+    verb = {"picture": "paint", "digits": "digits"}.get(run.recipe.task)
+    if verb is None:
+        return []
+    known = {**(NAMED if verb == "paint" else {}), **tasks.task(run.recipe.task).RECIPES}
+    usual = tasks.task(run.recipe.task).RECIPE
+    # Another name than the usual one must save some options to be worth its surprise.
+    name = min(known, key=lambda n: len(difference(known[n][0], run.recipe)) - 3 * (known[n][0] == usual))
+    line = ["sfumato", verb]
+    source = run.origin.get("source")
+    if source:
+        text = Path(str(source)).name
+        line += ["--data", text] if verb == "digits" else [f"./{text}" if text.startswith("-") else text]
+    line += ["--recipe", name]
+    for field, (_, wanted) in difference(known[name][0], run.recipe).items():
+        if callable(wanted):
+            return []
+        if field == "options":
+            for key, part in dict(wanted).items():
+                line += ["--set", f"options.{key}={part}"]
+        elif field in FLAGS:
+            line += [f"--{field.replace('_', '-')}", _typed(wanted)]
+        else:
+            line += ["--set", f"{field}={_typed(wanted)}"]
+    frames = dict(run.origin.get("watch", {})).get("frames", "64")
+    return [*line, *(["--frames", str(frames)] if frames != "64" else [])]
+
+
+def _typed(thing: Any) -> str:
+    """Exactly, unlike `value`: repr of a float reads back as the same number."""
+    if isinstance(thing, tuple) and thing and all(isinstance(v, int) for v in thing):
+        return net_text(thing)
+    if isinstance(thing, tuple):
+        return ",".join(map(repr, thing))
+    return repr(thing) if isinstance(thing, float) else str(thing)
