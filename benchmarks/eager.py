@@ -44,8 +44,8 @@ from sfumato.tasks import picture as task
 HEIGHT, WIDTH = 429, 300
 """The size of the picture that the classic recipe was chosen for; its content does not change the speed."""
 
-CHUNK = 25
-"""Steps a turn: about a tenth of a second, so that a neighbour's load falls on both sides alike."""
+CHUNK = 2
+"""Steps a turn: about a third of a second, so that a neighbour's load falls on both sides alike."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def watched(recipe: Recipe, source: Path) -> float:
 
 
 PARTS: dict[str, tuple[Callable[[int, int], list[Verdict]], int]] = {
-    "loop": (loop, 60),
+    "loop": (loop, 40),
     "start": (start, 10),
     "watching": (watching, 3),
 }
@@ -211,7 +211,7 @@ def main() -> int:
     )
     options.add_argument("what", nargs="*", default=list(PARTS), help="loop, start, watching")
     options.add_argument(
-        "--rounds", type=int, default=0, help="default: 60 for loop, 10 for start, 3 for watching"
+        "--rounds", type=int, default=0, help="default: 40 for loop, 10 for start, 3 for watching"
     )
     options.add_argument("--threads", type=int, default=0, help="0: all that this process may use")
     options.add_argument("--record", type=Path, help="a Markdown file to which the verdicts are added")
