@@ -1,0 +1,234 @@
+"""The native engine against PyTorch: seconds for the same steps, rivals taking turns in one process.
+
+    python benchmarks/engine.py                        all rows, one thread, CPU seconds
+    python benchmarks/engine.py 8192 predict --threads 2 --clock wall --record benchmarks/record.md
+
+Each row trains (or paints) on a 300x429 picture of waves. A is the native engine, B a rival: PyTorch eager in
+float32, PyTorch with bfloat16 autocast and float32 parameters (fused Adam), or with bfloat16 parameters. The
+ratio B / A is given as the median over rounds with its smallest and largest. Rows for one instruction set force
+it for the native engine; run the one for AVX2 with ATEN_CPU_CAPABILITY=avx2, which the rival reads.
+
+CPU seconds of the process (the default, right for one thread) leave out what other programs do to the wall
+clock, not what they do to shared caches: quote ratios, never seconds, from a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from sfumato import nets, pixels
+from sfumato.data import Array, Data
+from sfumato.engine import eager, native
+from sfumato.recipe import Recipe, named
+
+HEIGHT, WIDTH = 429, 300
+Advance = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: the recipe, who competes, samples a turn."""
+
+    name: str
+    recipe: Recipe
+    rival: str  # eager, autocast, bfloat16
+    ours: dict[str, Any] = field(default_factory=dict)  # fields in which our recipe differs
+    isa: str = ""
+    samples: int = 16384
+
+
+def adam(**fields: Any) -> Recipe:
+    return Recipe(optimizer="adam", schedule="constant", rate=1e-4).replace(**fields)
+
+
+HALF = {"precision": "bfloat16"}
+SINE = adam(net=(256,) * 4, activation="sine:omega=30", batch=4096)
+DIGITS = adam(net=(6000,), encoding="raw", batch=512, loss="cross_entropy")
+SHARP = named("sharp").replace(schedule="constant", rate=1e-3)
+ROWS = (
+    Row("4x300 relu, B=8192, float32", adam(batch=8192), "eager"),
+    Row("4x300 relu, B=8192, bfloat16", adam(batch=8192), "eager", HALF),
+    Row("4x300 relu, B=8192, bfloat16", adam(batch=8192), "autocast", HALF),
+    Row("4x300 relu, B=8192, bfloat16", adam(batch=8192), "bfloat16", HALF),
+    Row("4x300 relu, B=1024, float32", adam(batch=1024), "eager"),
+    Row("4x300 relu, B=1024, bfloat16", adam(batch=1024), "eager", HALF),
+    Row("4x300 relu, B=512, bfloat16", adam(batch=512), "eager", HALF),
+    Row("4x256 sine, B=4096, float32", SINE, "eager"),
+    Row("4x256 sine, B=4096, bfloat16", SINE, "autocast", HALF),
+    Row("4x256 finer, B=4096, bfloat16", SINE.replace(activation="finer:omega=30"), "autocast", HALF),
+    Row(
+        "784-6000-10 relu, B=512, bfloat16-all",
+        DIGITS,
+        "bfloat16",
+        {"precision": "bfloat16-all"},
+        samples=2048,
+    ),
+    Row("sharp: grid + 2x64, B=8192, float32", SHARP, "eager", samples=131072),
+    Row("sharp: grid + 2x64, B=8192, bfloat16", SHARP, "eager", HALF, samples=131072),
+    Row("classic (Muon), B=4096, float32", named("classic").replace(wake=0), "eager"),
+    Row("classic (Muon), B=4096, bfloat16", named("classic").replace(wake=0), "eager", HALF),
+    Row("2012: 4x300 leaky, a sample a step", named("2012"), "eager", samples=500),
+    Row("4x300 relu, B=8192, AVX-512 forced", adam(batch=8192), "eager", isa="avx512"),
+    Row("4x300 relu, B=8192, AVX2 forced", adam(batch=8192), "eager", isa="avx2"),
+    Row("predict 4x300 relu, float32", adam(), "paint", samples=65536),
+    Row("predict 4x300 relu, bfloat16", adam(), "paint", HALF, samples=65536),
+)
+
+
+def data_for(recipe: Recipe) -> Data:
+    """The picture of waves, or random digits for the net that takes 784 inputs."""
+    if recipe.net == (6000,):
+        random = np.random.default_rng(0)
+        images = random.random((8192, 784), np.float32) * (random.random((8192, 784)) < 0.2)
+        classes = np.eye(10, dtype=np.float32)[random.integers(0, 10, 8192)]
+        return Data(images.astype(np.float32), classes, images[:0].astype(np.float32), classes[:0])
+    xy = pixels.coordinates(HEIGHT, WIDTH)
+    x, y = 6 * xy.T
+    waves = np.stack([np.sin(3 * x + y), np.cos(x * y / 2), np.sin(y * y)], 1)
+    colours = (0.5 + 0.5 * waves).astype(np.float32)
+    return Data(xy, colours, xy[:0], colours[:0])
+
+
+def rival(row: Row, data: Data) -> Advance:
+    """Steps of PyTorch as the row's rival takes them."""
+    net = nets.build(row.recipe, data.inputs.shape[1], data.targets.shape[1], aspect=HEIGHT / WIDTH)
+    if row.rival == "eager":
+        return eager.prepare(net, data, row.recipe, 1 << 20).advance
+    plan = eager.prepare(net, data, row.recipe, 1 << 20).plan
+    half = row.rival == "bfloat16"
+    net = net.bfloat16() if half else net
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4, fused=True)
+    with torch.no_grad():
+        inputs = nets.build(row.recipe, data.inputs.shape[1], 1).encoding(torch.from_numpy(data.inputs))
+    targets = torch.from_numpy(data.targets)
+    inputs, targets = (inputs.bfloat16(), targets.bfloat16()) if half else (inputs, targets)
+    loss_of = functional.mse_loss if row.recipe.loss == "mse" else functional.cross_entropy
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        for _ in range(steps):
+            rows = torch.from_numpy(plan.minibatch(done))
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=not half):
+                loss = loss_of(net.head(inputs[rows]), targets[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            done += 1
+
+    return advance
+
+
+def painters(row: Row, data: Data) -> tuple[Advance, Advance]:
+    """Painting with ours, and with PyTorch in bfloat16 by tiles of 8192 pixels (faster than whole)."""
+    net = nets.build(row.recipe, 2, 3)
+    engine = native.trainer(net, row.recipe.replace(**row.ours))
+    engine.set("values", [p.detach().numpy() for p in net.parameters()])
+    points: Array = np.ascontiguousarray(2 * data.inputs[: row.samples] - 1)
+    half, tiles = net.bfloat16(), torch.from_numpy(points).bfloat16().split(8192)  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def theirs(steps: int) -> None:
+        for tile in tiles:
+            half.head(tile)
+
+    return (lambda steps: engine.predict(points)), theirs
+
+
+def competitors(row: Row, threads: int) -> tuple[Advance, Advance]:
+    """Ours and the rival's, ready to advance."""
+    row = Row(**{**row.__dict__, "recipe": row.recipe.replace(threads=threads)})
+    data = data_for(row.recipe)
+    if row.isa:
+        os.environ["SFUMATO_ISA"] = row.isa
+    try:
+        if row.rival == "paint":
+            return painters(row, data)
+        recipe = row.recipe.replace(**row.ours)
+        net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=HEIGHT / WIDTH)
+        return native.NativeSession(net, data, recipe, 1 << 20).advance, rival(row, data)
+    finally:
+        os.environ.pop("SFUMATO_ISA", None)
+
+
+def measure(row: Row, rounds: int, threads: int, clock: Callable[[], float]) -> tuple[list[float], float]:
+    """Ratios of the rival's seconds to ours, one a round, and our samples a second (median)."""
+    ours, theirs = competitors(row, threads)
+    steps = max(1, row.samples // row.recipe.batch)
+    ratios, rates = [], []
+    for number in range(rounds + 1):
+        seconds = []
+        for advance in (ours, theirs):
+            started = clock()
+            advance(steps)
+            seconds.append(clock() - started)
+        if number:  # the first round warms caches and starts threads
+            ratios.append(seconds[1] / seconds[0])
+            count = row.samples if row.rival == "paint" else steps * row.recipe.batch
+            rates.append(count / seconds[0])
+    return ratios, statistics.median(rates)
+
+
+def processor() -> str:
+    """The CPU's name, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Print the table as Markdown, and add it to a file if asked to."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("only", nargs="*", help="parts of the rows' names; none: all")
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    options.add_argument("--record", type=Path, help="a Markdown file to which the table is added")
+    wanted = options.parse_args()
+    clock = time.process_time if wanted.clock == "cpu" else time.perf_counter
+    lines = [
+        f"\n## Native engine, {date.today()}\n",
+        f"{processor()}; best set {native.usable_sets()[0]}; threads {wanted.threads}; {wanted.clock} seconds; load"
+        f" {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; torch {torch.__version__}"
+        f" ({torch.backends.cpu.get_cpu_capability()}); {wanted.rounds} rounds\n",
+        "| work | against PyTorch | ratio | smallest to largest | samples/s |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for row in ROWS:
+        if wanted.only and not any(part in row.name for part in wanted.only):
+            continue
+        if row.isa and row.isa not in native.usable_sets():
+            continue
+        ratios, rate = measure(row, wanted.rounds, wanted.threads, clock)
+        names = {"eager": "eager float32", "autocast": "autocast bfloat16", "paint": "bfloat16"}
+        against = names.get(row.rival, "bfloat16 parameters")
+        line = (
+            f"| {row.name} | {against} | **{statistics.median(ratios):.2f}** |"
+            f" {min(ratios):.2f} to {max(ratios):.2f} | {rate:,.0f} |"
+        )
+        lines.append(line)
+        print(line, flush=True)
+    if wanted.record:
+        with wanted.record.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
