@@ -74,11 +74,12 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double momentum, double auxiliary, double decay, double clip, std::vector<double> factors, bool skip, const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
+           double second, double eps, double momentum, double auxiliary, double decay, double clip, std::vector<double> factors, bool skip, bool input_gradient,
+           const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
            int features, int log2_table, int threads, int chunk,
            std::string isa) {
   sfumato::Settings s;
-  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip;
+  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip, s.input_gradient = input_gradient;
   s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
@@ -187,6 +188,25 @@ void check_features(const Trainer& self, const In2& features) {
   check_finite(features.data(), features.size(), "features");
 }
 
+nb::tuple pullback(Trainer& self, const In2& features, const In2& errors, bool inputs) {
+  check_features(self, features);
+  if (errors.shape(0) != features.shape(0) || errors.shape(1) != size_t(self.settings().outputs))
+    refuse("errors must be (N, " + std::to_string(self.settings().outputs) + "), a row for each of features");
+  if (!features.shape(0)) refuse("features is empty");
+  if (inputs && (!self.settings().input_gradient || !self.settings().grid.levels.empty()))
+    refuse("the gradient of the inputs needs input_gradient=True, and no grid");
+  sfumato::Arrays into;
+  nb::list arrays = new_arrays(self, into);
+  float* dx = nullptr;
+  nb::object wanted = nb::none();
+  if (inputs) wanted = nb::cast(fresh({features.shape(0), features.shape(1)}, dx));
+  {
+    nb::gil_scoped_release release;
+    self.pullback(features.data(), errors.data(), features.shape(0), into, dx);
+  }
+  return nb::make_tuple(arrays, wanted);
+}
+
 Out predict(Trainer& self, const In2& features) {
   check_features(self, features);
   float* data = nullptr;
@@ -241,7 +261,7 @@ NB_MODULE(_native, m) {
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
            "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
-           "skip"_a = false, "precision"_a = "float32",
+           "skip"_a = false, "input_gradient"_a = false, "precision"_a = "float32",
            "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
            "moves the matrices between hidden layers (their moment is `first`), and Adam's rate on all else as a\n"
@@ -262,6 +282,8 @@ NB_MODULE(_native, m) {
            "len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).\n"
            "Returns each minibatch's loss before its update.")
       .def("gradient", &gradient, "rows"_a.noconvert(), "(loss, gradients) of one minibatch; changes nothing.")
+      .def("pullback", &pullback, "features"_a.noconvert(), "errors"_a.noconvert(), "inputs"_a = false,
+           "(gradients, gradient of the features or None) from d loss / d outputs (N, outputs).")
       .def("predict", &predict, "features"_a.noconvert(), "(N, inputs) -> (N, outputs).")
       .def("activations", &activations, "layer"_a, "features"_a.noconvert(), "pre"_a = false,
            "Hidden layer `layer` after, or before (pre), its activation: (N, width).")

@@ -37,6 +37,7 @@ struct Settings {
   int inputs = 0, outputs = 0;
   std::vector<int> hidden;  // width of each hidden layer; empty: a linear map
   GridSettings grid;        // then inputs = levels * features, and the data are points (x, y)
+  bool input_gradient = false;  // `pullback` can also give the gradient of the inputs
   bool skip = false;        // also a linear map without bias from inputs to outputs
   Activation activation = Activation::relu;
   float parameter = 0;      // leaky ReLU: slope; sine, FINER: omega; Gaussian: scale

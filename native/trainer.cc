@@ -75,8 +75,8 @@ Trainer::Trainer(const Settings& settings)
     if (back) m.back = allocate(static_cast<size_t>(m.half ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
   };
-  for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0 || has_grid());
-  if (s.skip) add(s.inputs, s.outputs, false, has_grid());
+  for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0 || wants_dx());
+  if (s.skip) add(s.inputs, s.outputs, false, wants_dx());
   if (has_grid()) build_grid();
 
   for (int width : s.hidden) strides_.push_back(padded(width));
@@ -119,12 +119,12 @@ Trainer::Trainer(const Settings& settings)
       w.weights16 = allocate(kBlockRows * any / 2);
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
+    if (wants_dx()) w.dx = allocate(chunk_ * x_stride_);
     if (has_grid()) {
       const size_t corners = 4 * levels_.size() * chunk_;
       w.xy = allocate(2 * chunk_);
       w.entries.resize(corners);
       w.weights = allocate(corners);
-      w.dx = allocate(chunk_ * x_stride_);
       w.table = allocate(table_.count);
     }
     for (const Matrix& m : matrices_)
@@ -400,7 +400,12 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     Product p{};
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     if (l == 0) {
-      if (has_grid()) table_gradient(w, rows, first, error, error_stride);
+      if (wants_dx()) input_gradient(w, rows, error, error_stride);
+      if (has_grid()) {
+        if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
+        kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_,
+                               w.table.get());
+      }
       break;
     }
     p.a = error, p.a_row = error_stride, p.a_step = 1;
@@ -419,9 +424,8 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
   }
 }
 
-// From the errors of the first layer (and of the outputs, by the skip) to those of x, and on to the table.
-void Trainer::table_gradient(Worker& w, int rows, bool first, const float* error, size_t error_stride) const {
-  if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
+// From the errors of the first layer (and of the outputs, by the skip) to those of x, in w.dx.
+void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t error_stride) const {
   const auto errors_of_x = [&](const Matrix& m, const float* a, size_t a_row, bool accumulate) {
     Product p{};
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
@@ -433,7 +437,6 @@ void Trainer::table_gradient(Worker& w, int rows, bool first, const float* error
   };
   errors_of_x(matrices_[0], error, error_stride, false);
   if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);
-  kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_, w.table.get());
 }
 
 // --------------------------------------------------------------------------------------------------- one step
@@ -659,6 +662,11 @@ float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
   });
   double loss = 0;
   for (int i = 0; i < active; i++) loss += workers_[i].loss;
+  copy_gradient(into);
+  return static_cast<float>(loss);
+}
+
+void Trainer::copy_gradient(const Arrays& into) const {
   size_t next = 0;
   for (size_t i = 0; i < matrices_.size(); i++) {
     const Matrix& m = matrices_[i];
@@ -668,8 +676,39 @@ float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
       for (int k = 0; k < m.in; k++) weights[static_cast<size_t>(o) * m.in + k] = from[(1 + k) * m.stride + o];
     if (m.has_bias) std::copy(from, from + m.out, into[next++]);
   }
-  if (has_grid()) std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * grid_.features, into[next]);
-  return static_cast<float>(loss);
+  if (has_grid())
+    std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * grid_.features, into[next]);
+}
+
+void Trainer::pullback(const float* features, const float* errors, size_t samples, const Arrays& into,
+                       float* inputs) {
+  const std::lock_guard guard(lock_);
+  int rows = 0;
+  const int chunks = chunks_of(samples, rows), T = pool_.size(), active = std::min(T, chunks);
+  const size_t C = settings_.outputs, D = settings_.inputs;
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (int c = t; c < chunks; c += T) {
+      const size_t low = static_cast<size_t>(c) * rows;
+      const int count = static_cast<int>(std::min<size_t>(rows, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layers(), false, true);
+      for (int r = 0; r < padded; r++) {
+        float* out = w.out.get() + r * out_stride_;
+        if (r < count) std::copy(errors + (low + r) * C, errors + (low + r + 1) * C, out);
+        else std::fill(out, out + C, 0.f);
+      }
+      backward(w, padded, c == t);
+      if (inputs)
+        for (int r = 0; r < count; r++) {
+          const float* dx = w.dx.get() + r * x_stride_;
+          std::copy(dx, dx + D, inputs + (low + r) * D);
+        }
+    }
+    pool_.barrier();
+    sum_gradients(t, active);
+  });
+  copy_gradient(into);
 }
 
 void Trainer::predict(const float* features, size_t samples, float* outputs) {

@@ -77,6 +77,10 @@ class Trainer {
   // data), trained at rates[s]; losses[s] is its loss before the update.
   void advance(const int32_t* order, const int32_t* sizes, const double* rates, size_t steps, float* losses);
   float gradient(const int32_t* rows, size_t count, const Arrays& into);
+  // For losses of the caller's own: from d loss / d outputs (samples, outputs) to the gradients of all parameters
+  // and, if `inputs` is not null (samples, inputs), of the features. The forward pass is done again, a chunk at a
+  // time, so nothing needs to be kept between.
+  void pullback(const float* features, const float* errors, size_t samples, const Arrays& into, float* inputs);
   void predict(const float* features, size_t samples, float* outputs);
   // Values of hidden layer `layer` after (or before: `pre`) its activation: (samples, width).
   void activations(int layer, bool pre, const float* features, size_t samples, float* into);
@@ -109,6 +113,7 @@ class Trainer {
 
   int layers() const { return static_cast<int>(settings_.hidden.size()); }
   int columns(int width) const { return (width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes; }
+  bool wants_dx() const { return has_grid() || settings_.input_gradient; }
   bool has_grid() const { return !settings_.grid.levels.empty(); }
   int raw_inputs() const { return has_grid() ? 2 : settings_.inputs; }
   void build_grid();
@@ -119,7 +124,8 @@ class Trainer {
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
   void backward(Worker&, int rows, bool first) const;
-  void table_gradient(Worker&, int rows, bool first, const float* error, size_t error_stride) const;
+  void input_gradient(Worker&, int rows, const float* error, size_t error_stride) const;
+  void copy_gradient(const Arrays& into) const;
   int chunks_of(size_t count, int& rows) const;
   void minibatch_gradient(int t, const int32_t* rows, size_t count);
   void sum_gradients(int t, int active);

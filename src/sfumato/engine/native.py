@@ -32,7 +32,7 @@ except ImportError as error:  # pure Python installation, or a module built for 
     _native = None
     _REASON = f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
 
-__all__ = ["NativeSession", "predict", "prepare", "trainer", "usable_sets", "why_not"]
+__all__ = ["NativeSession", "parameter_of", "predict", "prepare", "trainer", "usable_sets", "why_not"]
 
 PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian": "scale"}
 """The argument of an activation that the module takes as `parameter`."""
@@ -191,6 +191,12 @@ class NativeSession:
         del self._trainer
 
 
+def can_paint(net: Net) -> bool:
+    """Whether `predict` works here for this net."""
+    known = getattr(activations, net.activation.name, None) is net.activation.function
+    return _native is not None and known and net.activation.name in ACTIVATIONS
+
+
 def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
     """What `net` puts out for inputs (N, D), in bounded memory: float32 (N, C).
 
@@ -210,6 +216,11 @@ def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
         part = slice(low, low + PAINTED_ROWS)
         outputs[part] = engine.predict(_encoded(net.encoding, inputs[part]))
     return outputs
+
+
+def parameter_of(activation: Choice) -> float:
+    """The one number that the module takes with an activation; 0 where there is none."""
+    return float(activation.argument(PARAMETER[activation.name])) if activation.name in PARAMETER else 0.0
 
 
 def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
