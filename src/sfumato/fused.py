@@ -1,4 +1,4 @@
-"""`FusedMLP`: the native engine's multi-layer perceptron as an ordinary PyTorch module, for any loss and optimizer.
+"""The native engine's multi-layer perceptron as an ordinary PyTorch module, for any loss and optimizer: `FusedMLP`.
 
 The session of `engine.native` is faster, since weights, data and optimizer stay in C++; this is for all else: other
 losses, other optimizers, a part of a larger model. Parameters are ordinary ones, named as in `nets.Net`.
