@@ -17,8 +17,8 @@ from PIL import Image, ImageCms
 from safetensors.torch import load_file, save_file
 from test_film import decoded, synthetic
 
+from sfumato import engine, nets, picture, pixels
 from sfumato import export as exporting
-from sfumato import nets, picture, pixels
 from sfumato.data import Array
 from sfumato.errors import MissingExtra, PictureError, RecipeError, RunError
 from sfumato.export import export, load_net, sheet
@@ -121,14 +121,14 @@ def test_a_large_painting_takes_the_memory_of_a_strip(
 ) -> None:
     run = painted(tmp_path, Recipe(net=(2,)))
     bands: list[int] = []
-    predict: Callable[..., Array] = nets.predict
+    predict: Callable[..., Array] = engine.predict
 
     def counted(net: nets.Net, inputs: Array, **more: Any) -> Array:
         bands.append(len(inputs))
         return predict(net, inputs, **more)
 
     monkeypatch.setattr(exporting, "STRIP", 1 << 14)
-    monkeypatch.setattr(nets, "predict", counted)
+    monkeypatch.setattr(engine, "predict", counted)
     export(run, tmp_path / "first.png")  # imports and caches
     bands.clear()
     tracemalloc.start()
@@ -328,7 +328,6 @@ def test_mp4_without_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
         ("painting", "of no known type"),
         ("net.onnx", r"cannot be written yet\nhint: these can: painting.png"),
         ("net.glsl", "cannot be written yet"),
-        ("page.html", "cannot be written yet"),
         ("painting.docx", "these can be written: painting.png"),
     ],
 )

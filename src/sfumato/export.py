@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from . import engine, nets, picture, pixels
 from . import film as films
-from . import nets, picture, pixels
 from .errors import PictureError, RecipeError, RunError
 from .film import replacing, wanted_size
 from .nets import Net
@@ -65,9 +65,9 @@ def export(
 ) -> Path:
     """Write what the file's suffix asks for, and return the path; an existing file is replaced in one step.
 
-    kind: `painting`, `film`, `sheet`, `net` or `page`, where the name does not tell. size: of a painting (evaluated by
-    the net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such as "4x"
-    of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
+    kind: `painting`, `film`, `sheet`, `net` or `page`, where the name does not tell. size: of a painting (evaluated
+    by the net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such
+    as "4x" of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
     precision. with_, captions: of a film, see `film`. frames: tiles of a sheet.
 
     Memory: PNG a strip of about 260,000 pixels; other paintings the result in 8 bits; films a few frames.
@@ -77,9 +77,16 @@ def export(
     path = Path(path)
     kind = _kind(path, kind)
     given = {"size": size is not None, "step": step is not None, "with": bool(with_), "captions": captions}
-    takes = {"painting": "size step", "film": "size with captions", "sheet": "captions", "net": "step"}[kind]
+    takes = {
+        "painting": "size step",
+        "film": "size with captions",
+        "sheet": "captions",
+        "net": "step",
+        "page": "",
+    }[kind]
     for name in (name for name, there in given.items() if there and name not in takes.split()):
-        raise RecipeError(f"{path.name}: a {kind} takes no {name}, only {' and '.join(takes.split())}")
+        only = f", only {' and '.join(takes.split())}" if takes else ""
+        raise RecipeError(f"{path.name}: a {kind} takes no {name}{only}")
     if path.is_dir() or not path.parent.is_dir():  # before hours of painting
         hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
         raise RunError(f"cannot write {path}\nhint: {hint}")
@@ -137,7 +144,7 @@ def strips(net: Net, height: int, width: int, *, where: str = "centres") -> Iter
     rows = max(1, STRIP // width)
     for first in range(0, height, rows):
         last = min(height, first + rows)
-        values = nets.predict(net, pixels.rows(first, last, height, width, where=where))
+        values = engine.predict(net, pixels.rows(first, last, height, width, where=where))
         if not np.isfinite(values).all():
             raise PictureError(
                 f"the painting is not finite in rows {first} to {last - 1}\nhint: choose an earlier step"

@@ -164,7 +164,7 @@ def start(net: Net, recipe: Recipe) -> None:
 
 
 @torch.inference_mode()
-def predict(net: Net, inputs: Array, *, tile: int = 16384) -> Array:
+def predict(net: Net, inputs: Array, *, tile: int = 4096) -> Array:
     """The net's outputs for many inputs, float32 (N, C), in tiles of bounded memory.
 
     inputs: float32 (N, inputs). tile: rows at a time; the widest layer takes tile x units x 4 bytes.

@@ -13,8 +13,9 @@ import numpy as np
 
 from .. import heldout, metrics, picture, pixels, samples
 from ..data import Data
+from ..engine import predict
 from ..errors import RecipeError
-from ..nets import Net, predict
+from ..nets import Net
 from ..picture import Picture
 from ..recipe import NAMED, Recipe, pick
 
