@@ -53,7 +53,7 @@ class Report:
         return f'<iframe title="Report" style="{style}" srcdoc="{text}"></iframe>'
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """What the template needs of one run."""
 
@@ -92,6 +92,11 @@ def page(runs: Sequence[Run]) -> str:
     if not runs:
         raise RunError("a report needs at least one run")
     parts = [_part(run, alone=len(runs) == 1, share=1 / len(runs)) for run in runs]
+    if len(runs) > 1:  # one error scale for all, or the maps could not be compared
+        largest = max((part.pictures.largest for part in parts if part.pictures), default=0.0)
+        for run, part in zip(runs, parts, strict=True):
+            if part.pictures and part.pictures.absolute:
+                part.pictures = _pictures.stills(run, largest)
     histories = [part.history for part in parts]
     names = _labels(runs)
     script, style = _text("report.js"), _text("report.css")

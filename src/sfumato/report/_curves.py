@@ -101,7 +101,7 @@ def plots(histories: Sequence[Sequence[Line]]) -> list[Plot]:
     result = []
     for key in metrics(histories):
         values = [y for h in histories for _, y in _points(h, "epoch", key)]
-        log = key == "loss" and min(values) > 0
+        log = (key == "loss" or key.endswith("_error")) and min(values) > 0
         low, high = min(values), max(values)
         if high - low < 1e-9 * max(1.0, abs(high)):
             low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
@@ -112,7 +112,10 @@ def plots(histories: Sequence[Sequence[Line]]) -> list[Plot]:
                 paths = tuple(_path(_points(h, axis, key), x, y) for h in histories)
                 y_ticks = tuple((100 * (1 - p), t) for p, t in y.ticks())
                 x_ticks = tuple((100 * p, t) for p, t in x.ticks())
-                label = _words.words(key) + (" in dB" if key.startswith("psnr") else "")
+                unit = (
+                    " in dB" if key.startswith("psnr") else ", a share of 1" if key.endswith("_error") else ""
+                )
+                label = _words.words(key) + unit
                 result.append(Plot(key, axis, x.log, paths, x_ticks, y_ticks, label))
     return result
 

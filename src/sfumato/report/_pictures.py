@@ -96,8 +96,11 @@ def gradient(table: Palette, stops: int = 13) -> str:
     return "linear-gradient(90deg," + ",".join(f"#{table[i].tobytes().hex()}" for i in at) + ")"
 
 
-def stills(run: Run) -> Pictures | None:
-    """Painting, target and error of a run; without a target the painting alone; None where nothing was painted."""
+def stills(run: Run, largest: float | None = None) -> Pictures | None:
+    """Painting, target and error of a run; without a target the painting alone; None where nothing was painted.
+
+    largest: end of the error scale, so that several runs share one; None: QUANTILE of the errors.
+    """
     painted = _painted(run)
     if painted is None:
         return None
@@ -114,7 +117,7 @@ def stills(run: Run) -> Pictures | None:
         picture.flatten(painted).values[..., :channels] - picture.flatten(target).values[..., :channels]
     )
     signed, absolute = difference.mean(2), np.sqrt((difference**2).mean(2))
-    largest = max(float(np.quantile(absolute, QUANTILE)), 1 / 255)
+    largest = largest or max(float(np.quantile(absolute, QUANTILE)), 1 / 255)
     heat, diverging = colormaps.palette("heat"), colormaps.palette("diverging")
     return Pictures(
         width,

@@ -36,6 +36,9 @@ FLAGS = (
 )
 """Recipe fields that have a flag of their own on the command line; the others go by --set."""
 
+LACKING = {("digits", "encoding"), ("digits", "held_out")}
+"""Verbs that have no such flag."""
+
 
 def words(key: str) -> str:
     """A metric's name for people."""
@@ -174,9 +177,11 @@ def _full(run: Run) -> list[str]:
         if callable(wanted):
             return []
         if field == "options":
+            if set(known[name][0].options) - set(wanted):
+                return []  # an option can be set, not taken away
             for key, part in dict(wanted).items():
                 line += ["--set", f"options.{key}={part}"]
-        elif field in FLAGS:
+        elif field in FLAGS and (verb, field) not in LACKING:
             line += [f"--{field.replace('_', '-')}", _typed(wanted)]
         else:
             line += ["--set", f"{field}={_typed(wanted)}"]
