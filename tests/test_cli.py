@@ -134,7 +134,8 @@ def test_flags_win_over_environment_over_file_over_recipe(
 
 def test_runs_lists_shows_compares_and_deletes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.call(["runs"]) == 0
-    assert "no runs under runs/" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert out == "" and "no runs under runs/" in err
     for rate in ("0.01", "0.02"):
         assert cli.call(["paint", "photo.png", *FAST, "--rate", rate, "--quiet"]) == 0
     a, b = listing("runs")

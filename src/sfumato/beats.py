@@ -22,6 +22,8 @@ def every(total: int, step: int) -> list[int]:
 
 def linear(total: int, count: int) -> list[int]:
     """About `count` evenly spaced steps from 0 to `total`, both included."""
+    if count < 0:
+        raise RecipeError(f"beats linear:{count}: must be at least 0")
     if count < 2:
         return listed(total, ())
     return listed(total, (round(i * total / (count - 1)) for i in range(count)))

@@ -18,7 +18,7 @@ import numpy as np
 from . import engine, nets, pixels
 from .data import Data
 from .engine import Session
-from .errors import EngineError
+from .errors import EngineError, RecipeError
 from .recipe import Recipe, named
 
 __all__ = ["WORKLOADS", "Workload", "measure", "run", "text"]
@@ -55,12 +55,15 @@ def run(rounds: int = 7, threads: int = 0, only: str = "") -> list[dict[str, Any
     """Measure every workload on every engine that can run it: dictionaries, as `text` prints them.
 
     rounds: pairs of measurements, >= 1. threads: 0 = all. only: a part of the workloads' names.
-    Raises EngineError if no engine but the specification is ready.
+    Raises EngineError if no engine but the specification is ready, RecipeError if no workload is left.
     """
     others = [name for name in engine.names() if name not in ("eager", "regrouped")]
     ready = [n for n in others if engine.engine(n).why_not(Recipe(optimizer="adam")) is None]
     if not ready:
         raise EngineError("nothing to compare: no engine but eager is ready here\nhint: sfumato doctor")
+    if not any(only in work.name for work in WORKLOADS):
+        known = "; ".join(work.name for work in WORKLOADS)
+        raise RecipeError(f"no workload's name holds {only!r}\nhint: {known}")
     rows = []
     for work in WORKLOADS:
         if only not in work.name:

@@ -41,6 +41,7 @@ app = App(
     help_epilogue="Start with: sfumato paint\n\n" + DOCS,
     version=_version,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `call` says that it stopped
     default_parameter=Parameter(negative=()),
 )
 
@@ -193,11 +194,10 @@ def runs(
         print(write(found, report).path)
         return 0
     chosen = found or listing(out)
-    print(
-        json.dumps(tables.as_dicts(chosen), indent=2)
-        if as_json
-        else tables.text(chosen, bool(names), sort, out)
-    )
+    if as_json:
+        print(json.dumps(tables.as_dicts(chosen), indent=2))
+    else:
+        print(tables.text(chosen, bool(names), sort, out), file=sys.stdout if chosen else sys.stderr)
     return 0
 
 
@@ -427,7 +427,7 @@ def _perform(
             "samples": data.samples,
             "steps": recipe.total_steps(data.samples),
         }
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(facts, indent=None if as_json else 2))  # --json promises an object a line
         return 0
     say = _say(as_json, quiet)
     run = experiment.perform(recipe, source, out=out, watch=watch, until=target, say=say)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,7 @@ def perform(
     chosen, passed = engine.choose(recipe)
     for text in (watch.frames, watch.keep):
         beats.parse(text, recipe.total_steps(data.samples))
+    _check_film(watch)
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     origin = _origin(recipe, source, data, net, chosen, watch)
@@ -150,10 +152,11 @@ def resume(
             weights, state, facts = run.checkpoint()
             net.load_state_dict(weights)
             seconds = float(facts["seconds"])
-            if int(facts["step"]) >= recipe.total_steps(data.samples):
+            if int(facts["step"]) >= recipe.total_steps(data.samples) and (epochs or _finished(run)):
+                longer = 2 * max(recipe.epochs, run.recipe.epochs)
                 raise RunError(
                     f"{run.folder} is done: {facts['step']} steps\n"
-                    f"hint: sfumato resume {run.folder} --epochs {2 * recipe.epochs:g}"
+                    f"hint: sfumato resume {run.folder} --epochs {longer:g}"
                 )
         run.change_recipe(recipe)
         run.forget_after(int(state["step"]) if state else -1)
@@ -200,9 +203,11 @@ def fork(
                 break
     watch = Watch(**run.origin.get("watch", {}))
     chosen, _ = engine.choose(recipe)
-    origin = _origin(recipe, source, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
+    first = run.origin.get("source")  # where the picture came from, not the run's copy of it
+    origin = _origin(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
     shown: picture.Picture | None = data.facts.get("picture")
-    new = Run.create(out, recipe, shown.name if shown else recipe.task, origin)
+    label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
+    new = Run.create(out, recipe, label, origin)
     with new.lock():
         if shown is not None:
             _save_target(new, shown)
@@ -251,7 +256,7 @@ def _proceed(
     ticks = train(
         net, data, recipe, beats=[*frame_steps, *keep_steps], state=state, pulse=0.2, seconds=seconds
     )
-    with closing(ticks), _signals() as stop:
+    with _goes_on(run, say), closing(ticks), _signals() as stop:
         for tick in ticks:
             if not (first and state is not None):  # a resumed run has already looked at its first tick
                 for watcher in everyone:
@@ -266,14 +271,17 @@ def _proceed(
                 checkpoints.save(tick)
                 break
     run.stopped_by = stop.signal
+    finishing = 0.0
     if not run.stopped_by:
-        if frames.line.get("step") != tick.step:
+        if run.last.get("step") != tick.step:
             Frames(run, task, data, [tick.step])(tick)
         clock = time.perf_counter()
-        _finish(run, task.draw(tick.net, data), watch, say)
+        with _signals(at_once=True) as stop:
+            try:
+                _finish(run, task.draw(tick.net, data), watch, say)
+            except KeyboardInterrupt:  # nothing is lost: resuming makes painting and film
+                run.stopped_by = stop.signal or signal.SIGINT
         finishing = time.perf_counter() - clock
-    else:
-        finishing = 0.0
     say(
         "done",
         {
@@ -301,6 +309,21 @@ def _finish(run: Run, painting: picture.Picture, watch: Watch, say: Say) -> None
         say("note", {"text": f"film: {made.name}"})
 
 
+def _check_film(watch: Watch) -> None:
+    """Refuse before hours of training a film that could not be written after them."""
+    if watch.film != "none":
+        from . import film, reels
+
+        if film.kind_of(watch.film) == "mp4":
+            reels.require_mp4()
+
+
+def _finished(run: Run) -> bool:
+    """Whether a run whose training is over also has its painting and its film."""
+    film = run.origin.get("watch", {}).get("film", "none") == "none" or any(run.folder.glob("film.*"))
+    return film and (run.folder / "painting.png").exists()
+
+
 def _save_target(run: Run, target: picture.Picture) -> None:
     """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values."""
     picture.save(target, run.folder / "target.png")
@@ -324,7 +347,7 @@ def _origin(
     return {
         "argv": sys.argv,
         "source": absolute,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "started": datetime.now().astimezone().isoformat(timespec="milliseconds"),
         "packages": packages,
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -357,14 +380,27 @@ class _Stop:
 
 
 @contextmanager
-def _signals() -> Iterator[_Stop]:
-    """Catch SIGINT and SIGTERM while training, and give the old handlers back; only in the main thread."""
+def _goes_on(run: Run, say: Say) -> Iterator[None]:
+    """Say how a run that a second Ctrl-C stopped in the middle of a step goes on from what was saved before."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("note", {"text": f"stopped at once\ngo on: sfumato resume {run.folder}"})
+        raise
+
+
+@contextmanager
+def _signals(at_once: bool = False) -> Iterator[_Stop]:
+    """Catch SIGINT and SIGTERM, and give the old handlers back; only in the main thread.
+
+    at_once: the first signal already raises KeyboardInterrupt, for work that has no steps to finish.
+    """
     stop = _Stop()
 
     def catch(number: int, frame: object) -> None:
-        if stop.signal:
+        again, stop.signal = stop.signal, number
+        if again or at_once:
             raise KeyboardInterrupt
-        stop.signal = number
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -247,15 +247,15 @@ def check(recipe: Recipe) -> None:
     if not recipe.net or any(not isinstance(w, int) or w < 1 for w in recipe.net):
         raise RecipeError(f"net={recipe.net!r} needs at least one hidden layer of at least one unit")
     limits: list[tuple[str, bool, str]] = [
-        ("rate", 0 < recipe.rate < 1e6, "greater than 0"),
+        ("rate", 0 < recipe.rate < 1e6, "greater than 0 and less than a million"),
         ("batch", recipe.batch >= 1, "at least 1"),
-        ("epochs", 0 < recipe.epochs < 1e9, "greater than 0"),
+        ("epochs", 0 < recipe.epochs < 1e9, "greater than 0 and less than 1e9"),
         ("steps", 0 <= recipe.steps < 1 << 40, "0 (use epochs) or more"),
         ("warmup", 0 <= recipe.warmup <= 1, "a share of the budget in [0, 1]"),
         ("clip", 0 <= recipe.clip < 1e9, "0 (no limit) or more"),
         ("wake", 0 <= recipe.wake < 1 << 40, "0 (never) or more"),
         ("seed", 0 <= recipe.seed < 1 << 63, "a whole number of at most 63 bits, not negative"),
-        ("threads", 0 <= recipe.threads <= 4096, "0 (all) or more"),
+        ("threads", 0 <= recipe.threads <= 4096, "0 (all) to 4096"),
         ("coordinates", recipe.coordinates in ("centres", "corners"), "centres or corners"),
         ("precision", recipe.precision in PRECISIONS, " or ".join(PRECISIONS)),
         (

@@ -79,8 +79,12 @@ class Run:
         with writing(folder):
             (folder / "frames").mkdir(parents=True)
             (folder / "weights").mkdir()
-        save_text(folder / "recipe.json", recipe.to_json())
-        save_text(folder / "origin.json", json.dumps({"format": FORMAT, **origin}, indent=2) + "\n")
+        try:
+            save_text(folder / "recipe.json", recipe.to_json())
+            save_text(folder / "origin.json", json.dumps({"format": FORMAT, **origin}, indent=2) + "\n")
+        except RunError:
+            shutil.rmtree(folder, ignore_errors=True)  # an empty shell is of no use to anyone
+            raise
         return cls(folder)
 
     # What is known -------------------------------------------------------------------------------------------
@@ -322,7 +326,15 @@ def listing(parent: str | os.PathLike[str] = "runs") -> list[Run]:
                 found.append(Run(path))
             except RunError:
                 continue
-    return found
+    return sorted(found, key=_age)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    """When a run started: names hold minutes only, and can be changed."""
+    try:
+        return datetime.fromisoformat(str(run.origin["started"])).timestamp(), run.name
+    except (KeyError, ValueError, OverflowError):
+        return 0.0, run.name
 
 
 # Files -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,160 @@
+"""What a demanding user ran into: runs within a minute, stops at bad moments, options that cannot be meant."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato import cli, experiment, film, picture
+from sfumato.errors import RunError
+from sfumato.experiment import Watch
+from sfumato.recipe import Recipe
+from sfumato.run import Run, find, listing
+
+SMALL = Recipe(net=(5,), batch=64, epochs=2.0, engine="eager", threads=1, rate=0.01)
+FILMLESS = Watch(frames="2", keep="2", film="none")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A 13x9 picture."""
+    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
+    path = tmp_path / "photo.png"
+    picture.save(picture.from_array(values), path)
+    return path
+
+
+def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_path: Path) -> None:
+    made = [
+        experiment.perform(SMALL, str(photo), out=tmp_path / "runs", name=name, watch=FILMLESS)
+        for name in ("zebra", "ape", "mole")
+    ]
+    assert [run.folder for run in listing(tmp_path / "runs")] == [run.folder for run in made]
+    assert find("last", str(tmp_path / "runs")).folder == made[-1].folder
+    made[0].folder.rename(tmp_path / "runs" / "zzz")
+    assert find("last", str(tmp_path / "runs")).folder == made[-1].folder
+
+
+def test_a_film_of_unknown_kind_is_refused_before_training(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.call(["paint", str(photo), "--film", "avi", "--out", str(tmp_path / "runs")]) == 2
+    assert "film='avi' is unknown" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_during_the_film_is_told_and_resuming_makes_the_film(
+    number: int,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(run: Run, kind: str, **options: object) -> Path:
+        os.kill(os.getpid(), number)
+        raise AssertionError("the signal comes first")
+
+    out = str(tmp_path / "runs")
+    watched = ["--net", "5", "--epochs", "2", "--engine", "eager", "--frames", "3", "--film", "gif"]
+    with monkeypatch.context() as patch:
+        patch.setattr(film, "film", stopped)
+        assert cli.call(["paint", str(photo), *watched, "--out", out]) == 128 + number
+    (run,) = listing(out)
+    told = capsys.readouterr()
+    assert told.out == f"{run.folder}\n" and f"go on: sfumato resume {run.folder}" in told.err
+    lines = run.history
+    assert cli.call(["resume", str(run.folder)]) == 0
+    assert (run.folder / "film.gif").exists()
+    assert run.history == lines
+    with pytest.raises(RunError, match="is done"):
+        experiment.resume(run)
+
+
+def test_a_second_ctrl_c_says_how_to_go_on(photo: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def say(event: str, facts: object) -> None:
+        said.append(str(facts))
+
+    def twice(tick: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.perform(
+            SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS, watchers=[twice], say=say
+        )
+    (run,) = listing(tmp_path / "runs")
+    assert f"go on: sfumato resume {run.folder}" in said[-1].replace("\\n", "\n")
+
+
+def test_ctrl_c_before_a_run_exists_is_said(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*args: object, **options: object) -> Run:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "perform", stopped)
+    assert cli.call(["paint", str(photo)]) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_fork_keeps_the_name_and_origin_of_its_picture(photo: Path, tmp_path: Path) -> None:
+    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    new = experiment.fork(run, 2, {"epochs": 3.0}, out=tmp_path / "runs")
+    assert "_photo_" in new.name
+    assert new.origin["source"] == str(photo)
+
+
+def test_a_run_that_cannot_be_written_leaves_no_empty_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match="No space left"):
+        Run.create(tmp_path / "runs", SMALL, "photo", {})
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_dry_run_with_json_is_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", str(photo), "--net", "5", "--dry-run", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["samples"] == 117
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["paint", "photo.png", "--net", "5", "--frames", "linear:-1"],
+            "beats linear:-1: must be at least 0",
+        ),
+        (["paint", "photo.png", "--rate", "1e10"], "less than a million"),
+        (["paint", "photo.png", "--set", "threads=9999"], "0 (all) to 4096"),
+        (["bench", "--only", "nothing-like-it"], "no workload's name holds 'nothing-like-it'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    argv: list[str],
+    message: str,
+    photo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    assert cli.call(argv) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_asking_a_long_run_for_fewer_epochs_hints_at_more(photo: Path, tmp_path: Path) -> None:
+    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    with pytest.raises(RunError, match="--epochs 4"):
+        experiment.resume(run, epochs=1.0)
