@@ -44,11 +44,11 @@ _BEST = Recipe(
     encoding="raw",
     init="gaussian:scale=0.2",
     loss="cross_entropy:smoothing=0.1",
-    rate=0.002,
+    rate=0.0015,
     warmup=0.1,
-    dropout=(0.2, 0.5),
-    batch=512,
-    epochs=20.0,
+    dropout=(0.1, 0.3),
+    batch=128,
+    epochs=12.0,
     precision="bfloat16-all",
 )
 
