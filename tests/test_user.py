@@ -139,6 +139,8 @@ def test_dry_run_with_json_is_one_line(photo: Path, capsys: pytest.CaptureFixtur
         ),
         (["paint", "photo.png", "--rate", "1e10"], "less than a million"),
         (["paint", "photo.png", "--set", "threads=9999"], "0 (all) to 4096"),
+        (["paint", "photo.png", "--set", "options.alpha=maybe"], "alpha='maybe' must be true or false"),
+        (["paint", "photo.png", "--set", "options.max_pixels=x"], "max_pixels='x' must be a whole number"),
         (["bench", "--only", "nothing-like-it"], "no workload's name holds 'nothing-like-it'"),
     ],
 )

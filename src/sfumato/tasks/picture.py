@@ -32,17 +32,18 @@ def load(source: str | None, recipe: Recipe) -> Data:
     """The pixels of a picture file, or of the built-in Mona Lisa if `source` is None.
 
     Options: `alpha` (bool) learns the opacity as a fourth output, `max_pixels` (int) downscales larger
-    pictures. Raises PictureError for a file that is no picture, TaskError if every pixel is held out.
+    pictures. Raises RecipeError for options of other types, PictureError for a file that is no picture,
+    TaskError if every pixel is held out.
     """
     known = {"alpha", "max_pixels"}
     for name in set(recipe.options) - known:
         raise RecipeError(f"task picture has no option {name!r}; known are {', '.join(sorted(known))}")
-    if source is None:
-        target = samples.mona_lisa()
-    else:
-        alpha = bool(recipe.options.get("alpha", False))
-        limit = int(recipe.options.get("max_pixels", picture.MAX_PIXELS))
-        target = picture.load(source, alpha=alpha, max_pixels=limit)
+    alpha, limit = recipe.options.get("alpha", False), recipe.options.get("max_pixels", picture.MAX_PIXELS)
+    if not isinstance(alpha, bool):
+        raise RecipeError(f"options.alpha={alpha!r} must be true or false")
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise RecipeError(f"options.max_pixels={limit!r} must be a whole number")
+    target = samples.mona_lisa() if source is None else picture.load(source, alpha=alpha, max_pixels=limit)
     return pixel_data(target, recipe)
 
 
