@@ -160,3 +160,12 @@ def test_asking_a_long_run_for_fewer_epochs_hints_at_more(photo: Path, tmp_path:
     run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
     with pytest.raises(RunError, match="--epochs 4"):
         experiment.resume(run, epochs=1.0)
+
+
+def test_weights_that_do_not_fit_an_edited_recipe_are_told_in_words(photo: Path, tmp_path: Path) -> None:
+    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    run.change_recipe(run.recipe.replace(net="7"))
+    with pytest.raises(RunError, match="do not fit"):
+        run.image()
+    with pytest.raises(RunError, match="do not fit"):
+        experiment.resume(run, epochs=9.0)

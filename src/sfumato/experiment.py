@@ -150,7 +150,7 @@ def resume(
         seconds = 0.0
         if (run.folder / "checkpoint.safetensors").exists():
             weights, state, facts = run.checkpoint()
-            net.load_state_dict(weights)
+            run.fit(net, weights)
             seconds = float(facts["seconds"])
             if int(facts["step"]) >= recipe.total_steps(data.samples) and (epochs or _finished(run)):
                 longer = 2 * max(recipe.epochs, run.recipe.epochs)
@@ -194,7 +194,7 @@ def fork(
     if (run.folder / "checkpoint.safetensors").exists():
         weights, kept, facts = run.checkpoint()
         if int(facts["step"]) <= step:
-            net.load_state_dict(weights)
+            run.fit(net, weights)
             state, seconds = kept, float(facts["seconds"])
     with closing(train(net, data, run.recipe, beats=[step], state=state, seconds=seconds)) as ticks:
         for tick in ticks:

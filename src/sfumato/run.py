@@ -157,8 +157,17 @@ class Run:
                 raise RunError(f"{self.folder} holds no weights\nhint: sfumato resume {self.folder}")
             near = kept[-1] if step is None else min(kept, key=lambda s: abs(s - step))
             tensors = load_file(self.folder / "weights" / f"{near:06d}.safetensors")
-        net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        self.fit(net, {name: tensor.float() for name, tensor in tensors.items()})
         return net
+
+    def fit(self, net: Net, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of this run into a net; RunError if the recipe no longer describes that net."""
+        try:
+            net.load_state_dict(dict(weights))
+        except RuntimeError as error:
+            raise RunError(
+                f"{self.folder}: the weights do not fit its recipe.json\nhint: has recipe.json been edited?"
+            ) from error
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """Weights, optimizer state, and facts (step, seconds); RunError if there is none or it is damaged."""
