@@ -2,6 +2,7 @@
 // may trust them; arrays are borrowed, never converted; the interpreter lock is released while the engine works.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <tuple>
 
@@ -26,6 +28,7 @@ using In2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>
 using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Seeds = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
 
 [[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
@@ -74,7 +77,7 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double momentum, double auxiliary, double decay, double clip, std::vector<double> factors, bool skip, bool input_gradient,
+           double second, double eps, double momentum, double auxiliary, double decay, double clip, double dropped_inputs, double dropped_hidden, std::vector<double> factors, bool skip, bool input_gradient,
            const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
            int features, int log2_table, int threads, int chunk,
            std::string isa) {
@@ -84,6 +87,7 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
   s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary, s.decay = decay, s.clip = static_cast<float>(clip);
+  s.dropped_inputs = static_cast<float>(dropped_inputs), s.dropped_hidden = static_cast<float>(dropped_hidden);
   s.factors.assign(factors.begin(), factors.end());
   for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
   s.grid.features = features, s.grid.log2_table = log2_table;
@@ -152,7 +156,11 @@ void check_rows(const Trainer& self, const Ints& rows) {
                              std::to_string(samples) + " samples").c_str());
 }
 
-Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates) {
+Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates,
+            const std::optional<Seeds>& seeds) {
+  const auto& s = self.settings();
+  if ((s.dropped_inputs > 0 || s.dropped_hidden > 0) && !seeds) refuse("dropout needs a seed for each step");
+  if (seeds && seeds->size() != sizes.size()) refuse("sizes and seeds differ in length");
   if (sizes.size() != rates.size()) refuse("sizes and rates differ in length");
   size_t total = 0;
   for (size_t i = 0; i < sizes.size(); i++) {
@@ -165,7 +173,7 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
   float* losses = nullptr;
   Out result = fresh({sizes.size()}, losses);
   nb::gil_scoped_release release;
-  self.advance(order.data(), sizes.data(), rates.data(), sizes.size(), losses);
+  self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses);
   return result;
 }
 
@@ -260,7 +268,7 @@ NB_MODULE(_native, m) {
                       "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0, "clip"_a = 0.0, "factors"_a = std::vector<double>(),
+           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0, "clip"_a = 0.0, "dropped_inputs"_a = 0.0, "dropped_hidden"_a = 0.0, "factors"_a = std::vector<double>(),
            "skip"_a = false, "input_gradient"_a = false, "precision"_a = "float32",
            "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
@@ -279,7 +287,9 @@ NB_MODULE(_native, m) {
       .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),
            "Copy the training samples: (N, inputs) and (N, outputs).")
       .def("advance", &advance, "order"_a.noconvert(), "sizes"_a.noconvert(), "rates"_a.noconvert(),
+           "seeds"_a.noconvert() = nb::none(),
            "len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).\n"
+           "seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them.\n"
            "Returns each minibatch's loss before its update.")
       .def("gradient", &gradient, "rows"_a.noconvert(), "(loss, gradients) of one minibatch; changes nothing.")
       .def("pullback", &pullback, "features"_a.noconvert(), "errors"_a.noconvert(), "inputs"_a = false,

@@ -54,6 +54,9 @@ struct Product {
   Finish finish;      // may be null
   float* slopes;      // what finish gets beside C, same stride; may be null
   float parameter;    // of finish
+  const uint8_t* keep;  // dropout: rows of bytes, `keep_row` apart; values with a 0 become 0, others are divided
+  size_t keep_row;      // by `kept`, the share that is kept; after finish, before packing. Null: none
+  float kept;
   uint16_t* rows16;   // where the finished C is packed as well, same stride in its own elements; may be null
   uint32_t* pairs;
 };
@@ -92,6 +95,8 @@ struct Kernels {
   bool half_is_fast;  // the processor multiplies bfloat16 itself; elsewhere it is emulated, for tests
   // rows x columns floats into packed forms (either may be null); rows need not be even: the last partner is 0
   void (*pack)(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, uint32_t* pairs);
+  // dropout on its own; see Product
+  void (*drop)(float* values, size_t stride, const uint8_t* keep, size_t keep_row, int rows, int columns, float kept);
   // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.
   Finish forward[kActivations];
   Finish forward_with_slope[kActivations];

@@ -125,6 +125,14 @@ void pack(const float* from, size_t stride, int rows, int columns, uint16_t* row
     }
 }
 
+void drop(float* values, size_t stride, const uint8_t* keep, size_t keep_row, int rows, int columns, float kept) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) {
+      const vi stays = __builtin_convertvector(*reinterpret_cast<const vb*>(keep + m * keep_row + n), vi);
+      store(values + m * stride + n, stays != 0 ? load(values + m * stride + n) / kept : vf{});
+    }
+}
+
 struct Single {  // float32 operands
   typedef float Word __attribute__((may_alias));
   using Vector = vf;
@@ -168,6 +176,7 @@ INLINE void block(const Product& p, int m0, int n0) {
   const size_t at = m0 * p.c_row + n0;
   if (p.finish)
     p.finish(c, p.slopes ? p.slopes + at : nullptr, p.c_row, BLOCK_ROWS, kVectors * LANES, p.parameter);
+  if (p.keep) drop(c, p.c_row, p.keep + m0 * p.keep_row + n0, p.keep_row, BLOCK_ROWS, kVectors * LANES, p.kept);
   if (p.rows16 || p.pairs)
     pack(c, p.c_row, BLOCK_ROWS, kVectors * LANES, p.rows16 ? p.rows16 + at : nullptr,
          p.pairs ? p.pairs + m0 / 2 * p.c_row + n0 : nullptr);
@@ -334,6 +343,7 @@ const Kernels SFUMATO_TABLE = {
     multiply<Half>,
     HALF_IS_FAST,
     pack,
+    drop,
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
      finish_sine<true, false>, finish_forward<Gaussian, false>, finish_forward<Tanh, false>,
      finish_forward<Sigmoid, false>, finish_forward<Silu, false>},

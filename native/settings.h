@@ -47,6 +47,7 @@ struct Settings {
   double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
   double momentum = 0.95, auxiliary = 0.05;  // Muon, on matrices between hidden layers; Adam's rate on all else
   double decay = 0;         // Adam: each step shrinks weights, not biases, by rate * decay
+  float dropped_inputs = 0, dropped_hidden = 0;  // dropout: shares of inputs and of hidden units, in [0, 1)
   float clip = 0;           // largest global norm of the gradient; 0 = no limit
   std::vector<float> factors;  // of the rate, one a matrix (hidden layers, readout, skip); empty: all 1
   Precision precision = Precision::float32;

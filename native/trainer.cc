@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cpu.h"
+#include "dropout.h"
 
 namespace sfumato {
 namespace {
@@ -34,6 +35,8 @@ const Settings& checked(const Settings& s) {
   if (!(s.momentum >= 0 && s.momentum < 1 && s.auxiliary > 0)) refuse("muon needs momentum in [0, 1), auxiliary > 0");
   if (!(s.epsilon > 0)) refuse("eps must be greater than 0");
   if (!(s.decay >= 0 && std::isfinite(s.decay))) refuse("decay must be 0 (none) or more");
+  for (float share : {s.dropped_inputs, s.dropped_hidden})
+    if (!(share >= 0 && share < 1)) refuse("shares dropped must lie in [0, 1)");
   if (!(s.clip >= 0)) refuse("clip must be 0 (no limit) or more");
   if (s.threads < 1 || s.threads > 4096) refuse("threads must lie in 1 ... 4096");
   if (s.chunk < 0 || s.chunk > 1 << 20) refuse("chunk must be 0 (automatic) or up to 2^20 rows");
@@ -269,8 +272,10 @@ void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t
 
 // Layers 0 ... last of the rows in w.x; last = layers() is the readout. last_pre: leave that layer's
 // pre-activations. slopes: keep what the backward pass needs.
-void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes) const {
+void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes, size_t low) const {
   const int a = static_cast<int>(settings_.activation);
+  if (const uint8_t* keep = kept(-1, low))
+    kernels_.drop(w.x.get(), x_stride_, keep, x_stride_, rows, columns(settings_.inputs), 1 - settings_.dropped_inputs);
   if (matrices_[0].half)
     kernels_.pack(w.x.get(), x_stride_, rows, columns(settings_.inputs), halves(w.in16[0]), words(w.in_pairs[0]));
   for (int l = 0; l <= last; l++) {
@@ -293,6 +298,7 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes)
       p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
       p.slopes = slopes ? w.slopes[l].get() : nullptr;
       p.parameter = settings_.parameter;
+      p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = 1 - settings_.dropped_hidden;
     }
     if (!readout && matrices_[l + 1].half) {
       p.rows16 = halves(w.in16[l + 1]);
@@ -373,7 +379,7 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
 }
 
 // From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.
-void Trainer::backward(Worker& w, int rows, bool first) const {
+void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
   const int a = static_cast<int>(settings_.activation);
   const auto parameters = [&](int i, const float* input, size_t input_stride, const float* error,
                               size_t error_stride) {
@@ -401,6 +407,8 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     if (l == 0) {
       if (wants_dx()) input_gradient(w, rows, error, error_stride);
+      if (const uint8_t* keep = wants_dx() ? kept(-1, low) : nullptr)
+        kernels_.drop(w.dx.get(), x_stride_, keep, x_stride_, rows, columns(m.in), 1 - settings_.dropped_inputs);
       if (has_grid()) {
         if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
         kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_,
@@ -415,6 +423,7 @@ void Trainer::backward(Worker& w, int rows, bool first) const {
     p.finish = kernels_.backward[a];
     p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
     p.parameter = settings_.parameter;
+    p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = 1 - settings_.dropped_hidden;
     if (matrices_[l - 1].half) {
       p.rows16 = halves(w.error16[(l - 1) & 1]);
       p.pairs = words(w.error_pairs[(l - 1) & 1]);
@@ -457,10 +466,30 @@ void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
     const size_t low = static_cast<size_t>(c) * rows;
     const int here = static_cast<int>(std::min<size_t>(rows, count - low)), padded = round_up(here, kRows);
     load(w, features_.data(), order + low, 0, here, padded);
-    forward(w, padded, layers(), false, true);
+    forward(w, padded, layers(), false, true, low);
     w.loss += errors(w, order + low, here, padded, count);
-    backward(w, padded, c == t);
+    backward(w, padded, c == t, low);
   }
+}
+
+// PyTorch draws for all inputs of a minibatch, row by row, then for the hidden layers one after the other. Its
+// generator cannot be split, so one thread draws for all.
+void Trainer::draw_dropout(uint32_t seed, size_t count) {
+  Twister twister(seed);
+  keep_.resize(1 + layers());
+  for (int l = -1; l < layers(); l++) {
+    const float share = l < 0 ? settings_.dropped_inputs : settings_.dropped_hidden;
+    if (!share) continue;
+    const size_t stride = l < 0 ? x_stride_ : strides_[l], width = l < 0 ? settings_.inputs : settings_.hidden[l];
+    std::vector<uint8_t>& keep = keep_[1 + l];
+    keep.resize((count + kRows) * stride);
+    for (size_t r = 0; r < count; r++) twister.draw(keep.data() + r * stride, width, share);
+  }
+}
+
+const uint8_t* Trainer::kept(int layer, size_t row) const {
+  if (!dropping_ || !(layer < 0 ? settings_.dropped_inputs : settings_.dropped_hidden)) return nullptr;
+  return keep_[1 + layer].data() + row * (layer < 0 ? x_stride_ : strides_[layer]);
 }
 
 // Into worker 0's gradients, for this thread's blocks: the sum over the first `active` workers.
@@ -554,7 +583,7 @@ void Trainer::refresh_all(int t) {
 // ---------------------------------------------------------------------------------------------- one sample a step
 bool Trainer::is_sample_step(int32_t size) const {
   return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0 &&
-         !has_grid();
+         !has_grid() && !drops();
 }
 
 // Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
@@ -603,8 +632,10 @@ void Trainer::sample_step(const int32_t* row, double rate) {
 }
 
 // ------------------------------------------------------------------------------------------------ many steps
-void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, size_t steps, float* losses) {
+void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
+                      float* losses) {
   const std::lock_guard guard(lock_);
+  dropping_ = seeds != nullptr && drops();
   const int T = pool_.size();
   pool_.run([&](int t) {
     const int32_t* rows = order;
@@ -627,6 +658,10 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
       const size_t count = static_cast<size_t>(sizes[s]);
       int unused = 0;
       const int active = std::min(T, chunks_of(count, unused));
+      if (dropping_) {
+        if (t == 0) draw_dropout(seeds[s], count);
+        pool_.barrier();
+      }
       minibatch_gradient(t, rows, count);
       pool_.barrier();
       sum_gradients(t, active);
@@ -649,6 +684,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
     }
   });
   updates_ += static_cast<int64_t>(steps);
+  dropping_ = false;
 }
 
 float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {

@@ -75,7 +75,9 @@ class Trainer {
 
   // `steps` steps: minibatch s is the next sizes[s] entries of `order` (checked by the caller to lie inside the
   // data), trained at rates[s]; losses[s] is its loss before the update.
-  void advance(const int32_t* order, const int32_t* sizes, const double* rates, size_t steps, float* losses);
+  // seeds: of each step's dropout, a number of PyTorch's CPU generator; null where there is none.
+  void advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
+               float* losses);
   float gradient(const int32_t* rows, size_t count, const Arrays& into);
   // For losses of the caller's own: from d loss / d outputs (samples, outputs) to the gradients of all parameters
   // and, if `inputs` is not null (samples, inputs), of the features. The forward pass is done again, a chunk at a
@@ -121,11 +123,15 @@ class Trainer {
   Span span(const Block&);
   float* gradient_of(Worker& w, const Block& b) { return b.matrix == kTable ? w.table.get() : w.gradients[b.matrix].get(); }
   void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded) const;
-  void forward(Worker&, int rows, int last, bool last_pre, bool slopes) const;
+  // low: the chunk's first row within the minibatch
+  void forward(Worker&, int rows, int last, bool last_pre, bool slopes, size_t low = 0) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
-  void backward(Worker&, int rows, bool first) const;
+  void backward(Worker&, int rows, bool first, size_t low = 0) const;
   void input_gradient(Worker&, int rows, const float* error, size_t error_stride) const;
   void copy_gradient(const Arrays& into) const;
+  bool drops() const { return settings_.dropped_inputs > 0 || settings_.dropped_hidden > 0; }
+  void draw_dropout(uint32_t seed, size_t count);
+  const uint8_t* kept(int layer, size_t row) const;  // layer -1: the inputs; null: nothing is dropped there
   int chunks_of(size_t count, int& rows) const;
   void minibatch_gradient(int t, const int32_t* rows, size_t count);
   void sum_gradients(int t, int active);
@@ -149,6 +155,8 @@ class Trainer {
   std::vector<Worker> workers_;
   std::vector<std::vector<Block>> blocks_;  // a list a thread
   std::vector<float> features_, targets_;
+  std::vector<std::vector<uint8_t>> keep_;  // of the minibatch at hand: inputs, then hidden layers; rows padded
+  bool dropping_ = false;                   // whether this pass drops: training does, all else does not
   size_t samples_ = 0;
   int64_t updates_ = 0;
   std::mutex lock_;

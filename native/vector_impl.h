@@ -8,6 +8,7 @@
 typedef float vf __attribute__((vector_size(LANES * 4), may_alias));
 typedef int32_t vi __attribute__((vector_size(LANES * 4), may_alias));
 typedef uint32_t vu __attribute__((vector_size(LANES * 4), may_alias));
+typedef uint8_t vb __attribute__((vector_size(LANES), may_alias));
 typedef uint16_t vh __attribute__((vector_size(LANES * 2), may_alias));
 #define INLINE inline __attribute__((always_inline))
 

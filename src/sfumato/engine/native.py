@@ -24,6 +24,7 @@ from ..errors import EngineError, RunError
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
 from . import available_threads
+from .eager import DROPOUT_STREAM
 from .plan import WOKEN_SHARE, Plan
 
 try:
@@ -72,8 +73,6 @@ def why_not(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name not in OPTIMIZERS:
         return f"it has no optimizer {optimizer.name}"
-    if recipe.dropout:
-        return "it has no dropout"
     if recipe.precision not in ("float32", "auto") and not _native.half_is_fast():
         return "this processor has no products of bfloat16, and imitating them is slower than float32"
     return None
@@ -94,6 +93,7 @@ class NativeSession:
         self.step = 0
         self.plan = Plan(recipe, data.samples, total_steps)
         self._encoding = net.encoding.eval()
+        self._recipe = recipe
         self._mirror = copy.deepcopy(net)
         self._names = list(_parameters(net))
         self._moments = _moments(self._names, pick(optimizers, recipe.optimizer, "optimizer"))
@@ -118,12 +118,22 @@ class NativeSession:
             if not self._resident:
                 self._trainer.set_data(_encoded(self._encoding, self._inputs[order]), self._targets[order])
                 order = np.arange(len(order), dtype=np.int32)
-            parts.append(self._trainer.advance(order, sizes, self.plan.rates(self.step, count)))
+            parts.append(
+                self._trainer.advance(order, sizes, self.plan.rates(self.step, count), self._seeds(count))
+            )
             self.step += count
             steps -= count
             if wakes:
                 self._wake(last)
         return np.concatenate(parts)
+
+    def _seeds(self, count: int) -> npt.NDArray[np.uint32] | None:
+        """Of each step's dropout; PyTorch's CPU generator reads the lower half of the eager engine's 64 bits."""
+        if not self._recipe.dropout:
+            return None
+        steps = range(self.step, self.step + count)
+        streams = (np.random.SeedSequence([self._recipe.seed, DROPOUT_STREAM, step]) for step in steps)
+        return np.array([stream.generate_state(2)[1] for stream in streams], np.uint32)
 
     @torch.no_grad()
     def _wake(self, rows: npt.NDArray[np.int32]) -> None:
@@ -254,6 +264,8 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             smoothing=loss.argument("smoothing") if loss.name == "cross_entropy" else 0.0,
             optimizer=optimizer.name,
             clip=recipe.clip,
+            dropped_inputs=recipe.dropout[0] if recipe.dropout else 0.0,
+            dropped_hidden=recipe.dropout[1] if recipe.dropout else 0.0,
             factors=factors,
             skip=net.skip is not None,
             precision="float32" if recipe.precision == "auto" else recipe.precision,
