@@ -19,6 +19,17 @@
 
 namespace sfumato {
 
+constexpr int kBlockRows = 16;  // rows of weights updated and transposed together
+
+inline int round_up(int n, int to) { return (n + to - 1) / to * to; }
+// Packed forms live in buffers of floats.
+inline uint16_t* halves(const Buffer& b) { return reinterpret_cast<uint16_t*>(b.get()); }
+inline uint32_t* words(const Buffer& b) { return reinterpret_cast<uint32_t*>(b.get()); }
+// Whether the backward pass needs slopes of its own: those of the others are read off the activations.
+inline bool has_slopes(Activation a) {
+  return a != Activation::identity && a != Activation::relu && a != Activation::leaky_relu;
+}
+
 constexpr int kNotMuon = -1;
 
 // One linear map. Arrays of parameters hold the bias in row 0 and row i of the weights in row 1 + i.

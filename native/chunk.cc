@@ -1,0 +1,203 @@
+// One chunk of rows through the net and back.
+#include <algorithm>
+#include <cmath>
+
+#include "trainer.h"
+
+namespace sfumato {
+
+// Rows of `features` into w.x: those named by `rows`, or `count` rows from `base`. Rows up to `padded` repeat the
+// first one, so that they hold ordinary numbers; their errors are set to 0.
+void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t base, int count, int padded) const {
+  const int D = raw_inputs();
+  float* into = has_grid() ? w.xy.get() : w.x.get();
+  const size_t stride = has_grid() ? 2 : x_stride_;
+  for (int r = 0; r < padded; r++) {
+    const int from = r < count ? r : 0;
+    const float* source = features + (rows ? static_cast<size_t>(rows[from]) : base + from) * D;
+    std::copy(source, source + D, into + r * stride);
+  }
+  if (has_grid())
+    kernels_.grid_forward(grid_, table_.values.get(), w.xy.get(), padded, chunk_, w.entries.data(), w.weights.get(),
+                          w.x.get(), x_stride_);
+}
+
+// Layers 0 ... last of the rows in w.x; last = layers() is the readout. last_pre: leave that layer's
+// pre-activations. slopes: keep what the backward pass needs.
+void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes, size_t low) const {
+  const int a = static_cast<int>(settings_.activation);
+  if (const uint8_t* keep = kept(-1, low))
+    kernels_.drop(w.x.get(), x_stride_, keep, x_stride_, rows, columns(settings_.inputs), 1 - settings_.dropped_inputs);
+  if (matrices_[0].half)
+    kernels_.pack(w.x.get(), x_stride_, rows, columns(settings_.inputs), halves(w.in16[0]), words(w.in_pairs[0]));
+  for (int l = 0; l <= last; l++) {
+    const Matrix& m = matrices_[l];
+    const bool readout = l == layers();
+    Product p{};
+    p.rows = rows, p.columns = columns(m.out), p.depth = m.in;
+    p.a = l ? w.post[l - 1].get() : w.x.get();
+    p.a_row = l ? strides_[l - 1] : x_stride_, p.a_step = 1;
+    p.b = m.weights(), p.b_row = m.stride;
+    if (m.half) {
+      p.depth = (m.in + 1) / 2;
+      p.a = w.in16[l].get(), p.a_row = m.back_stride / 2;
+      p.b = m.pairs.get();
+    }
+    p.c = readout ? w.out.get() : w.post[l].get();
+    p.c_row = readout ? out_stride_ : strides_[l];
+    p.bias = m.bias();
+    if (!readout && !(last_pre && l == last)) {
+      p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
+      p.slopes = slopes ? w.slopes[l].get() : nullptr;
+      p.parameter = settings_.parameter;
+      p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = 1 - settings_.dropped_hidden;
+    }
+    if (!readout && matrices_[l + 1].half) {
+      p.rows16 = halves(w.in16[l + 1]);
+      if (slopes) p.pairs = words(w.in_pairs[l + 1]);
+    }
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    if (readout && settings_.skip) {
+      const Matrix& skip = matrices_[l + 1];
+      Product q{};
+      q.rows = rows, q.columns = columns(skip.out), q.depth = skip.in;
+      q.a = w.x.get(), q.a_row = x_stride_, q.a_step = 1;
+      q.b = skip.weights(), q.b_row = skip.stride;
+      q.c = w.out.get(), q.c_row = out_stride_, q.accumulate = true;
+      kernels_.multiply(q);
+    }
+  }
+}
+
+// The outputs in w.out become the gradient of the minibatch's loss with respect to them; returns the chunk's
+// share of the loss.
+double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, size_t minibatch) const {
+  const int C = settings_.outputs;
+  const double n = static_cast<double>(minibatch);
+  double sum = 0;
+  for (int r = 0; r < padded; r++) {
+    float* out = w.out.get() + r * out_stride_;
+    if (r >= count) {
+      std::fill(out, out + C, 0.f);
+      continue;
+    }
+    const float* target = targets_.data() + static_cast<size_t>(rows[r]) * C;
+    switch (settings_.loss) {
+      case Loss::mse:
+      case Loss::half_square: {
+        const float scale = static_cast<float>(settings_.loss == Loss::mse ? 2 / (n * C) : 1 / n);
+        for (int c = 0; c < C; c++) {
+          const float d = out[c] - target[c];
+          sum += static_cast<double>(d) * d;
+          out[c] = d * scale;
+        }
+        break;
+      }
+      case Loss::l1: {
+        const float scale = static_cast<float>(1 / (n * C));
+        for (int c = 0; c < C; c++) {
+          const float d = out[c] - target[c];
+          sum += std::fabs(d);
+          out[c] = d > 0 ? scale : d < 0 ? -scale : d * 0.f;  // NaN stays NaN
+        }
+        break;
+      }
+      case Loss::cross_entropy: {
+        float most = out[0];
+        for (int c = 1; c < C; c++) most = std::max(most, out[c]);
+        double total = 0, mass = 0;
+        for (int c = 0; c < C; c++) total += std::exp(static_cast<double>(out[c] - most));
+        const double log_total = std::log(total);
+        for (int c = 0; c < C; c++) {
+          w.target[c] = target[c] * (1 - settings_.smoothing) + settings_.smoothing / static_cast<float>(C);
+          mass += w.target[c];
+        }
+        for (int c = 0; c < C; c++) {
+          const double log_share = static_cast<double>(out[c] - most) - log_total;
+          sum -= w.target[c] * log_share;
+          out[c] = static_cast<float>((std::exp(log_share) * mass - w.target[c]) / n);
+        }
+        break;
+      }
+    }
+  }
+  switch (settings_.loss) {
+    case Loss::mse:
+    case Loss::l1: return sum / (n * C);
+    case Loss::half_square: return 0.5 * sum / n;
+    case Loss::cross_entropy: break;
+  }
+  return sum / n;
+}
+
+// From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.
+void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
+  const int a = static_cast<int>(settings_.activation);
+  const auto parameters = [&](int i, const float* input, size_t input_stride, const float* error,
+                              size_t error_stride) {
+    const Matrix& m = matrices_[i];
+    float* gradient = w.gradients[i].get();
+    Product p{};
+    p.rows = round_up(m.in, kRows), p.columns = columns(m.out), p.depth = rows;
+    p.a = input, p.a_row = 1, p.a_step = input_stride;
+    p.b = error, p.b_row = error_stride;
+    p.c = gradient + m.stride, p.c_row = m.stride, p.accumulate = !first;
+    if (m.half) p.depth = rows / 2, p.a = w.in_pairs[i].get(), p.b = w.error_pairs[i & 1].get();
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    if (m.has_bias) kernels_.column_sums(error, error_stride, rows, columns(m.out), gradient, !first);
+  };
+  if (settings_.skip) parameters(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
+  const float* error = w.out.get();
+  size_t error_stride = out_stride_;
+  if (const int l = layers(); matrices_[l].half)
+    kernels_.pack(error, error_stride, rows, columns(settings_.outputs), halves(w.error16[l & 1]),
+                  words(w.error_pairs[l & 1]));
+  for (int l = layers(); l >= 0; l--) {
+    parameters(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
+    const Matrix& m = matrices_[l];
+    Product p{};
+    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
+    if (l == 0) {
+      if (wants_dx()) input_gradient(w, rows, error, error_stride);
+      if (const uint8_t* keep = wants_dx() ? kept(-1, low) : nullptr)
+        kernels_.drop(w.dx.get(), x_stride_, keep, x_stride_, rows, columns(m.in), 1 - settings_.dropped_inputs);
+      if (has_grid()) {
+        if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
+        kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_,
+                               w.table.get());
+      }
+      break;
+    }
+    p.a = error, p.a_row = error_stride, p.a_step = 1;
+    p.b = m.back.get(), p.b_row = m.back_stride;
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[l & 1].get(), p.a_row = error_stride / 2;
+    p.c = w.errors[l & 1].get(), p.c_row = strides_[l - 1];
+    p.finish = kernels_.backward[a];
+    p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
+    p.parameter = settings_.parameter;
+    p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = 1 - settings_.dropped_hidden;
+    if (matrices_[l - 1].half) {
+      p.rows16 = halves(w.error16[(l - 1) & 1]);
+      p.pairs = words(w.error_pairs[(l - 1) & 1]);
+    }
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    error = p.c, error_stride = p.c_row;
+  }
+}
+
+// From the errors of the first layer (and of the outputs, by the skip) to those of x, in w.dx.
+void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t error_stride) const {
+  const auto errors_of_x = [&](const Matrix& m, const float* a, size_t a_row, bool accumulate) {
+    Product p{};
+    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
+    p.a = a, p.a_row = a_row, p.a_step = 1;
+    p.b = m.back.get(), p.b_row = m.back_stride;
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = a_row / 2;
+    p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
+    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+  };
+  errors_of_x(matrices_[0], error, error_stride, false);
+  if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);
+}
+
+}  // namespace sfumato

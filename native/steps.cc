@@ -1,0 +1,342 @@
+// Steps: gradients of a minibatch, the optimizers, and what is done with many steps or many rows.
+#include <algorithm>
+#include <cmath>
+
+#include "dropout.h"
+#include "trainer.h"
+
+namespace sfumato {
+
+// How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Small minibatches
+// are cut finer, so that every thread has work.
+int Trainer::chunks_of(size_t count, int& rows) const {
+  const size_t share = (count + pool_.size() - 1) / pool_.size();
+  rows = std::min<int>(chunk_, round_up(static_cast<int>(std::min<size_t>(share, 1 << 20)), kRows));
+  return static_cast<int>((count + rows - 1) / rows);
+}
+
+void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
+  Worker& w = workers_[t];
+  w.loss = 0;
+  int rows = 0;
+  const int chunks = chunks_of(count, rows);
+  for (int c = t; c < chunks; c += pool_.size()) {
+    const size_t low = static_cast<size_t>(c) * rows;
+    const int here = static_cast<int>(std::min<size_t>(rows, count - low)), padded = round_up(here, kRows);
+    load(w, features_.data(), order + low, 0, here, padded);
+    forward(w, padded, layers(), false, true, low);
+    w.loss += errors(w, order + low, here, padded, count);
+    backward(w, padded, c == t, low);
+  }
+}
+
+// PyTorch draws for all inputs of a minibatch, row by row, then for the hidden layers one after the other. Its
+// generator cannot be split, so one thread draws for all.
+void Trainer::draw_dropout(uint32_t seed, size_t count) {
+  Twister twister(seed);
+  keep_.resize(1 + layers());
+  for (int l = -1; l < layers(); l++) {
+    const float share = l < 0 ? settings_.dropped_inputs : settings_.dropped_hidden;
+    if (!share) continue;
+    const size_t stride = l < 0 ? x_stride_ : strides_[l], width = l < 0 ? settings_.inputs : settings_.hidden[l];
+    std::vector<uint8_t>& keep = keep_[1 + l];
+    keep.resize((count + kRows) * stride);
+    for (size_t r = 0; r < count; r++) twister.draw(keep.data() + r * stride, width, share);
+  }
+}
+
+const uint8_t* Trainer::kept(int layer, size_t row) const {
+  if (!dropping_ || !(layer < 0 ? settings_.dropped_inputs : settings_.dropped_hidden)) return nullptr;
+  return keep_[1 + layer].data() + row * (layer < 0 ? x_stride_ : strides_[layer]);
+}
+
+// Into worker 0's gradients, for this thread's blocks: the sum over the first `active` workers.
+void Trainer::sum_gradients(int t, int active) {
+  double squares = 0;
+  for (const Block& b : blocks_[t]) {
+    const Span part = span(b);
+    float* into = gradient_of(workers_[0], b) + part.offset;
+    for (int other = 1; other < active; other++)
+      kernels_.add(into, gradient_of(workers_[other], b) + part.offset, part.count);
+    if (settings_.clip > 0) squares += kernels_.square_sum(into, part.count);
+  }
+  workers_[t].squares = squares;
+}
+
+void Trainer::update(int t, int64_t step, double rate, float scale) {
+  const auto& s = settings_;
+  const double steps = static_cast<double>(step);
+  Update u{};
+  u.scale = scale, u.first = static_cast<float>(s.first), u.second = static_cast<float>(s.second);
+  u.first_rest = static_cast<float>(1 - s.first), u.second_rest = static_cast<float>(1 - s.second);
+  u.epsilon = static_cast<float>(s.epsilon);
+  u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(s.second, steps)));
+  const double adam_rate = (s.method == Method::muon ? s.auxiliary : 1) * rate / (1 - std::pow(s.first, steps));
+  for (size_t i = 0; i < matrices_.size(); i++)
+    if (matrices_[i].muon != kNotMuon) muon_.squares(matrices_[i].muon)[t] = 0;
+  for (const Block& b : blocks_[t]) {
+    const Span part = span(b);
+    float* values = part.values + part.offset;
+    float* first = part.first ? part.first + part.offset : nullptr;
+    const float* gradient = gradient_of(workers_[0], b) + part.offset;
+    if (s.method == Method::sgd) {
+      u.rate = static_cast<float>(rate * part.factor);
+      kernels_.sgd(values, first, gradient, part.count, u);
+    } else {
+      float* second = part.second + part.offset;
+      const size_t n = part.biases;
+      u.rate = static_cast<float>(adam_rate);
+      u.shrink = 1;
+      if (n) kernels_.adam(values, first, second, gradient, n, u);
+      u.shrink = static_cast<float>(1 - rate * s.decay);
+      if (is_muon(b)) {
+        muon_momentum(t, b, gradient + n, first + n, scale);
+        continue;
+      }
+      kernels_.adam(values + n, first + n, second + n, gradient + n, part.count - n, u);
+    }
+    refresh(workers_[t], b);
+  }
+  if (s.method != Method::muon) return;
+  pool_.barrier();
+  muon_.orthogonalize(t);
+  for (const Block& b : blocks_[t]) {
+    if (!is_muon(b)) continue;
+    const Matrix& m = matrices_[b.matrix];
+    float* weights = m.weights() + b.low * m.stride;
+    kernels_.blend(weights, weights, 1, muon_.update(m.muon) + b.low * m.stride,
+                   static_cast<float>(-rate) * muon_.scale(m.muon), (b.high - b.low) * m.stride);
+    refresh(workers_[t], b);
+  }
+}
+
+// The momentum of a block of weights, and what is to be made orthogonal: Nesterov's look ahead along it.
+void Trainer::muon_momentum(int t, const Block& b, const float* gradient, float* buffer, float scale) {
+  const Matrix& m = matrices_[b.matrix];
+  const float momentum = static_cast<float>(settings_.momentum), rest = static_cast<float>(1 - settings_.momentum);
+  const size_t count = (b.high - b.low) * m.stride;
+  float* update = muon_.update(m.muon) + b.low * m.stride;
+  kernels_.blend(buffer, buffer, momentum, gradient, rest * scale, count);
+  kernels_.blend(update, gradient, rest * scale, buffer, momentum, count);
+  muon_.squares(m.muon)[t] += kernels_.square_sum(update, count);
+}
+
+void Trainer::refresh(Worker& w, const Block& b) const {
+  if (b.matrix == kTable) return;
+  const Matrix& m = matrices_[b.matrix];
+  const float* from = m.weights() + b.low * m.stride;
+  float* into = m.back ? m.back.get() + b.low : nullptr;
+  const int rows = b.high - b.low;
+  if (!m.half && !into) return;
+  if (!m.half) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
+  kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), words(m.pairs) + b.low / 2 * m.stride);
+  // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]
+  if (into) kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
+}
+
+void Trainer::refresh_all(int t) {
+  for (const Block& b : blocks_[t]) refresh(workers_[t], b);
+}
+
+// ---------------------------------------------------------------------------------------------- one sample a step
+bool Trainer::is_sample_step(int32_t size) const {
+  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0 &&
+         !has_grid() && !drops();
+}
+
+// Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
+// It reads [in][out] weights only: `back` is stale after it.
+void Trainer::sample_step(const int32_t* row, double rate) {
+  Worker& w = workers_[0];
+  const int a = static_cast<int>(settings_.activation), L = layers();
+  const bool relu = settings_.activation == Activation::relu;
+  load(w, features_.data(), row, 0, 1, 1);
+  for (int l = 0; l <= L; l++) {
+    const Matrix& m = matrices_[l];
+    float* z = l < L ? w.post[l].get() : w.out.get();
+    kernels_.row_forward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), m.bias(),
+                         z);
+    if (l < L && kernels_.forward_with_slope[a])
+      kernels_.forward_with_slope[a](z, w.slopes[l].get(), strides_[l], 1, columns(m.out), settings_.parameter);
+  }
+  if (settings_.skip) {
+    const Matrix& m = matrices_[L + 1];
+    kernels_.row_forward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), w.out.get());
+  }
+  w.loss = errors(w, row, 1, 1, 1);
+  const auto step = [&](const Matrix& m) { return static_cast<float>(rate * m.factor); };
+  if (settings_.skip) {
+    const Matrix& m = matrices_[L + 1];
+    kernels_.row_backward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), step(m), nullptr,
+                          true);
+  }
+  const float* error = w.out.get();
+  for (int l = L; l >= 0; l--) {
+    const Matrix& m = matrices_[l];
+    Update u{};
+    u.rate = step(m), u.scale = 1;
+    kernels_.sgd(m.bias(), nullptr, error, columns(m.out), u);
+    float* before = l ? w.errors[l & 1].get() : nullptr;
+    kernels_.row_backward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), error,
+                          u.rate, before, relu || l == 0);
+    if (l == 0) break;
+    const int width = columns(m.in);
+    std::fill(before + m.in, before + width, 0.f);
+    if (kernels_.backward[a])
+      kernels_.backward[a](before, has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get(),
+                           strides_[l - 1], 1, width, settings_.parameter);
+    error = before;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ many steps
+void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
+                      float* losses) {
+  const std::lock_guard guard(lock_);
+  dropping_ = seeds != nullptr && drops();
+  const int T = pool_.size();
+  pool_.run([&](int t) {
+    const int32_t* rows = order;
+    for (size_t s = 0; s < steps;) {
+      if (is_sample_step(sizes[s])) {
+        size_t end = s;
+        while (end < steps && is_sample_step(sizes[end])) end++;
+        if (t == 0)
+          for (size_t i = s; i < end; i++) {
+            sample_step(rows + (i - s), rates[i]);
+            losses[i] = static_cast<float>(workers_[0].loss);
+          }
+        pool_.barrier();
+        refresh_all(t);
+        pool_.barrier();
+        rows += end - s;
+        s = end;
+        continue;
+      }
+      const size_t count = static_cast<size_t>(sizes[s]);
+      int unused = 0;
+      const int active = std::min(T, chunks_of(count, unused));
+      if (dropping_) {
+        if (t == 0) draw_dropout(seeds[s], count);
+        pool_.barrier();
+      }
+      minibatch_gradient(t, rows, count);
+      pool_.barrier();
+      sum_gradients(t, active);
+      float scale = 1;
+      if (settings_.clip > 0) {
+        pool_.barrier();
+        double squares = 0;
+        for (const Worker& w : workers_) squares += w.squares;
+        scale = std::min(1.f, static_cast<float>(settings_.clip / (std::sqrt(squares) + 1e-6)));
+      }
+      if (t == 0) {
+        double loss = 0;
+        for (int i = 0; i < active; i++) loss += workers_[i].loss;
+        losses[s] = static_cast<float>(loss);
+      }
+      update(t, updates_ + static_cast<int64_t>(s) + 1, rates[s], scale);
+      pool_.barrier();
+      rows += count;
+      s++;
+    }
+  });
+  updates_ += static_cast<int64_t>(steps);
+  dropping_ = false;
+}
+
+float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
+  const std::lock_guard guard(lock_);
+  int unused = 0;
+  const int active = std::min(pool_.size(), chunks_of(count, unused));
+  pool_.run([&](int t) {
+    minibatch_gradient(t, rows, count);
+    pool_.barrier();
+    sum_gradients(t, active);
+  });
+  double loss = 0;
+  for (int i = 0; i < active; i++) loss += workers_[i].loss;
+  copy_gradient(into);
+  return static_cast<float>(loss);
+}
+
+void Trainer::copy_gradient(const Arrays& into) const {
+  size_t next = 0;
+  for (size_t i = 0; i < matrices_.size(); i++) {
+    const Matrix& m = matrices_[i];
+    const float* from = workers_[0].gradients[i].get();
+    float* weights = into[next++];
+    for (int o = 0; o < m.out; o++)
+      for (int k = 0; k < m.in; k++) weights[static_cast<size_t>(o) * m.in + k] = from[(1 + k) * m.stride + o];
+    if (m.has_bias) std::copy(from, from + m.out, into[next++]);
+  }
+  if (has_grid())
+    std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * grid_.features, into[next]);
+}
+
+void Trainer::pullback(const float* features, const float* errors, size_t samples, const Arrays& into,
+                       float* inputs) {
+  const std::lock_guard guard(lock_);
+  int rows = 0;
+  const int chunks = chunks_of(samples, rows), T = pool_.size(), active = std::min(T, chunks);
+  const size_t C = settings_.outputs, D = settings_.inputs;
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (int c = t; c < chunks; c += T) {
+      const size_t low = static_cast<size_t>(c) * rows;
+      const int count = static_cast<int>(std::min<size_t>(rows, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layers(), false, true);
+      for (int r = 0; r < padded; r++) {
+        float* out = w.out.get() + r * out_stride_;
+        if (r < count) std::copy(errors + (low + r) * C, errors + (low + r + 1) * C, out);
+        else std::fill(out, out + C, 0.f);
+      }
+      backward(w, padded, c == t);
+      if (inputs)
+        for (int r = 0; r < count; r++) {
+          const float* dx = w.dx.get() + r * x_stride_;
+          std::copy(dx, dx + D, inputs + (low + r) * D);
+        }
+    }
+    pool_.barrier();
+    sum_gradients(t, active);
+  });
+  copy_gradient(into);
+}
+
+void Trainer::predict(const float* features, size_t samples, float* outputs) {
+  const std::lock_guard guard(lock_);
+  const size_t C = settings_.outputs;
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
+      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layers(), false, false);
+      for (int r = 0; r < count; r++) {
+        const float* out = w.out.get() + r * out_stride_;
+        std::copy(out, out + C, outputs + (low + r) * C);
+      }
+    }
+  });
+}
+
+void Trainer::activations(int layer, bool pre, const float* features, size_t samples, float* into) {
+  const std::lock_guard guard(lock_);
+  const size_t width = settings_.hidden[layer];
+  pool_.run([&](int t) {
+    Worker& w = workers_[t];
+    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
+      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      load(w, features, nullptr, low, count, padded);
+      forward(w, padded, layer, pre, false);
+      for (int r = 0; r < count; r++) {
+        const float* values = w.post[layer].get() + r * strides_[layer];
+        std::copy(values, values + width, into + (low + r) * width);
+      }
+    }
+  });
+}
+
+}  // namespace sfumato
