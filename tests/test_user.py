@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,21 @@ from sfumato.run import Run, find, listing
 SMALL = Recipe(net=(5,), batch=64, epochs=2.0, engine="eager", threads=1, rate=0.01)
 FILMLESS = Watch(frames="2", keep="2", film="none")
 
+FAST = [
+    "--net",
+    "8",
+    "--epochs",
+    "2",
+    "--batch",
+    "32",
+    "--engine",
+    "eager",
+    "--film",
+    "none",
+    "--frames",
+    "3",
+]
+
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
@@ -27,6 +44,13 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     picture.save(picture.from_array(values), path)
     return path
+
+
+@pytest.fixture
+def folder(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, which holds photo.png."""
+    monkeypatch.chdir(photo.parent)
+    return photo.parent
 
 
 def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_path: Path) -> None:
@@ -169,3 +193,34 @@ def test_weights_that_do_not_fit_an_edited_recipe_are_told_in_words(photo: Path,
         run.image()
     with pytest.raises(RunError, match="do not fit"):
         experiment.resume(run, epochs=9.0)
+
+
+def test_a_run_without_its_target_does_not_go_on_with_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    (run,) = listing("runs")
+    (run.folder / "target.png").unlink()
+    assert cli.call(["resume", "last", "--epochs", "9"]) == 1
+    assert "lacks target.png" in capsys.readouterr().err
+
+
+def test_a_damaged_origin_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    (run,) = listing("runs")
+    (run.folder / "origin.json").write_text("{}")
+    capsys.readouterr()
+    assert cli.call(["export", str(run.folder), "a.png"]) == 1
+    assert "origin.json does not say" in capsys.readouterr().err
+
+
+def test_holding_out_no_pixel_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", "photo.png", *FAST, "--held-out", "blocks:share=0.1,size=1600"]) == 2
+    assert "hides no pixel" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_the_way_in_imports_nothing_before_it_can_hear_ctrl_c() -> None:
+    code = "import sys; from sfumato import __main__; print(sorted({'cyclopts', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 DOCS = "Every figure and recipe: README.md and docs/ of the project."
+EVERYWHERE = (
+    "Every command takes --debug (tracebacks). Options also come from a table [paint] in sfumato.toml and from "
+    "SFUMATO_PAINT_EPOCHS and the like. Exit codes: 0 ok, 1 failed, 2 usage, 3 something is missing here, "
+    "4 a stated target not reached, 130 Ctrl-C and 143 SIGTERM with the state saved."
+)
 
 
 def _version() -> str:
@@ -38,7 +43,7 @@ def _version() -> str:
 app = App(
     name="sfumato",
     help="A fast bench for neural networks that paint: watch a network learn a picture, and look inside it.",
-    help_epilogue="Start with: sfumato paint\n\n" + DOCS,
+    help_epilogue="Start with: sfumato paint\n\n" + EVERYWHERE + "\n\n" + DOCS,
     version=_version,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # `call` says that it stopped
@@ -46,7 +51,12 @@ app = App(
 )
 
 Settings = Annotated[
-    tuple[str, ...], Parameter(name="--set", help="any recipe field or option: --set clip=1", negative=())
+    tuple[str, ...],
+    Parameter(
+        name="--set",
+        help="any recipe field: --set clip=1; a task's own: --set options.alpha=true",
+        negative=(),
+    ),
 ]
 
 
@@ -210,7 +220,7 @@ def export(
     file: Annotated[Path, Parameter(name="FILE", help="the type follows from the suffix")],
     /,
     *,
-    size: Annotated[str | None, _flag("of a painting: 1200x1716 or 4x")] = None,
+    size: Annotated[str | None, _flag("of a painting or film: 1200x1716 or 4x")] = None,
     step: Annotated[int | None, _flag("the kept step nearest to this; none: the newest")] = None,
     with_panels: Annotated[str, _flag("panels of a film: neurons,error,curve", "--with")] = "",
     captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,

@@ -216,6 +216,10 @@ def fork(
 
 def _source(run: Run) -> str | None:
     kept = run.folder / "target.png"
+    if run.recipe.task == "picture" and not kept.exists():
+        raise RunError(
+            f"{run.folder} lacks target.png, so what it learned is not known exactly\nhint: put it back"
+        )
     return str(kept) if kept.exists() else run.origin.get("source")
 
 

@@ -214,7 +214,7 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     return [
         f"recipe  {listed or 'the default'}",
         f"net     {net_text(net.widths)} {run.recipe.activation}, {net.parameter_count:,} parameters; {what}",
-        f"engine  {facts['engine']}, {run.origin['threads']} threads, seed {run.recipe.seed}, "
+        f"engine  {facts['engine']}, {run.origin.get('threads', '?')} threads, seed {run.recipe.seed}, "
         f"{si(facts['total_steps'])} steps",
         f"run     {run.folder}",
     ]

@@ -147,7 +147,12 @@ class Run:
 
         from . import nets
 
-        inputs, outputs = int(self.origin["inputs"]), int(self.origin["outputs"])
+        try:
+            inputs, outputs = int(self.origin["inputs"]), int(self.origin["outputs"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{self.folder}: origin.json does not say how many inputs and outputs there are"
+            ) from error
         net = nets.build(self.recipe, inputs, outputs, aspect=float(self.origin.get("aspect", 1.0)))
         if step is None and (self.folder / "checkpoint.safetensors").exists():
             tensors, _, _ = self.checkpoint()

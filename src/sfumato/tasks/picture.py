@@ -58,6 +58,11 @@ def pixel_data(target: Picture, recipe: Recipe) -> Data:
     hidden = choice(
         target.height, target.width, **({} if "seed" in choice.arguments else {"seed": recipe.seed})
     )
+    if choice.name != "none" and not hidden.any():
+        size = f"{target.width}x{target.height}"
+        raise RecipeError(
+            f"held_out={recipe.held_out!r} hides no pixel of this {size} picture\nhint: a larger share"
+        )
     seen = ~hidden.reshape(-1)
     facts = {
         "picture": target,
