@@ -97,7 +97,7 @@ def paint(
     alpha: Annotated[bool, _flag("learn the opacity as a fourth output")] = False,
     max_pixels: Annotated[int | None, _flag("larger pictures are downscaled to this")] = None,
     frames: Annotated[
-        str | None, _flag("beats of frames and metrics: 64, linear:100, every:500, 0,10,100")
+        str | None, _flag("beats of frames and metrics: 48, linear:100, every:500, 0,10,100")
     ] = None,
     film: Annotated[str | None, _flag("mp4, webp, gif, none, or auto")] = None,
     captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,

@@ -50,7 +50,7 @@ class Watch:
     checkpoints.
     """
 
-    frames: str = "64"
+    frames: str = "48"
     keep: str = "16"
     film: str = "auto"
     captions: bool = False

@@ -185,8 +185,8 @@ def _full(run: Run) -> list[str]:
             line += [f"--{field.replace('_', '-')}", _typed(wanted)]
         else:
             line += ["--set", f"{field}={_typed(wanted)}"]
-    frames = dict(run.origin.get("watch", {})).get("frames", "64")
-    return [*line, *(["--frames", str(frames)] if frames != "64" else [])]
+    frames = dict(run.origin.get("watch", {})).get("frames", "48")
+    return [*line, *(["--frames", str(frames)] if frames != "48" else [])]
 
 
 def _typed(thing: Any) -> str:
