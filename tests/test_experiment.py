@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato import experiment, picture
+from sfumato import experiment, idx, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Until, Watch
 from sfumato.recipe import Recipe
@@ -233,3 +233,19 @@ def test_exact_values_that_8_bits_cannot_hold_survive(tmp_path: Path) -> None:
     run = experiment.perform(small, str(path), out=tmp_path / "runs", watch=QUIET)
     data, _ = experiment.prepare(small, str(path))
     assert np.array_equal(run.target.values, data.facts["picture"].values)
+
+
+def test_a_task_goes_on_with_the_data_that_it_took_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> object:
+        raise idx.Absent("no network here")
+
+    monkeypatch.setattr(idx, "read", absent)
+    recipe = SMALL.replace(task="digits", encoding="raw", batch=500, epochs=1)
+    run = experiment.perform(recipe, None, out=tmp_path, watch=QUIET)
+    assert run.origin["source"] == "digits8x8"
+    once = run.last["step"]
+    monkeypatch.undo()  # now the larger set may be there
+    again = experiment.resume(Run(run.folder), epochs=2)
+    assert again.last["step"] == 2 * once

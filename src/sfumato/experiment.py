@@ -348,6 +348,8 @@ def _origin(
         except PackageNotFoundError:
             packages[package] = "not installed"
     absolute = str(Path(source).resolve()) if source and Path(source).exists() else source
+    if recipe.task != "picture":
+        absolute = data.facts.get("name", source)  # what a task took by itself, so that resuming takes it again
     return {
         "argv": sys.argv,
         "source": absolute,
