@@ -271,7 +271,7 @@ def test_several_runs_say_what_differs(run: Run, tmp_path: Path) -> None:
         Recipe().replace(
             net="300,20", activation="sine:omega=30", rate=1e-4, options={"alpha": True}, clip=0.1
         ),
-        Recipe().replace(dropout="0.1,0.2", skip=True, held_out="blocks:share=0.1,size=16", epochs=1 / 3),
+        Recipe().replace(dropout="0.1,0.2", skip=True, held_out="blocks:share=0.1,size=4", epochs=1 / 3),
         Recipe(task="digits", net=(12,), seed=7),
     ],
 )
