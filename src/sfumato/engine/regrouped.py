@@ -37,8 +37,8 @@ __all__ = ["BLOCK", "GROUP", "RegroupedSession", "prepare", "why_not"]
 
 GROUP = 192
 """Samples between two updates of the hidden weights. Each update passes over all of them, so larger groups save
-memory traffic, and each sample pays for half a group of Gram corrections: with 784-6000 on two cores a pass took 7.8,
-7.3, 7.0 and 7.5 s for groups of 96, 128, 192 and 256."""
+memory traffic, and each sample pays for half a group of Gram corrections: with 784-6000 on two cores a pass took
+7.8, 7.3, 7.0 and 7.5 s for groups of 96, 128, 192 and 256."""
 
 BLOCK = 8
 """Samples whose corrections are applied one by one; those of older blocks go to the rest of the group at once."""
