@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import platform
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ import torch
 
 from sfumato import engine, nets
 from sfumato.data import Array
+from sfumato.diagnosis import processor
 from sfumato.engine import eager
 from sfumato.experiment import Watch, perform, prepare
 from sfumato.picture import from_array, save
@@ -200,17 +200,6 @@ PARTS: dict[str, tuple[Callable[[int, int], list[Verdict]], int]] = {
     "watching": (watching, 2),
 }
 """Each part and its usual number of rounds."""
-
-
-def processor() -> str:
-    """The CPU's name, where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfumato import cli, picture
+from sfumato import cli, levels, picture
 from sfumato.run import listing
 
 FAST = [
@@ -124,9 +124,9 @@ def test_flags_win_over_environment_over_file_over_recipe(
     monkeypatch.setenv("SFUMATO_PAINT_SEED", "6")
     monkeypatch.setenv("SFUMATO_PAINT_BATCH", "8")
     given = {"batch": 9}
-    chosen = cli._recipe("paint", "classic", given, ())
+    chosen = levels.layered("paint", "classic", given, ())
     assert (chosen.activation, chosen.batch, chosen.seed, chosen.rate) == ("sine:omega=30", 9, 6, 0.25)
-    named = cli._recipe("paint", "classic", {"recipe": "sharp"}, ())
+    named = levels.layered("paint", "classic", {"recipe": "sharp"}, ())
     assert (named.encoding, named.batch, named.rate) == ("grid", 8192, 0.01), (
         "a file's fields beat a flag's recipe"
     )

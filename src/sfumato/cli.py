@@ -11,13 +11,14 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from .errors import RecipeError, RunError, SfumatoError
+from .levels import layered, pairs
 
 if TYPE_CHECKING:
     from .experiment import Say
@@ -106,7 +107,7 @@ def paint(
     quiet: Annotated[bool, _flag("no progress")] = False,
 ) -> int:
     """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
-    chosen = _recipe("paint", "classic", locals(), settings)
+    chosen = layered("paint", "classic", locals(), settings)
     options = dict(chosen.options) | ({"alpha": True} if alpha else {})
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
@@ -139,7 +140,7 @@ def digits(
     quiet: Annotated[bool, _flag("no progress")] = False,
 ) -> int:
     """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
-    chosen = _recipe("digits", "best", locals(), settings)
+    chosen = layered("digits", "best", locals(), settings)
     return _perform(chosen, data, out, None, frames, film, False, dry_run, as_json, quiet)
 
 
@@ -169,7 +170,7 @@ def resume(
         if settings:
             raise RecipeError("--set changes a run's recipe only with --fork STEP")
         return _finished(experiment.resume(found, epochs=epochs, say=say), as_json)
-    changes = _pairs(settings) | ({"epochs": epochs} if epochs is not None else {})
+    changes = pairs(settings) | ({"epochs": epochs} if epochs is not None else {})
     return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json)
 
 
@@ -313,88 +314,6 @@ def bench(
     where = {key: diagnosis.facts()[key] for key in ("processor", "threads", "packages", "isa")}
     print(json.dumps({"v": 1, "machine": where, "rows": rows}, indent=2) if as_json else benching.text(rows))
     return 0
-
-
-# Flags to recipes ---------------------------------------------------------------------------------------------
-
-FIELDS = (
-    "net",
-    "activation",
-    "encoding",
-    "optimizer",
-    "rate",
-    "batch",
-    "epochs",
-    "held_out",
-    "seed",
-    "engine",
-)
-
-
-def _recipe(verb: str, default: str, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
-    """The recipe of a verb: flag > environment SFUMATO_<VERB>_* > sfumato.toml > named recipe > default.
-
-    A recipe that a level names ranks just below that level's own fields, so that a recipe named by a flag does
-    not lose to a stray file.
-    """
-    from .recipe import NAMED, read_recipe
-
-    flags = {k: given[k] for k in ("recipe", *FIELDS) if given.get(k) is not None} | _pairs(settings)
-    prefix = f"SFUMATO_{verb.upper()}_"
-    environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix)}
-    own: Mapping[str, tuple[Recipe, str]] = {}
-    if verb != "paint":
-        from . import tasks
-
-        own = tasks.task(verb).RECIPES
-    chosen = own[default][0] if default in own else NAMED[default][0]
-    for level in (_toml(verb), environment, flags):
-        fields = dict(level)
-        name = fields.pop("recipe", None)
-        if name is not None:
-            chosen = own[name][0] if name in own else read_recipe(str(name))
-        if fields.get("seed") == "random":
-            fields["seed"] = int.from_bytes(os.urandom(4), "little")
-            print(f"seed {fields['seed']}", file=sys.stderr)
-        options = {k: v for k, v in fields.items() if "." in k}
-        plain = {k: v for k, v in fields.items() if "." not in k}
-        chosen = chosen.replace(**plain)
-        if options:
-            merged = dict(chosen.options) | {k.partition(".")[2]: v for k, v in options.items()}
-            chosen = chosen.replace(options=merged)
-    if chosen.epochs and "epochs" in flags and "steps" not in flags:
-        chosen = chosen.replace(steps=0)
-    return chosen
-
-
-def _pairs(settings: Sequence[str]) -> dict[str, Any]:
-    """`["clip=1", "options.alpha=true"]` as a mapping; numbers and true/false become values for options."""
-    from .recipe import value_of
-
-    result: dict[str, Any] = {}
-    for text in settings:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {text!r}: expected field=value, e.g. --set clip=1")
-        result[key.strip().replace("-", "_")] = value_of(value) if key.startswith("options.") else value
-    return result
-
-
-def _toml(verb: str) -> dict[str, Any]:
-    """The table [verb] of the nearest sfumato.toml, from the working directory upwards."""
-    import tomllib
-
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        path = folder / "sfumato.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8")).get(verb, {})
-            except (OSError, ValueError) as error:
-                raise RecipeError(f"{path} cannot be read: {error}") from error
-            if not isinstance(table, dict):
-                raise RecipeError(f"{path}: [{verb}] must be a table")
-            return {key.replace("-", "_"): value for key, value in table.items()}
-    return {}
 
 
 # Performing ----------------------------------------------------------------------------------------------------

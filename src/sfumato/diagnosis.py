@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["facts", "has", "hint", "text"]
+__all__ = ["facts", "has", "hint", "processor", "text"]
 
 EXTRAS = {"video": "av", "data": "pooch", "plots": "matplotlib"}
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -37,7 +37,7 @@ def facts() -> dict[str, Any]:
         "packages": packages,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _cpuinfo("model name") or platform.processor(),
+        "processor": processor(),
         "threads": engine.available_threads(),
         "cpu_flags": [flag for flag in FLAGS if flag in _cpuinfo("flags").split()],
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
@@ -82,6 +82,11 @@ def hint(part: str) -> str:
         "native": "install a C++20 compiler and sfumato again",
         "cuda": "needs an NVIDIA GPU and a CUDA build of torch",
     }.get(part, f"known are {', '.join(['native', 'cuda', *EXTRAS])}")
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def _isa() -> str:

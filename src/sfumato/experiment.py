@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import beats, engine, losses, nets, optimizers, picture, schedules, tasks
+from . import beats, diagnosis, engine, losses, nets, optimizers, picture, schedules, tasks
 from .data import Data
 from .errors import RecipeError, RunError
 from .nets import Net
@@ -349,7 +349,9 @@ def _origin(
             packages[package] = "not installed"
     absolute = str(Path(source).resolve()) if source and Path(source).exists() else source
     if recipe.task != "picture":
-        absolute = data.facts.get("name", source)  # what a task took by itself, so that resuming takes it again
+        absolute = data.facts.get(
+            "name", source
+        )  # what a task took by itself, so that resuming takes it again
     return {
         "argv": sys.argv,
         "source": absolute,
@@ -357,7 +359,7 @@ def _origin(
         "packages": packages,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": diagnosis.processor(),
         "threads": recipe.threads or engine.available_threads(),
         "engine": chosen,
         "inputs": data.inputs.shape[1],
@@ -367,16 +369,6 @@ def _origin(
         "parameters": net.parameter_count,
         "watch": asdict(watch),
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 class _Stop:
