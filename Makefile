@@ -1,5 +1,6 @@
 # make paint    train the classic net on the Mona Lisa and film it
 # make test     lint, types and all tests
+# make sanitize the native engine's check program under sanitizers: memory, undefined behaviour, threads
 # make check    the whole proof: format, lint, types, the wheel built, installed and tested
 # make bench    speed as ratios, A and B alternating in one process
 # make clean    remove what this file made
@@ -10,6 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13; do \
 	if $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 WHEEL := build/wheel-venv
+comma := ,
 
 # A machine without a compiler gets the package without its native engine; that is said, not hidden.
 NATIVE = $(BIN)/python -c "import sfumato._native" 2>/dev/null || \
@@ -23,8 +25,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BUILT_FROM := pyproject.toml CMakeLists.txt constraints.txt $(wildcard native/*)
 PAINTS := .venv/.can-paint
 TESTS := .venv/.can-test
+SANITIZED := build/check-address+undefined/.passed build/check-thread/.passed
 
-.PHONY: paint test lint check wheel bench clean
+.PHONY: paint test lint sanitize check wheel bench clean
 .DELETE_ON_ERROR:
 
 paint: $(PAINTS)
@@ -36,6 +39,16 @@ test: lint
 lint: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+sanitize: $(SANITIZED)
+
+# Once for each state of native/; without a compiler it fails, because nothing was proved.
+build/check-%/.passed: CMakeLists.txt $(wildcard native/*) | $(TESTS)
+	$(BIN)/cmake --log-level=WARNING -S . -B $(@D) -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -D SFUMATO_CHECK=ON -D "SFUMATO_SANITIZE=$(subst +,$(comma),$*)"
+	+$(BIN)/ninja --quiet -C $(@D)
+	$(@D)/check
+	@touch $@
 
 check: wheel lint
 	$(BIN)/ruff format --check .

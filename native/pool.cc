@@ -7,6 +7,10 @@
 namespace sfumato {
 namespace {
 
+#ifndef SFUMATO_SPINS
+#define SFUMATO_SPINS 5000
+#endif
+
 void pause() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -18,7 +22,7 @@ void pause() {
 // Wait until `value` is no longer `old`: spin for about 0.2 ms (a barrier between training steps is shorter),
 // then let the operating system wake us.
 void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
-  for (int i = 0; i < 5000; i++) {
+  for (int i = 0; i < SFUMATO_SPINS; i++) {
     if (value.load(std::memory_order_acquire) != old) return;
     pause();
   }

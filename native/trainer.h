@@ -8,6 +8,7 @@
 // Weights are kept transposed, [in][out], as the forward product reads them, and once more as [out][in] for
 // the backward product. All methods may be called from any thread, one at a time (a lock sees to it).
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <vector>
@@ -168,8 +169,8 @@ class Trainer {
   std::vector<float> features_, targets_;
   std::vector<std::vector<uint8_t>> keep_;  // of the minibatch at hand: inputs, then hidden layers; rows padded
   bool dropping_ = false;                   // whether this pass drops: training does, all else does not
-  size_t samples_ = 0;
-  int64_t updates_ = 0;
+  std::atomic<size_t> samples_{0};   // these two are read without the lock
+  std::atomic<int64_t> updates_{0};
   std::mutex lock_;
   Pool pool_;
   Muon muon_;
