@@ -245,7 +245,7 @@ nb::tuple evaluate(const std::string& activation, double parameter, const In1& z
   std::copy(z.data(), z.data() + count, values.get());
   if (padded > size_t(1) << 30) refuse("too many values");
   if (kernels.forward_with_slope[which])
-    kernels.forward_with_slope[which](values.get(), slopes.get(), padded, 1, int(padded), float(parameter));
+    kernels.forward_with_slope[which](values.get(), padded, slopes.get(), padded, 1, int(padded), float(parameter));
   float *first = nullptr, *second = nullptr;
   Out a = fresh({count}, first), b = fresh({count}, second);
   std::copy(values.get(), values.get() + count, first);

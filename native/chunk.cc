@@ -29,10 +29,11 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
   if (const uint8_t* keep = kept(-1, low))
     kernels_.drop(w.x.get(), x_stride_, keep, x_stride_, rows, columns(settings_.inputs), 1 - settings_.dropped_inputs);
   if (matrices_[0].half)
-    kernels_.pack(w.x.get(), x_stride_, rows, columns(settings_.inputs), halves(w.in16[0]), words(w.in_pairs[0]));
+    kernels_.pack(w.x.get(), x_stride_, rows, columns(settings_.inputs), halves(w.in16[0]),
+                  padded_halves(settings_.inputs), words(w.in_pairs[0]), matrices_[0].back_stride);
   for (int l = 0; l <= last; l++) {
     const Matrix& m = matrices_[l];
-    const bool readout = l == layers();
+    const bool readout = l == layers(), packed = !readout && l < last && matrices_[l + 1].half;
     Product p{};
     p.rows = rows, p.columns = columns(m.out), p.depth = m.in;
     p.a = l ? w.post[l - 1].get() : w.x.get();
@@ -40,21 +41,21 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
     p.b = m.weights(), p.b_row = m.stride;
     if (m.half) {
       p.depth = (m.in + 1) / 2;
-      p.a = w.in16[l].get(), p.a_row = m.back_stride / 2;
+      p.a = w.in16[l].get(), p.a_row = padded_halves(m.in) / 2;
       p.b = m.pairs.get();
     }
-    p.c = readout ? w.out.get() : w.post[l].get();
+    p.c = readout ? w.out.get() : packed ? nullptr : w.post[l].get();
     p.c_row = readout ? out_stride_ : strides_[l];
     p.bias = m.bias();
     if (!readout && !(last_pre && l == last)) {
       p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
-      p.slopes = slopes ? w.slopes[l].get() : nullptr;
+      p.slopes = slopes ? w.slopes[l].get() : nullptr, p.slopes_row = strides_[l];
       p.parameter = settings_.parameter;
       p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = 1 - settings_.dropped_hidden;
     }
-    if (!readout && matrices_[l + 1].half) {
-      p.rows16 = halves(w.in16[l + 1]);
-      if (slopes) p.pairs = words(w.in_pairs[l + 1]);
+    if (packed) {
+      p.rows16 = halves(w.in16[l + 1]), p.rows16_row = padded_halves(m.out);
+      if (slopes) p.pairs = words(w.in_pairs[l + 1]), p.pairs_row = strides_[l];
     }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (readout && settings_.skip) {
@@ -133,30 +134,33 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
 // From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.
 void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
   const int a = static_cast<int>(settings_.activation);
-  const auto parameters = [&](int i, const float* input, size_t input_stride, const float* error,
-                              size_t error_stride) {
+  const auto weights = [&](int i, const float* input, size_t input_stride, const float* error, size_t error_stride) {
     const Matrix& m = matrices_[i];
-    float* gradient = w.gradients[i].get();
     Product p{};
     p.rows = round_up(m.in, kRows), p.columns = columns(m.out), p.depth = rows;
     p.a = input, p.a_row = 1, p.a_step = input_stride;
     p.b = error, p.b_row = error_stride;
-    p.c = gradient + m.stride, p.c_row = m.stride, p.accumulate = !first;
-    if (m.half) p.depth = rows / 2, p.a = w.in_pairs[i].get(), p.b = w.error_pairs[i & 1].get();
+    p.c = w.gradients[i].get() + m.stride, p.c_row = m.stride, p.accumulate = !first;
+    if (m.half) {
+      p.depth = rows / 2, p.samples_down = kernels_.pairs_from_rows;
+      p.a = (p.samples_down ? w.in16 : w.in_pairs)[i].get();
+      p.a_step = p.samples_down ? padded_halves(m.in) : input_stride;
+      p.b = (p.samples_down ? w.error16 : w.error_pairs)[i & 1].get();
+      p.b_row = p.samples_down ? padded_halves(m.out) : error_stride;
+    }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
-    if (m.has_bias) kernels_.column_sums(error, error_stride, rows, columns(m.out), gradient, !first);
   };
-  if (settings_.skip) parameters(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
+  if (settings_.skip) weights(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
   const float* error = w.out.get();
   size_t error_stride = out_stride_;
+  const int C = settings_.outputs;
+  kernels_.column_sums(error, error_stride, rows, columns(C), w.gradients[layers()].get(), !first);
   if (const int l = layers(); matrices_[l].half)
-    kernels_.pack(error, error_stride, rows, columns(settings_.outputs), halves(w.error16[l & 1]),
-                  words(w.error_pairs[l & 1]));
+    kernels_.pack(error, error_stride, rows, columns(C), halves(w.error16[l & 1]), padded_halves(C),
+                  words(w.error_pairs[l & 1]), out_stride_);
   for (int l = layers(); l >= 0; l--) {
-    parameters(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
+    weights(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
     const Matrix& m = matrices_[l];
-    Product p{};
-    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     if (l == 0) {
       if (wants_dx()) input_gradient(w, rows, error, error_stride);
       if (const uint8_t* keep = wants_dx() ? kept(-1, low) : nullptr)
@@ -168,20 +172,27 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
       }
       break;
     }
+    const Matrix& below = matrices_[l - 1];
+    Product p{};
+    p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     p.a = error, p.a_row = error_stride, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
-    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[l & 1].get(), p.a_row = error_stride / 2;
-    p.c = w.errors[l & 1].get(), p.c_row = strides_[l - 1];
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[l & 1].get(), p.a_row = padded_halves(m.out) / 2;
+    p.c = below.half ? nullptr : w.errors[l & 1].get(), p.c_row = strides_[l - 1];
     p.finish = kernels_.backward[a];
-    p.slopes = has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get();
+    if (has_slopes(settings_.activation)) p.slopes = w.slopes[l - 1].get(), p.slopes_row = strides_[l - 1];
+    else if (!m.half) p.slopes = w.post[l - 1].get(), p.slopes_row = strides_[l - 1];
+    else p.slopes16 = halves(w.in16[l]), p.slopes_row = padded_halves(m.in), p.finish = kernels_.backward16[a];
     p.parameter = settings_.parameter;
     p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = 1 - settings_.dropped_hidden;
-    if (matrices_[l - 1].half) {
-      p.rows16 = halves(w.error16[(l - 1) & 1]);
-      p.pairs = words(w.error_pairs[(l - 1) & 1]);
+    p.sums = w.gradients[l - 1].get();
+    if (first) std::fill(p.sums, p.sums + p.columns, 0.f);
+    if (below.half) {
+      p.rows16 = halves(w.error16[(l - 1) & 1]), p.rows16_row = padded_halves(below.out);
+      p.pairs = words(w.error_pairs[(l - 1) & 1]), p.pairs_row = below.stride;
     }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
-    error = p.c, error_stride = p.c_row;
+    error = w.errors[l & 1].get(), error_stride = p.c_row;
   }
 }
 
@@ -192,7 +203,7 @@ void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t err
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     p.a = a, p.a_row = a_row, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
-    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = a_row / 2;
+    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = padded_halves(m.out) / 2;
     p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
   };

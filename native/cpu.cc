@@ -3,10 +3,35 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#if SFUMATO_X86 && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace sfumato {
 namespace {
 
-std::vector<const Kernels*> usable() {
+// Whether the processor has tiles for bfloat16, the system saves their registers, and lets this process use them:
+// since Linux 5.16 that has to be asked for, once a process, because each thread's signal frame grows by 8 KB.
+bool may_use_tiles() {
+#if SFUMATO_X86 && defined(__linux__) && defined(SYS_arch_prctl)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  constexpr unsigned kTiles = 1u << 24, kBfloat16 = 1u << 22;
+  if ((d & (kTiles | kBfloat16)) != (kTiles | kBfloat16)) return false;
+  unsigned low = 0, high = 0;  // XCR0: what the system saves
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  constexpr unsigned kTileState = 3u << 17;
+  if ((low & kTileState) != kTileState) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of <asm/prctl.h> since 5.16
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+std::vector<const Kernels*> find_usable() {
   std::vector<const Kernels*> found;
 #if SFUMATO_X86
   __builtin_cpu_init();  // also asks the operating system (XGETBV) whether it saves the registers
@@ -15,11 +40,18 @@ std::vector<const Kernels*> usable() {
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  if (v4 && __builtin_cpu_supports("avx512bf16")) found.push_back(&kAvx512Bf16);
+  const bool bfloat16 = v4 && __builtin_cpu_supports("avx512bf16");
+  if (bfloat16 && may_use_tiles()) found.push_back(&kAmx);
+  if (bfloat16) found.push_back(&kAvx512Bf16);
   if (v4) found.push_back(&kAvx512);
   if (v3) found.push_back(&kAvx2);
 #endif
   found.push_back(&kPlain);
+  return found;
+}
+
+const std::vector<const Kernels*>& usable() {
+  static const std::vector<const Kernels*> found = find_usable();
   return found;
 }
 
@@ -39,6 +71,7 @@ const Kernels& pick_kernels(const std::string& name) {
     if (wanted.empty() || wanted == kernels->name) return *kernels;
     known += (known.empty() ? "" : ", ") + std::string(kernels->name);
   }
+  if (wanted == kAmxEmulated.name) return kAmxEmulated;
   throw std::invalid_argument("instruction set '" + wanted + "' cannot run here; there are " + known);
 }
 

@@ -10,7 +10,7 @@ namespace sfumato {
 // Names of the instruction sets that can run here, best first; "plain" is always the last.
 std::vector<std::string> usable_sets();
 
-// The table of `name`; "" means SFUMATO_ISA from the environment if set, else the best. Throws
+// The table of `name` ("amx-emulated" too, for tests); "" means SFUMATO_ISA from the environment if set, else the best. Throws
 // std::invalid_argument naming what can run here.
 const Kernels& pick_kernels(const std::string& name);
 

@@ -27,10 +27,20 @@ constexpr size_t padded(int width) {
   return kLine * (lines | 1);
 }
 
+// Halves between packed rows of `width` bfloat16: whole cache lines, which a tile of AMX is loaded by, and not a
+// multiple of eight of them, which would crowd a column's rows into an eighth of the caches' sets.
+constexpr size_t padded_halves(int width) {
+  const size_t lines = (static_cast<size_t>(width) + 2 * kLine - 1) / (2 * kLine);
+  return 2 * kLine * (lines % 8 ? lines : lines + 1);
+}
+
 // Called on each finished block of a product while it is still in L1.
-//   values: rows x columns (columns a multiple of kLine or of the vector), row stride `stride`.
-//   slopes: same shape and stride; written (forward) or read (backward); may be null where unused.
-using Finish = void (*)(float* values, float* slopes, size_t stride, int rows, int columns, float parameter);
+//   values: rows x columns (columns a multiple of the vector).
+//   slopes: same shape; written (forward, float32) or read (backward: float32, or bfloat16 where kernels say so);
+//           may be null where unused.
+// Strides are those of rows, in elements of the array.
+using Finish = void (*)(float* values, size_t stride, void* slopes, size_t slopes_stride, int rows, int columns,
+                        float parameter);
 
 // C[m][n] = start + sum over k < depth of a(m, k) * B[k][n], with a(m, k) = a[m * a_row + k * a_step].
 // Forward: a = activations, B = W. Errors: a = errors, B = W transposed. Gradients: a = activations read
@@ -41,24 +51,32 @@ using Finish = void (*)(float* values, float* slopes, size_t stride, int rows, i
 //   rows16  rows of bfloat16: a word holds columns 2k and 2k + 1, to be broadcast (as a, forward and errors)
 //   pairs   rows of words: word [p][n] holds rows 2p and 2p + 1 of column n, to be a vector of b (or, read down
 //           its columns, an a), wherever k runs along the rows
+// Kernels that say `pairs_from_rows` take rows16 for a and b alike in products with samples_down, and make what they
+// need of them: there k runs down the rows of both, and depth, a_step and b_row count as for pairs.
 struct Product {
   int rows, columns, depth;
   const float* a;
   size_t a_row, a_step;
   const float* b;
   size_t b_row;
-  float* c;
+  bool samples_down;  // a and b are rows16 of samples; see above
+  float* c;           // null: the result is only wanted packed
   size_t c_row;
   const float* bias;  // where sums start, a row; null: at zero (or at C if accumulate)
   bool accumulate;    // start from what C holds
   Finish finish;      // may be null
-  float* slopes;      // what finish gets beside C, same stride; may be null
+  float* slopes;            // what finish gets beside C: these,
+  const uint16_t* slopes16; // or these (backward16), or nothing
+  size_t slopes_row;
   float parameter;    // of finish
   const uint8_t* keep;  // dropout: rows of bytes, `keep_row` apart; values with a 0 become 0, others are divided
   size_t keep_row;      // by `kept`, the share that is kept; after finish, before packing. Null: none
   float kept;
-  uint16_t* rows16;   // where the finished C is packed as well, same stride in its own elements; may be null
-  uint32_t* pairs;
+  float* sums;        // the finished C's columns are added to it, a row; may be null
+  uint16_t* rows16;   // where the finished C is packed, rows `rows16_row` halves apart; may be null
+  size_t rows16_row;
+  uint32_t* pairs;    // and rows of words `pairs_row` apart; may be null
+  size_t pairs_row;
 };
 
 // One step of Adam or SGD, as PyTorch defines them, over a span of floats.
@@ -92,17 +110,21 @@ struct Kernels {
 
   void (*multiply)(const Product&);
   void (*multiply_half)(const Product&);
-  bool half_is_fast;  // the processor multiplies bfloat16 itself; elsewhere it is emulated, for tests
+  bool half_is_fast;     // the processor multiplies bfloat16 itself; elsewhere it is emulated, for tests
+  bool pairs_from_rows;  // see Product
+  int near_floats;       // size of the values of a chunk of rows that suits the caches
   // rows x columns floats into packed forms (either may be null); rows need not be even: the last partner is 0
-  void (*pack)(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, uint32_t* pairs);
+  void (*pack)(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, size_t rows16_row,
+               uint32_t* pairs, size_t pairs_row);
   // dropout on its own; see Product
   void (*drop)(float* values, size_t stride, const uint8_t* keep, size_t keep_row, int rows, int columns, float kept);
   // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.
   Finish forward[kActivations];
   Finish forward_with_slope[kActivations];
   // Backward: values *= slope. Identity, ReLU and leaky ReLU read the slope off the sign of what they put out,
-  // so they need no slopes of their own: give them the activations.
+  // so they need no slopes of their own: give them the activations, float32 or (backward16) bfloat16.
   Finish backward[kActivations];
+  Finish backward16[kActivations];
 
   // sums[n] (+)= sum over rows of a[m][n]
   void (*column_sums)(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate);
@@ -135,10 +157,12 @@ struct Kernels {
 };
 
 extern const Kernels kPlain;
+extern const Kernels kAmxEmulated;
 #if SFUMATO_X86
 extern const Kernels kAvx2;
 extern const Kernels kAvx512;
 extern const Kernels kAvx512Bf16;
+extern const Kernels kAmx;
 #endif
 
 }  // namespace sfumato

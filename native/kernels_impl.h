@@ -1,5 +1,6 @@
 // The kernels, written once with vector extensions and compiled per instruction set (see kernels.h).
-// The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS, HALF_IS_FAST, SFUMATO_NAME and SFUMATO_TABLE.
+// The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS, HALF_IS_FAST, SFUMATO_NAME and SFUMATO_TABLE; one with
+// tiles also TILES.
 //
 // Product: a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
 // loads BLOCK_VECTORS vectors of B and broadcasts BLOCK_ROWS scalars of A. AVX-512: 8 x 3 = 24 accumulators + 3 + 1
@@ -7,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cmath>
+#include <cstdlib>
 
 #include "kernels.h"
 #if HALF_IS_FAST
@@ -57,19 +59,21 @@ struct Gaussian {  // exp(-(scale z)^2)
 };
 
 template <class Function, bool kSlope>
-void finish_forward(float* values, float* slopes, size_t stride, int rows, int columns, float parameter) {
+void finish_forward(float* values, size_t stride, void* slopes, size_t slopes_stride, int rows, int columns,
+                    float parameter) {
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n += LANES) {
       const Point p = Function::at(load(values + m * stride + n), parameter);
       store(values + m * stride + n, p.value);
-      if (kSlope) store(slopes + m * stride + n, p.slope);
+      if (kSlope) store(static_cast<float*>(slopes) + m * slopes_stride + n, p.slope);
     }
 }
 
 // sin(factor z) with slope factor cos(factor z). Sine: factor = omega. FINER: factor = omega (|z| + 1), taken as
 // a constant by the derivative (Liu et al. 2024 detach it).
 template <bool kFiner, bool kSlope>
-void finish_sine(float* values, float* slopes, size_t stride, int rows, int columns, float omega) {
+void finish_sine(float* values, size_t stride, void* slopes, size_t slopes_stride, int rows, int columns,
+                 float omega) {
   vf most{};
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n += LANES) {
@@ -87,41 +91,53 @@ void finish_sine(float* values, float* slopes, size_t stride, int rows, int colu
       if (__builtin_expect(far, 0))
         for (int i = 0; i < LANES; i++) s[i] = ::sinf(phase[i]), c[i] = ::cosf(phase[i]);
       store(values + m * stride + n, s);
-      if (kSlope) store(slopes + m * stride + n, c * (factor * omega));
+      if (kSlope) store(static_cast<float*>(slopes) + m * slopes_stride + n, c * (factor * omega));
     }
 }
 
-void backward_sign(float* values, float* outputs, size_t stride, int rows, int columns, float leak) {
+struct Full {  // slopes or activations in float32
+  static INLINE vf at(const void* slopes, size_t i) { return load(static_cast<const float*>(slopes) + i); }
+};
+struct Packed {  // in bfloat16
+  static INLINE vf at(const void* slopes, size_t i) {
+    return from_half(*reinterpret_cast<const vh*>(static_cast<const uint16_t*>(slopes) + i));
+  }
+};
+template <class From>
+void backward_sign(float* values, size_t stride, void* outputs, size_t outputs_stride, int rows, int columns,
+                   float leak) {
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n += LANES) {
       const vf v = load(values + m * stride + n);
-      store(values + m * stride + n, load(outputs + m * stride + n) > 0.f ? v : v * leak);
+      store(values + m * stride + n, From::at(outputs, m * outputs_stride + n) > 0.f ? v : v * leak);
     }
 }
-void backward_relu(float* values, float* outputs, size_t stride, int rows, int columns, float) {
+template <class From>
+void backward_relu(float* values, size_t stride, void* outputs, size_t outputs_stride, int rows, int columns, float) {
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n += LANES) {
       const vf v = load(values + m * stride + n);
-      store(values + m * stride + n, load(outputs + m * stride + n) > 0.f ? v : vf{});
+      store(values + m * stride + n, From::at(outputs, m * outputs_stride + n) > 0.f ? v : vf{});
     }
 }
-void backward_slope(float* values, float* slopes, size_t stride, int rows, int columns, float) {
+void backward_slope(float* values, size_t stride, void* slopes, size_t slopes_stride, int rows, int columns, float) {
   for (int m = 0; m < rows; m++)
     for (int n = 0; n < columns; n += LANES)
-      store(values + m * stride + n, load(values + m * stride + n) * load(slopes + m * stride + n));
+      store(values + m * stride + n, load(values + m * stride + n) * Full::at(slopes, m * slopes_stride + n));
 }
 
 // -------------------------------------------------------------------------------------------------- products
-void pack(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, uint32_t* pairs) {
+void pack(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, size_t rows16_row,
+          uint32_t* pairs, size_t pairs_row) {
   for (int m = 0; m < rows; m += 2)
     for (int n = 0; n < columns; n += LANES) {
       const vf even = load(from + m * stride + n);
       const vf odd = m + 1 < rows ? load(from + (m + 1) * stride + n) : vf{};
       if (rows16) {
-        *reinterpret_cast<vh*>(rows16 + m * stride + n) = to_half(even);
-        if (m + 1 < rows) *reinterpret_cast<vh*>(rows16 + (m + 1) * stride + n) = to_half(odd);
+        *reinterpret_cast<vh*>(rows16 + m * rows16_row + n) = to_half(even);
+        if (m + 1 < rows) *reinterpret_cast<vh*>(rows16 + (m + 1) * rows16_row + n) = to_half(odd);
       }
-      if (pairs) *reinterpret_cast<vu*>(pairs + m / 2 * stride + n) = to_pairs(even, odd);
+      if (pairs) *reinterpret_cast<vu*>(pairs + m / 2 * pairs_row + n) = to_pairs(even, odd);
     }
 }
 
@@ -144,17 +160,46 @@ struct Half {  // words of two bfloat16
   static INLINE vf add_product(vf sum, Word x, Vector w) { return add_dots(sum, x - vu{}, w); }
 };
 
+void column_sums(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate) {
+  for (int n = 0; n < columns; n += LANES) {
+    vf s0 = accumulate ? load(sums + n) : vf{}, s1{};
+    int m = 0;
+    for (; m + 1 < rows; m += 2) {
+      s0 += load(a + m * stride + n);
+      s1 += load(a + (m + 1) * stride + n);
+    }
+    if (m < rows) s0 += load(a + m * stride + n);
+    store(sums + n, s0 + s1);
+  }
+}
+
+// What is done with a finished block of rows x columns at (m0, n0) of C, while it lies in L1 at `values`.
+void finish_block(const Product& p, int m0, int n0, float* values, size_t stride, int rows, int columns) {
+  if (p.finish) {
+    const size_t at = m0 * p.slopes_row + n0;
+    void* slopes = p.slopes ? static_cast<void*>(p.slopes + at) : p.slopes16 ? const_cast<uint16_t*>(p.slopes16 + at) : nullptr;
+    p.finish(values, stride, slopes, p.slopes_row, rows, columns, p.parameter);
+  }
+  if (p.keep) drop(values, stride, p.keep + m0 * p.keep_row + n0, p.keep_row, rows, columns, p.kept);
+  if (p.sums) column_sums(values, stride, rows, columns, p.sums + n0, true);
+  if (p.rows16 || p.pairs)
+    pack(values, stride, rows, columns, p.rows16 ? p.rows16 + m0 * p.rows16_row + n0 : nullptr, p.rows16_row,
+         p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
+}
+
 template <class Type, int kVectors>
 INLINE void block(const Product& p, int m0, int n0) {
   using Word = typename Type::Word;
   using Vector = typename Type::Vector;
+  alignas(64) float own[BLOCK_ROWS * kVectors * LANES];  // stays in L1
+  float* c = p.c ? p.c + m0 * p.c_row + n0 : own;
+  const size_t c_row = p.c ? p.c_row : kVectors * LANES;
   vf sum[BLOCK_ROWS][kVectors];
-  float* c = p.c + m0 * p.c_row + n0;
 #pragma GCC unroll 16
   for (int m = 0; m < BLOCK_ROWS; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++)
-      sum[m][n] = p.accumulate ? load(c + m * p.c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
+      sum[m][n] = p.accumulate ? load(c + m * c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
   const Word* a = reinterpret_cast<const Word*>(p.a) + m0 * p.a_row;
   const float* b = p.b + n0;
   const size_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
@@ -172,14 +217,8 @@ INLINE void block(const Product& p, int m0, int n0) {
 #pragma GCC unroll 16
   for (int m = 0; m < BLOCK_ROWS; m++)
 #pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++) store(c + m * p.c_row + n * LANES, sum[m][n]);
-  const size_t at = m0 * p.c_row + n0;
-  if (p.finish)
-    p.finish(c, p.slopes ? p.slopes + at : nullptr, p.c_row, BLOCK_ROWS, kVectors * LANES, p.parameter);
-  if (p.keep) drop(c, p.c_row, p.keep + m0 * p.keep_row + n0, p.keep_row, BLOCK_ROWS, kVectors * LANES, p.kept);
-  if (p.rows16 || p.pairs)
-    pack(c, p.c_row, BLOCK_ROWS, kVectors * LANES, p.rows16 ? p.rows16 + at : nullptr,
-         p.pairs ? p.pairs + m0 / 2 * p.c_row + n0 : nullptr);
+    for (int n = 0; n < kVectors; n++) store(c + m * c_row + n * LANES, sum[m][n]);
+  finish_block(p, m0, n0, c, c_row, BLOCK_ROWS, kVectors * LANES);
 }
 
 template <class Type>
@@ -194,19 +233,6 @@ void multiply(const Product& p) {
       else block<Type, 1>(p, m, n);
     }
     n += vectors * LANES;
-  }
-}
-
-void column_sums(const float* a, size_t stride, int rows, int columns, float* sums, bool accumulate) {
-  for (int n = 0; n < columns; n += LANES) {
-    vf s0 = accumulate ? load(sums + n) : vf{}, s1{};
-    int m = 0;
-    for (; m + 1 < rows; m += 2) {
-      s0 += load(a + m * stride + n);
-      s1 += load(a + (m + 1) * stride + n);
-    }
-    if (m < rows) s0 += load(a + m * stride + n);
-    store(sums + n, s0 + s1);
   }
 }
 
@@ -332,6 +358,21 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
 }
 
 #include "grid_impl.h"
+#ifdef TILES
+#include "tiles_impl.h"
+#define MULTIPLY_HALF tiles::multiply
+constexpr bool kHalfIsFast = true;
+constexpr bool kPairsFromRows = true;
+// With tiles a chunk's gradient, read and written once a chunk, costs more than values that miss L1 for L2:
+// 512 rows were best for 4x300 on 2 MB of L2, 128 took a quarter longer (docs/design.md).
+constexpr int kNearFloats = 384 << 10;
+#else
+#define MULTIPLY_HALF multiply<Half>
+constexpr bool kHalfIsFast = HALF_IS_FAST;
+constexpr bool kPairsFromRows = false;
+// 640 KB beat 3 MB by a tenth on a machine with 1 MB a core whose other cores were busy; alone they were equal.
+constexpr int kNearFloats = 160 << 10;
+#endif
 
 }  // namespace
 
@@ -340,8 +381,10 @@ const Kernels SFUMATO_TABLE = {
     SFUMATO_NAME,
     LANES,
     multiply<Single>,
-    multiply<Half>,
-    HALF_IS_FAST,
+    MULTIPLY_HALF,
+    kHalfIsFast,
+    kPairsFromRows,
+    kNearFloats,
     pack,
     drop,
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
@@ -350,8 +393,9 @@ const Kernels SFUMATO_TABLE = {
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, true>,
      finish_sine<true, true>, finish_forward<Gaussian, true>, finish_forward<Tanh, true>,
      finish_forward<Sigmoid, true>, finish_forward<Silu, true>},
-    {nullptr, backward_relu, backward_sign, backward_slope, backward_slope, backward_slope, backward_slope,
+    {nullptr, backward_relu<Full>, backward_sign<Full>, backward_slope, backward_slope, backward_slope, backward_slope,
      backward_slope, backward_slope},
+    {nullptr, backward_relu<Packed>, backward_sign<Packed>, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr},
     column_sums,
     add,
     blend,

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kSteps = 5;
 constexpr float kA = 3.4445f, kB = -4.7750f, kC = 2.0315f;  // Jordan's coefficients: steepest at 0
+constexpr int kPanel = 48;  // rows: three of AVX-512's vectors
 constexpr double kSmallest = 1e-7;                          // the norm is taken to be at least this
 
 int round_up(int n, int to) { return (n + to - 1) / to * to; }
@@ -22,16 +23,17 @@ int Muon::add(int in, int out, size_t stride) {
   Matrix m{};
   m.in = in, m.out = out, m.stride = stride;
   m.rows = std::max(in, out), m.columns = std::min(in, out);
-  m.x_stride = padded(m.columns);
+  m.x_stride = padded(m.columns), m.x16_row = padded_halves(m.columns);
   m.scale = static_cast<float>(std::sqrt(std::max(1.0, static_cast<double>(out) / in)));
   const size_t x = round_up(m.rows, kRows) * m.x_stride, s = round_up(m.columns, kRows) * m.x_stride;
   m.update = allocate(static_cast<size_t>(round_up(in, kRows)) * stride);
   for (Buffer& b : m.x) b = allocate(x);
   m.s = allocate(s), m.p = allocate(s);
   if (half_) {
-    for (Buffer& b : m.x16) b = allocate(x / 2);
+    for (Buffer& b : m.x16) b = allocate(round_up(m.rows, kRows) * m.x16_row / 2);
     m.x_pairs = allocate(x / 2);
-    m.s16 = allocate(s / 2), m.s_pairs = allocate(s / 2), m.p_pairs = allocate(s / 2);
+    m.s16 = allocate(round_up(m.columns, kRows) * m.x16_row / 2), m.s_pairs = allocate(s / 2);
+    m.p16 = allocate(round_up(m.columns, kRows) * m.x16_row / 2), m.p_pairs = allocate(s / 2);
   }
   m.squares.resize(pool_.size());
   matrices_.push_back(std::move(m));
@@ -44,17 +46,19 @@ Muon::Range Muon::share(int t, int rows) const {
 }
 
 void Muon::orthogonalize(int t) {
-  for (Matrix& m : matrices_) start(t, m);
-  pool_.barrier();
-  for (int i = 0; i < kSteps; i++) {
-    for (Matrix& m : matrices_) square(t, m, m.x[i & 1].get());
+  for (Matrix& m : matrices_) {  // one after the other: three of them do not fit into a core's cache
+    start(t, m);
     pool_.barrier();
-    for (Matrix& m : matrices_) polynomial(t, m);
-    pool_.barrier();
-    for (Matrix& m : matrices_) step(t, m, i & 1);
-    pool_.barrier();
+    for (int i = 0; i < kSteps; i++) {
+      square(t, m, m.x[i & 1].get());
+      pool_.barrier();
+      polynomial(t, m);
+      pool_.barrier();
+      step(t, m, i & 1);
+      pool_.barrier();
+    }
+    finish(t, m, kSteps & 1);
   }
-  for (Matrix& m : matrices_) finish(t, m, kSteps & 1);
   pool_.barrier();
 }
 
@@ -75,44 +79,83 @@ void Muon::start(int t, Matrix& m) {
   }
   if (half_ && low < high) {
     const size_t at = low * m.x_stride;
-    kernels_.pack(m.x[0].get() + at, m.x_stride, high - low, round_up(m.columns, kLine), halves(m.x16[0], at),
-                  words(m.x_pairs, at / 2));
+    kernels_.pack(m.x[0].get() + at, m.x_stride, high - low, round_up(m.columns, kLine),
+                  halves(m.x16[0], low * m.x16_row), m.x16_row, words(m.x_pairs, at / 2), m.x_stride);
   }
+}
+
+// Rows [low, high) of a symmetric square, from column `low` on: dealt there and back, as the first are the longest.
+template <class Work>
+void Muon::panels(int t, const Matrix& m, const Work& work) const {
+  const int T = pool_.size(), rows = round_up(m.columns, kRows);
+  for (int i = 0, low = 0; low < rows; i++, low += kPanel) {
+    const int turn = i % (2 * T);
+    if ((turn < T ? turn : 2 * T - 1 - turn) == t) work(low, std::min(low + kPanel, rows));
+  }
+}
+
+// What panels have left out of a square: the columns [low, high) below them. Packed, a word of a row holds the same
+// two numbers as the word of a column in pairs.
+void Muon::mirror(const Matrix& m, float* square, int low, int high) const {
+  const size_t across = low * m.x_stride + high, down = high * m.x_stride + low;
+  kernels_.transpose(square + across, m.x_stride, high - low, below(m, high), square + down, m.x_stride);
+}
+void Muon::mirror(const Matrix& m, float* rows16, float* pairs, int low, int high) const {
+  const size_t row = m.x16_row / 2;
+  kernels_.transpose(rows16 + low * row + high / 2, row, high - low, below(m, high) / 2,
+                     pairs + high / 2 * m.x_stride + low, m.x_stride);
 }
 
 // s = x^T x: both operands are read with k running down the rows.
 void Muon::square(int t, Matrix& m, const float* x) {
-  const auto [low, high] = share(t, m.columns);
-  const size_t at = low * m.x_stride;
-  Product p{};
-  p.rows = high - low, p.columns = round_up(m.columns, kLine), p.depth = m.rows;
-  p.a = x + low, p.a_row = 1, p.a_step = m.x_stride;
-  p.b = x, p.b_row = m.x_stride;
-  p.c = m.s.get() + at, p.c_row = m.x_stride;
-  if (half_) {
-    p.depth = (m.rows + 1) / 2, p.a = m.x_pairs.get() + low, p.b = m.x_pairs.get();
-    p.rows16 = halves(m.s16, at), p.pairs = words(m.s_pairs, at / 2);
-  }
-  multiply(p);
+  panels(t, m, [&](int low, int high) {
+    const size_t at = low * m.x_stride + low;
+    Product p{};
+    p.rows = high - low, p.columns = round_up(m.columns, kLine) - low, p.depth = m.rows;
+    p.a = x + low, p.a_row = 1, p.a_step = m.x_stride;
+    p.b = x + low, p.b_row = m.x_stride;
+    p.c = m.s.get() + at, p.c_row = m.x_stride;
+    if (half_) {
+      p.depth = (m.rows + 1) / 2, p.a = p.b = m.x_pairs.get() + low;
+      p.rows16 = halves(m.s16, low * m.x16_row + low), p.rows16_row = m.x16_row;
+      p.pairs = words(m.s_pairs, low / 2 * m.x_stride + low), p.pairs_row = m.x_stride;
+    }
+    multiply(p);
+    if (!half_) return mirror(m, m.s.get(), low, high);
+    mirror(m, m.s16.get(), m.s_pairs.get(), low, high);
+    // and the rows' words are those of the columns' pairs
+    kernels_.transpose(m.s_pairs.get() + low / 2 * m.x_stride + high, m.x_stride, (high - low) / 2, below(m, high),
+                       m.s16.get() + high * (m.x16_row / 2) + low / 2, m.x16_row / 2);
+  });
 }
 
 // p = b s + c s s
 void Muon::polynomial(int t, Matrix& m) {
-  const auto [low, high] = share(t, m.columns);
-  const size_t at = low * m.x_stride;
-  Product p{};
-  p.rows = high - low, p.columns = round_up(m.columns, kLine), p.depth = m.columns;
-  p.a = m.s.get() + at, p.a_row = m.x_stride, p.a_step = 1;
-  p.b = m.s.get(), p.b_row = m.x_stride;
-  p.c = m.p.get() + at, p.c_row = m.x_stride;
-  if (half_) p.depth = (m.columns + 1) / 2, p.a = m.s16.get() + at / 2, p.a_row = m.x_stride / 2, p.b = m.s_pairs.get();
-  multiply(p);
-  if (low == high) return;
-  kernels_.blend(p.c, m.s.get() + at, kB, p.c, kC, (high - low) * m.x_stride);
-  if (half_) kernels_.pack(p.c, m.x_stride, high - low, p.columns, nullptr, words(m.p_pairs, at / 2));
+  panels(t, m, [&](int low, int high) {
+    const size_t at = low * m.x_stride + low;
+    float* c = m.p.get() + at;
+    Product p{};
+    p.rows = high - low, p.columns = round_up(m.columns, kLine) - low, p.depth = m.columns;
+    p.a = m.s.get() + low * m.x_stride, p.a_row = m.x_stride, p.a_step = 1;
+    p.b = m.s.get() + low, p.b_row = m.x_stride;
+    p.c = c, p.c_row = m.x_stride;
+    if (half_) {
+      p.depth = (m.columns + 1) / 2;
+      p.a = m.s16.get() + low * m.x16_row / 2, p.a_row = m.x16_row / 2;
+      p.b = m.s_pairs.get() + low;
+    }
+    multiply(p);
+    for (int r = 0; r < p.rows; r++, c += m.x_stride)
+      kernels_.blend(c, m.s.get() + at + r * m.x_stride, kB, c, kC, p.columns);
+    if (!half_) return mirror(m, m.p.get(), low, high);
+    kernels_.pack(m.p.get() + at, m.x_stride, p.rows, p.columns, halves(m.p16, low * m.x16_row + low), m.x16_row,
+                  words(m.p_pairs, low / 2 * m.x_stride + low), m.x_stride);
+    mirror(m, m.p16.get(), m.p_pairs.get(), low, high);
+  });
 }
 
-// The other x = a x + x p
+// The other x = a x + x p. The sum starts from x in float32: were a part of p, x would be rounded to 8 bits, and the
+// directions in which it is a thousandth of its largest would be lost (the result was 19 % off).
 void Muon::step(int t, Matrix& m, int from) {
   const auto [low, high] = share(t, m.rows);
   if (low == high) return;
@@ -125,8 +168,10 @@ void Muon::step(int t, Matrix& m, int from) {
   p.c = m.x[1 - from].get() + at, p.c_row = m.x_stride, p.accumulate = true;
   kernels_.blend(p.c, x, kA, x, 0, (high - low) * m.x_stride);
   if (half_) {
-    p.depth = (m.columns + 1) / 2, p.a = m.x16[from].get() + at / 2, p.a_row = m.x_stride / 2, p.b = m.p_pairs.get();
-    p.rows16 = halves(m.x16[1 - from], at), p.pairs = words(m.x_pairs, at / 2);
+    p.depth = (m.columns + 1) / 2, p.a = m.x16[from].get() + low * m.x16_row / 2, p.a_row = m.x16_row / 2;
+    p.b = m.p_pairs.get();
+    p.rows16 = halves(m.x16[1 - from], low * m.x16_row), p.rows16_row = m.x16_row;
+    p.pairs = words(m.x_pairs, at / 2), p.pairs_row = m.x_stride;
   }
   multiply(p);
 }

@@ -2,7 +2,8 @@
 // alike (Jordan et al. 2024; PyTorch's torch.optim.Muon is the specification, with its five Newton-Schulz steps).
 //
 // X <- a X + X (b S + c S S), S = X^T X, is three products a step. They work on the orientation with at least as
-// many rows as columns, so that S is the smaller square. All threads share each product, by rows, with a barrier
+// many rows as columns, so that S is the smaller square. Both squares are symmetric: three fifths of each are
+// computed, the rest is mirrored. All threads share each product, by rows, with a barrier
 // after it; every element is computed by one thread in one order, so the result does not depend on their number.
 #pragma once
 #include <cstdint>
@@ -33,10 +34,10 @@ class Muon {
  private:
   struct Matrix {
     int in, out, rows, columns;  // rows >= columns: of x
-    size_t stride, x_stride;
+    size_t stride, x_stride, x16_row;
     float scale;
     Buffer update, x[2], s, p;
-    Buffer x16[2], x_pairs, s16, s_pairs, p_pairs;  // half only
+    Buffer x16[2], x_pairs, s16, s_pairs, p16, p_pairs;  // half only
     std::vector<double> squares;
   };
   struct Range {
@@ -45,6 +46,11 @@ class Muon {
 
   Range share(int t, int rows) const;  // this thread's rows, whole blocks of kRows
   void start(int t, Matrix&);
+  template <class Work>
+  void panels(int t, const Matrix&, const Work&) const;
+  static int below(const Matrix& m, int row) { return (m.columns + kRows - 1) / kRows * kRows - row; }
+  void mirror(const Matrix&, float* square, int low, int high) const;
+  void mirror(const Matrix&, float* rows16, float* pairs, int low, int high) const;
   void square(int t, Matrix&, const float* x);
   void polynomial(int t, Matrix&);
   void step(int t, Matrix&, int from);

@@ -7,11 +7,11 @@
 
 namespace sfumato {
 
-// How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Small minibatches
-// are cut finer, so that every thread has work.
+// How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Every thread gets as
+// many, as far as whole blocks of rows allow.
 int Trainer::chunks_of(size_t count, int& rows) const {
-  const size_t share = (count + pool_.size() - 1) / pool_.size();
-  rows = std::min<int>(chunk_, round_up(static_cast<int>(std::min<size_t>(share, 1 << 20)), kRows));
+  const size_t share = (count + pool_.size() - 1) / pool_.size(), each = (share + chunk_ - 1) / chunk_;
+  rows = round_up(static_cast<int>((share + each - 1) / each), kRows);
   return static_cast<int>((count + rows - 1) / rows);
 }
 
@@ -129,7 +129,8 @@ void Trainer::refresh(Worker& w, const Block& b) const {
   const int rows = b.high - b.low;
   if (!m.half && !into) return;
   if (!m.half) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
-  kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), words(m.pairs) + b.low / 2 * m.stride);
+  kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), m.stride,
+                words(m.pairs) + b.low / 2 * m.stride, m.stride);
   // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]
   if (into) kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
 }
@@ -157,7 +158,8 @@ void Trainer::sample_step(const int32_t* row, double rate) {
     kernels_.row_forward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), m.bias(),
                          z);
     if (l < L && kernels_.forward_with_slope[a])
-      kernels_.forward_with_slope[a](z, w.slopes[l].get(), strides_[l], 1, columns(m.out), settings_.parameter);
+      kernels_.forward_with_slope[a](z, strides_[l], w.slopes[l].get(), strides_[l], 1, columns(m.out),
+                                     settings_.parameter);
   }
   if (settings_.skip) {
     const Matrix& m = matrices_[L + 1];
@@ -183,7 +185,8 @@ void Trainer::sample_step(const int32_t* row, double rate) {
     const int width = columns(m.in);
     std::fill(before + m.in, before + width, 0.f);
     if (kernels_.backward[a])
-      kernels_.backward[a](before, has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get(),
+      kernels_.backward[a](before, strides_[l - 1],
+                           has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get(),
                            strides_[l - 1], 1, width, settings_.parameter);
     error = before;
   }

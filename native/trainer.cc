@@ -75,19 +75,25 @@ Trainer::Trainer(const Settings& settings)
   x_stride_ = padded(s.inputs);
   out_stride_ = padded(s.outputs);
   const size_t widest = strides_.empty() ? kLine : *std::max_element(strides_.begin(), strides_.end());
-  size_t row = x_stride_ + out_stride_ + 2 * widest;
-  for (size_t stride : strides_) row += stride * (1 + has_slopes(s.activation));
-  for (const Matrix& m : matrices_) row += m.half ? m.back_stride : 0;
-  row += 9 * s.grid.levels.size();
+  const size_t forms = kernels_.pairs_from_rows ? 1 : 2;  // packed forms of a half matrix's input, and of its error
+  size_t row = x_stride_ + out_stride_ + 9 * s.grid.levels.size();
+  bool half = false;
+  for (size_t l = 0; l <= s.hidden.size(); l++) {
+    const Matrix& m = matrices_[l];
+    half = half || m.half;
+    if (m.half) row += forms * padded_halves(m.in) / 2;
+    else if (l) row += strides_[l - 1];
+    if (l && has_slopes(s.activation)) row += strides_[l - 1];
+  }
+  row += half ? forms * padded_halves(static_cast<int>(widest)) : 2 * widest;
   // A chunk's values should stay in the core's own cache, but each chunk also reads and writes the whole gradient.
-  // 640 KB beat 3 MB by a tenth on a machine with 1 MB a core whose other cores were busy; alone they were equal.
   // Where the gradient itself leaves the cache (784-6000: 19 MB), chunks of 256 rows beat 64 by a fifth and more.
-  constexpr size_t kNear = size_t(160) << 10, kFar = size_t(1) << 20;  // floats
+  constexpr size_t kFar = size_t(1) << 20;  // floats
   size_t parameters = 0;
   for (const Matrix& m : matrices_) parameters += m.count();
   const int least = parameters > kFar ? 256 : 64;
   chunk_ = s.chunk ? round_up(s.chunk, kRows)
-                   : std::clamp(static_cast<int>(kNear / row) / kRows * kRows, least, 512);
+                   : std::clamp(static_cast<int>(kernels_.near_floats / row) / kRows * kRows, least, 512);
 
   workers_.resize(s.threads);
   pool_.run([&](int t) {  // each thread touches its own memory first, so that it lies near it
@@ -100,14 +106,15 @@ Trainer::Trainer(const Settings& settings)
       w.slopes.push_back(has_slopes(s.activation) ? allocate(chunk_ * stride) : Buffer());
     }
     if (s.precision != Precision::float32) {
+      const bool pairs = !kernels_.pairs_from_rows;
       for (const Matrix& m : matrices_) {
-        const size_t words = m.half ? chunk_ * m.back_stride / 2 : 0;
-        w.in16.push_back(allocate(words));
-        w.in_pairs.push_back(allocate(words));
+        w.in16.push_back(m.half ? allocate(chunk_ * padded_halves(m.in) / 2) : Buffer());
+        w.in_pairs.push_back(m.half && pairs ? allocate(chunk_ * m.back_stride / 2) : Buffer());
       }
       const size_t any = std::max(widest, out_stride_);
-      for (Buffer& e : w.error16) e = allocate(chunk_ * any / 2);
-      for (Buffer& e : w.error_pairs) e = allocate(chunk_ * any / 2);
+      for (Buffer& e : w.error16) e = allocate(chunk_ * padded_halves(static_cast<int>(any)) / 2);
+      if (pairs)
+        for (Buffer& e : w.error_pairs) e = allocate(chunk_ * any / 2);
       w.weights16 = allocate(kBlockRows * any / 2);
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);

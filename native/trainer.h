@@ -104,7 +104,7 @@ class Trainer {
   struct Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
-    std::vector<Buffer> in16, in_pairs;      // packed inputs of half matrices, one each
+    std::vector<Buffer> in16, in_pairs;      // packed inputs of half matrices, one each; pairs if kernels want them
     Buffer error16[2], error_pairs[2];       // packed errors, of the layer at hand and of the one before
     Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];

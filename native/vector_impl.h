@@ -86,6 +86,7 @@ INLINE vf hyperbolic_tangent(vf x) {
 
 // ------------------------------------------------------------------------------------------------- bfloat16
 // Rounded to nearest, ties to even, as the processor does; a NaN stays one (but for odd payloads nobody makes).
+INLINE vf from_half(vh x) { return reinterpret_cast<vf>(__builtin_convertvector(x, vu) << 16); }
 #if HALF_IS_FAST
 INLINE vh to_half(vf x) { return reinterpret_cast<vh>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))); }
 INLINE vu to_pairs(vf even, vf odd) {  // word i = (even[i], odd[i])

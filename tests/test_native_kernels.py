@@ -21,7 +21,7 @@ from sfumato.recipe import Recipe, pick
 
 _native = pytest.importorskip("sfumato._native", reason="the native engine is not built")
 
-SETS = native.usable_sets()
+SETS = [*native.usable_sets(), "amx-emulated"]  # the last: the code for tiles, in plain C++
 Array = npt.NDArray[np.float32]
 ACTIVATIONS = {
     "relu": ("relu", 0.0),
@@ -272,3 +272,26 @@ def test_bfloat16_steps_keep_weights_in_float32_and_follow_the_float32_trace() -
         losses.append(engine.advance(order, np.full(4, 221, np.int32), np.full(4, 1e-6)))
     close(losses[1], losses[0], rel=1e-2, why="bfloat16 keeps 8 bits; errors average out over 663 outputs")
     assert (np.diff(losses[1]) < 0).all(), "steps of 1e-6 vanish in bfloat16 weights, which keep 8 bits"
+
+
+@pytest.mark.parametrize("isa", [s for s in SETS if s not in ("plain", "avx2", "avx512")])
+@pytest.mark.parametrize("hidden", [[300, 300], [256, 40, 16], [512, 31], [1, 64], [600]])
+@pytest.mark.parametrize("count", [1, 31, 33, 648])
+def test_products_of_bfloat16_agree_with_the_plain_unit_at_any_shape(
+    isa: str, hidden: list[int], count: int
+) -> None:
+    """Odd tiles, tails of eight rows, depths of several panels: gradients and predictions, 1 and 3 threads."""
+    x, y = samples(count, 6, 3)
+    found = []
+    for unit, threads in (("plain", 1), (isa, 1), (isa, 3)):
+        engine = _native.Trainer(
+            inputs=6, hidden=hidden, outputs=3, precision="bfloat16-all", threads=threads, isa=unit, chunk=648
+        )
+        engine.set("values", arrays(engine.shapes))
+        engine.set_data(x, y)
+        loss, gradients = engine.gradient(np.arange(count, dtype=np.int32))
+        found.append([np.float32(loss), *gradients, engine.predict(x)])
+    for mine in found[1:]:
+        for ours, theirs in zip(mine, found[0], strict=True):
+            # sums in another order, so that now and then a value is rounded the other way, by 2^-9
+            assert np.linalg.norm(ours - theirs) <= 2e-3 * np.linalg.norm(theirs), ours.shape
