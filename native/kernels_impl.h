@@ -340,15 +340,16 @@ template <bool kDot>
 void rows_backward_all(const float* x, int depth, float* w, size_t stride, int columns, const float* dz, float rate,
                        float* dx, bool skip) {
   int k = 0;
+  const auto into = [&] { return kDot ? dx + k : nullptr; };  // a step from a null pointer is undefined
   if (skip) {
     for (; k < depth; k++) {
-      if (x[k] != 0.f) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
+      if (x[k] != 0.f) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, into());
       else if (kDot) dx[k] = 0.f;
     }
     return;
   }
-  for (; k + 4 <= depth; k += 4) rows_backward<4, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
-  for (; k < depth; k++) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, dx + k);
+  for (; k + 4 <= depth; k += 4) rows_backward<4, kDot>(x + k, w + k * stride, stride, columns, dz, rate, into());
+  for (; k < depth; k++) rows_backward<1, kDot>(x + k, w + k * stride, stride, columns, dz, rate, into());
 }
 
 void row_backward(const float* x, int depth, float* w, size_t stride, int columns, const float* dz, float rate,
