@@ -1,25 +1,84 @@
 // One chunk of rows through the net and back.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "trainer.h"
 
 namespace sfumato {
+namespace {
 
-// Rows of `features` into w.x: those named by `rows`, or `count` rows from `base`. Rows up to `padded` repeat the
-// first one, so that they hold ordinary numbers; their errors are set to 0.
-void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t base, int count, int padded) const {
-  const int D = raw_inputs();
-  float* into = has_grid() ? w.xy.get() : w.x.get();
-  const size_t stride = has_grid() ? 2 : x_stride_;
-  for (int r = 0; r < padded; r++) {
-    const int from = r < count ? r : 0;
-    const float* source = features + (rows ? static_cast<size_t>(rows[from]) : base + from) * D;
-    std::copy(source, source + D, into + r * stride);
+// Rows of few floats: two are one move.
+void copy_rows(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row) {
+  if (columns == 2) {
+    for (int r = 0; r < rows; r++) std::memcpy(into + r * into_row, from + r * from_row, 2 * sizeof(float));
+    return;
   }
-  if (has_grid())
-    kernels_.grid_forward(grid_, table_.values.get(), w.xy.get(), padded, chunk_, w.entries.data(), w.weights.get(),
-                          w.x.get(), x_stride_);
+  for (int r = 0; r < rows; r++)
+    for (int c = 0; c < columns; c++) into[r * into_row + c] = from[r * from_row + c];
+}
+
+}  // namespace
+
+// Rows of `features` into w.x: those named by `rows`, or `count` rows from `base`; of a grid, the points looked up from
+// `at` on. Rows up to `padded` hold ordinary numbers; their errors are set to 0.
+void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t base, int count, int padded,
+                   size_t at) const {
+  const int D = settings_.inputs, F = settings_.grid.features;
+  float* into = w.x.get();
+  for (int r = count; r < padded; r++) std::fill(into + r * x_stride_, into + r * x_stride_ + D, 0.f);
+  if (has_grid()) {
+    for (size_t l = 0; l < levels_.size(); l++) {
+      const float* from = w.looked_up.data() + (l * w.points + at) * F;
+      copy_rows(from, F, count, F, into + l * F, x_stride_);
+    }
+    return;
+  }
+  for (int r = 0; r < count; r++) {
+    const float* source = features + (rows ? static_cast<size_t>(rows[r]) : base + r) * D;
+    for (int i = 0; i < D; i++) into[r * x_stride_ + i] = source[i];
+  }
+}
+
+void Trainer::add_points(Worker& w, const float* features, const int32_t* rows, size_t base, size_t count) const {
+  const size_t size = w.points + count + kLine;
+  if (w.xs.size() < size) w.xs.resize(size), w.ys.resize(size);
+  for (size_t r = 0; r < count; r++) {
+    const float* point = features + 2 * (rows ? static_cast<size_t>(rows[r]) : base + r);
+    w.xs[w.points + r] = point[0], w.ys[w.points + r] = point[1];
+  }
+  w.points += count;
+}
+
+void Trainer::look_up(Worker& w) const {
+  const size_t each = w.points * settings_.grid.features;
+  if (w.looked_up.size() < levels_.size() * each) w.looked_up.resize(levels_.size() * each);
+  for (size_t l = 0; l < levels_.size(); l++)
+    kernels_.grid_forward(levels_[l], settings_.grid.features, table_.values.get(), w.xs.data(), w.ys.data(), w.points,
+                          w.looked_up.data() + l * each);
+}
+
+void Trainer::keep_errors(Worker& w, int count, size_t at) const {
+  const int F = settings_.grid.features;
+  for (size_t l = 0; l < levels_.size(); l++) {
+    float* into = w.looked_up.data() + (l * w.points + at) * F;
+    copy_rows(w.dx.get() + l * F, x_stride_, count, F, into, F);
+  }
+}
+
+// first: it is set, not added to.
+void Trainer::table_gradient(Worker& w, bool first) {
+  const size_t each = w.points * settings_.grid.features;
+  if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
+  size_t cells = 0;
+  for (const Level& level : levels_) {
+    const size_t own = static_cast<size_t>(level.across) * static_cast<size_t>(level.down);
+    if (!level.mask && own <= w.points) cells = std::max(cells, own);
+  }
+  if (w.cells.size() < 8 * cells) w.cells.resize(8 * cells);
+  for (size_t l = 0; l < levels_.size(); l++)
+    kernels_.grid_backward(levels_[l], settings_.grid.features, w.xs.data(), w.ys.data(), w.points,
+                           w.looked_up.data() + l * each, w.cells.data(), w.table.get());
 }
 
 // Layers 0 ... last of the rows in w.x; last = layers() is the readout. last_pre: leave that layer's
@@ -76,26 +135,26 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
   const int C = settings_.outputs;
   const double n = static_cast<double>(minibatch);
   double sum = 0;
-  for (int r = 0; r < padded; r++) {
+  for (int r = count; r < padded; r++) std::fill(w.out.get() + r * out_stride_, w.out.get() + r * out_stride_ + C, 0.f);
+  const float scale = static_cast<float>(settings_.loss == Loss::mse ? 2 / (n * C) : settings_.loss == Loss::l1 ? 1 / (n * C) : 1 / n);
+  constexpr int kAhead = 16;  // targets lie anywhere
+  for (int r = 0; r < count; r++) {
     float* out = w.out.get() + r * out_stride_;
-    if (r >= count) {
-      std::fill(out, out + C, 0.f);
-      continue;
-    }
     const float* target = targets_.data() + static_cast<size_t>(rows[r]) * C;
+    if (r + kAhead < count) __builtin_prefetch(targets_.data() + static_cast<size_t>(rows[r + kAhead]) * C);
     switch (settings_.loss) {
       case Loss::mse:
       case Loss::half_square: {
-        const float scale = static_cast<float>(settings_.loss == Loss::mse ? 2 / (n * C) : 1 / n);
+        float squares = 0;  // of one row; rows are summed in double
         for (int c = 0; c < C; c++) {
           const float d = out[c] - target[c];
-          sum += static_cast<double>(d) * d;
+          squares += d * d;
           out[c] = d * scale;
         }
+        sum += squares;
         break;
       }
       case Loss::l1: {
-        const float scale = static_cast<float>(1 / (n * C));
         for (int c = 0; c < C; c++) {
           const float d = out[c] - target[c];
           sum += std::fabs(d);
@@ -165,11 +224,6 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
       if (wants_dx()) input_gradient(w, rows, error, error_stride);
       if (const uint8_t* keep = wants_dx() ? kept(-1, low) : nullptr)
         kernels_.drop(w.dx.get(), x_stride_, keep, x_stride_, rows, columns(m.in), 1 - settings_.dropped_inputs);
-      if (has_grid()) {
-        if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
-        kernels_.grid_backward(grid_, w.entries.data(), w.weights.get(), rows, chunk_, w.dx.get(), x_stride_,
-                               w.table.get());
-      }
       break;
     }
     const Matrix& below = matrices_[l - 1];

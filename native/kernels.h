@@ -99,11 +99,6 @@ struct Level {
   uint32_t mask;    // hashed: entries - 1 (a power of two minus 1); 0: not hashed
   uint32_t offset;  // of its first entry in the table
 };
-struct Grid {
-  const Level* level;
-  int levels, features;  // features: floats in an entry
-};
-
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -138,13 +133,13 @@ struct Kernels {
   // into[c][r] = from[r][c]
   void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
 
-  // Entries and weights of the four corners around each point xy (rows, 2): [level][corner][capacity], and the weighted
-  // sums x (rows, levels * features). Backward: each corner's entry of `sums` gets its share of dx, in the order
-  // of levels, rows, corners.
-  void (*grid_forward)(const Grid&, const float* table, const float* xy, int rows, int capacity, uint32_t* entries, float* weights,
-                       float* x, size_t x_stride);
-  void (*grid_backward)(const Grid&, const uint32_t* entries, const float* weights, int rows, int capacity,
-                        const float* dx, size_t dx_stride, float* sums);
+  // A level's weighted sums `values` (points, features) at the points (x, y). Backward: each corner's entry of `sums`
+  // gets its share of the errors, in the order of the points; x and y are read up to a whole vector past the last; `cells` is scratch of 8 floats a cell, used by levels of
+  // at most as many cells as there are points.
+  void (*grid_forward)(const Level&, int features, const float* table, const float* x, const float* y, size_t points,
+                       float* values);
+  void (*grid_backward)(const Level&, int features, const float* x, const float* y, size_t points,
+                        const float* errors, float* cells, float* sums);
 
   // One sample at a time (the 2012 algorithm). z[n] = bias[n] + sum over k of x[k] W[k][n]; rows with x[k] = 0
   // are skipped, which halves the work of ReLU nets and changes nothing.

@@ -15,19 +15,47 @@ int Trainer::chunks_of(size_t count, int& rows) const {
   return static_cast<int>((count + rows - 1) / rows);
 }
 
+// work(low, here, padded, first) for each of a thread's chunks of `count` rows, loaded. Points of a grid are looked up
+// for many chunks at once, see grid_impl.h, but so that they need some megabytes at most.
+template <class Work>
+void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work& work) {
+  constexpr int kPoints = 1 << 15;
+  Worker& w = workers_[t];
+  int height = 0;
+  const int chunks = chunks_of(count, height), T = pool_.size();
+  const auto rows_of = [&](int c) { return static_cast<int>(std::min<size_t>(height, count - static_cast<size_t>(c) * height)); };
+  const int group = has_grid() ? std::max(1, kPoints / height) * T : chunks;
+  for (int from = t; from < chunks; from += group) {
+    const int end = std::min(chunks, from + group);
+    if (has_grid()) {
+      w.points = 0;
+      for (int c = from; c < end; c += T) {
+        const size_t low = static_cast<size_t>(c) * height;
+        add_points(w, features, rows ? rows + low : nullptr, low, rows_of(c));
+      }
+      look_up(w);
+    }
+    size_t at = 0;
+    for (int c = from; c < end; c += T) {
+      const size_t low = static_cast<size_t>(c) * height;
+      const int here = rows_of(c), padded = round_up(here, kRows);
+      load(w, features, rows ? rows + low : nullptr, low, here, padded, at);
+      work(low, here, padded, c == t);
+      if (has_grid()) keep_errors(w, here, at);
+      at += here;
+    }
+    if (has_grid()) table_gradient(w, from == t);
+  }
+}
+
 void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
   Worker& w = workers_[t];
   w.loss = 0;
-  int rows = 0;
-  const int chunks = chunks_of(count, rows);
-  for (int c = t; c < chunks; c += pool_.size()) {
-    const size_t low = static_cast<size_t>(c) * rows;
-    const int here = static_cast<int>(std::min<size_t>(rows, count - low)), padded = round_up(here, kRows);
-    load(w, features_.data(), order + low, 0, here, padded);
+  each_chunk(t, features_.data(), order, count, [&](size_t low, int here, int padded, bool first) {
     forward(w, padded, layers(), false, true, low);
     w.loss += errors(w, order + low, here, padded, count);
-    backward(w, padded, c == t, low);
-  }
+    backward(w, padded, first, low);
+  });
 }
 
 // PyTorch draws for all inputs of a minibatch, row by row, then for the hidden layers one after the other. Its
@@ -274,7 +302,7 @@ void Trainer::copy_gradient(const Arrays& into) const {
     if (m.has_bias) std::copy(from, from + m.out, into[next++]);
   }
   if (has_grid())
-    std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * grid_.features, into[next]);
+    std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * settings_.grid.features, into[next]);
 }
 
 void Trainer::pullback(const float* features, const float* errors, size_t samples, const Arrays& into,
@@ -285,23 +313,20 @@ void Trainer::pullback(const float* features, const float* errors, size_t sample
   const size_t C = settings_.outputs, D = settings_.inputs;
   pool_.run([&](int t) {
     Worker& w = workers_[t];
-    for (int c = t; c < chunks; c += T) {
-      const size_t low = static_cast<size_t>(c) * rows;
-      const int count = static_cast<int>(std::min<size_t>(rows, samples - low)), padded = round_up(count, kRows);
-      load(w, features, nullptr, low, count, padded);
+    each_chunk(t, features, nullptr, samples, [&](size_t low, int count, int padded, bool first) {
       forward(w, padded, layers(), false, true);
       for (int r = 0; r < padded; r++) {
         float* out = w.out.get() + r * out_stride_;
         if (r < count) std::copy(errors + (low + r) * C, errors + (low + r + 1) * C, out);
         else std::fill(out, out + C, 0.f);
       }
-      backward(w, padded, c == t);
+      backward(w, padded, first);
       if (inputs)
         for (int r = 0; r < count; r++) {
           const float* dx = w.dx.get() + r * x_stride_;
           std::copy(dx, dx + D, inputs + (low + r) * D);
         }
-    }
+    });
     pool_.barrier();
     sum_gradients(t, active);
   });
@@ -315,6 +340,7 @@ void Trainer::predict(const float* features, size_t samples, float* outputs) {
     Worker& w = workers_[t];
     for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
       const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      if (has_grid()) w.points = 0, add_points(w, features, nullptr, low, count), look_up(w);
       load(w, features, nullptr, low, count, padded);
       forward(w, padded, layers(), false, false);
       for (int r = 0; r < count; r++) {
@@ -332,6 +358,7 @@ void Trainer::activations(int layer, bool pre, const float* features, size_t sam
     Worker& w = workers_[t];
     for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
       const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+      if (has_grid()) w.points = 0, add_points(w, features, nullptr, low, count), look_up(w);
       load(w, features, nullptr, low, count, padded);
       forward(w, padded, layer, pre, false);
       for (int r = 0; r < count; r++) {

@@ -76,7 +76,7 @@ Trainer::Trainer(const Settings& settings)
   out_stride_ = padded(s.outputs);
   const size_t widest = strides_.empty() ? kLine : *std::max_element(strides_.begin(), strides_.end());
   const size_t forms = kernels_.pairs_from_rows ? 1 : 2;  // packed forms of a half matrix's input, and of its error
-  size_t row = x_stride_ + out_stride_ + 9 * s.grid.levels.size();
+  size_t row = x_stride_ + out_stride_;
   bool half = false;
   for (size_t l = 0; l <= s.hidden.size(); l++) {
     const Matrix& m = matrices_[l];
@@ -120,10 +120,6 @@ Trainer::Trainer(const Settings& settings)
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
     if (wants_dx()) w.dx = allocate(chunk_ * x_stride_);
     if (has_grid()) {
-      const size_t corners = 4 * levels_.size() * chunk_;
-      w.xy = allocate(2 * chunk_);
-      w.entries.resize(corners);
-      w.weights = allocate(corners);
       w.table = allocate(table_.count);
     }
     for (const Matrix& m : matrices_)
@@ -143,7 +139,6 @@ void Trainer::build_grid() {
     entries += own;
     if (entries > size_t(1) << 28) throw std::invalid_argument("the grid has more than 2^28 entries");
   }
-  grid_ = {levels_.data(), static_cast<int>(levels_.size()), g.features};
   table_.entries = entries;
   table_.count = (entries * g.features + kLine - 1) / kLine * kLine;
   const bool adam = settings_.method != Method::sgd;
@@ -190,7 +185,7 @@ std::vector<std::pair<int, int>> Trainer::array_shapes() const {
     shapes.emplace_back(m.out, m.in);
     if (m.has_bias) shapes.emplace_back(m.out, 0);
   }
-  if (has_grid()) shapes.emplace_back(static_cast<int>(table_.entries), grid_.features);
+  if (has_grid()) shapes.emplace_back(static_cast<int>(table_.entries), settings_.grid.features);
   return shapes;
 }
 
@@ -215,7 +210,7 @@ void Trainer::set(Kind kind, const ConstArrays& from) {
   }
   if (has_grid()) {
     Buffer& into = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
-    if (into) std::copy(from[next], from[next] + table_.entries * grid_.features, into.get());
+    if (into) std::copy(from[next], from[next] + table_.entries * settings_.grid.features, into.get());
   }
   if (kind == Kind::values)
     for (int t = 0; t < pool_.size(); t++) refresh_all(t);
@@ -236,7 +231,7 @@ void Trainer::get(Kind kind, const Arrays& into) {
   }
   if (has_grid()) {
     const Buffer& from = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
-    const size_t count = table_.entries * grid_.features;
+    const size_t count = table_.entries * settings_.grid.features;
     if (from) std::copy(from.get(), from.get() + count, into[next]);
     else std::fill(into[next], into[next] + count, 0.f);
   }

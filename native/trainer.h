@@ -109,8 +109,10 @@ class Trainer {
     Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];
     std::vector<Buffer> gradients;  // one a matrix, laid out as its parameters
-    Buffer xy, weights, dx, table;  // grid: points, weights of corners, errors of x, gradient of the table
-    std::vector<uint32_t> entries;
+    Buffer dx, table;  // errors of x; gradient of the grid's table
+    // grid: points at hand, and what each level says of them [level][point][feature], replaced by its errors
+    std::vector<float> xs, ys, looked_up, cells;
+    size_t points = 0;
     std::vector<float> target;
     double loss = 0, squares = 0;
   };
@@ -134,7 +136,14 @@ class Trainer {
   void deal_blocks();
   Span span(const Block&);
   float* gradient_of(Worker& w, const Block& b) { return b.matrix == kTable ? w.table.get() : w.gradients[b.matrix].get(); }
-  void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded) const;
+  void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded, size_t at = 0) const;
+  // grid: points to be looked up, the look-ups, errors of the chunk that starts at point `at`, gradient of the table
+  void add_points(Worker&, const float* features, const int32_t* rows, size_t base, size_t count) const;
+  void look_up(Worker&) const;
+  void keep_errors(Worker&, int count, size_t at) const;
+  void table_gradient(Worker&, bool first);
+  template <class Work>
+  void each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work&);
   // low: the chunk's first row within the minibatch
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes, size_t low = 0) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
@@ -161,7 +170,6 @@ class Trainer {
   std::vector<size_t> strides_;   // of the values of each hidden layer
   size_t x_stride_, out_stride_;
   std::vector<Level> levels_;
-  Grid grid_{};
   Table table_;
   int chunk_;
   std::vector<Worker> workers_;
