@@ -12,10 +12,11 @@
 namespace sfumato {
 namespace {
 
+#if SFUMATO_X86
 // Whether the processor has tiles for bfloat16, the system saves their registers, and lets this process use them:
 // since Linux 5.16 that has to be asked for, once a process, because each thread's signal frame grows by 8 KB.
 bool may_use_tiles() {
-#if SFUMATO_X86 && defined(__linux__) && defined(SYS_arch_prctl)
+#if defined(__linux__) && defined(SYS_arch_prctl)
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   constexpr unsigned kTiles = 1u << 24, kBfloat16 = 1u << 22;
@@ -30,6 +31,7 @@ bool may_use_tiles() {
   return false;
 #endif
 }
+#endif
 
 std::vector<const Kernels*> find_usable() {
   std::vector<const Kernels*> found;
