@@ -34,7 +34,7 @@ import torch
 from sfumato import diagnosis, nets
 from sfumato.data import Data
 from sfumato.picture import Picture
-from sfumato.recipe import Recipe, named
+from sfumato.recipe import NAMED, Recipe, named
 from sfumato.tasks import picture as task
 from sfumato.training import train
 
@@ -62,14 +62,17 @@ class Measurement:
     seed: int
     engine: str
 
-    def full(self) -> Recipe:
-        """What is trained."""
+    def full(self, data: Data) -> Recipe:
+        """What is trained: a named recipe keeps its own batch on a picture of the usual size."""
+        small = RECIPES[self.recipe]
         chosen: dict[str, Any] = ENGINES[self.engine]
-        return RECIPES[self.recipe].replace(epochs=self.epochs, seed=self.seed, threads=1, **chosen)
+        if data.samples > 100_000 and self.recipe in NAMED:
+            chosen = chosen | {"batch": named(self.recipe).batch}
+        return small.replace(epochs=self.epochs, seed=self.seed, threads=1, **chosen)
 
     def key(self, data: Data) -> str:
         """Names the recipe and the picture exactly."""
-        digest = hashlib.sha256(self.full().to_json().encode())
+        digest = hashlib.sha256(self.full(data).to_json().encode())
         digest.update(data.targets.tobytes())
         return digest.hexdigest()[:16]
 
@@ -84,7 +87,7 @@ def reduced(source: str | None, by: int) -> Data:
 
 def measure(which: Measurement, data: Data) -> dict[str, Any]:
     """Train, and say how good the painting is: a line of the file."""
-    recipe = which.full()
+    recipe = which.full(data)
     net = nets.build(recipe, 2, data.targets.shape[1], aspect=data.facts["aspect"])
     started = time.process_time()
     for tick in train(net, data, recipe):
@@ -94,18 +97,18 @@ def measure(which: Measurement, data: Data) -> dict[str, Any]:
     return {**vars(which), "key": which.key(data), **scores, "loss": loss, "cpu_seconds": round(spent, 2)}
 
 
-def table(lines: Iterable[dict[str, Any]], keys: set[str]) -> str:
-    """Means and standard deviations over seeds, and paired differences from eager with their standard errors."""
+def table(lines: Iterable[dict[str, Any]], keys: set[str], names: list[str]) -> str:
+    """Means and standard deviations over seeds, and paired differences from the first engine with standard errors.
+
+    lines: of the file; keys: of those that count; names: of the engines, one or more.
+    """
     found: dict[tuple[str, int], dict[str, dict[int, float]]] = {}
     for line in lines:
         if line["key"] in keys:
             cell = found.setdefault((line["recipe"], line["epochs"]), {})
             cell.setdefault(line["engine"], {})[line["seed"]] = line["psnr"]
-    names = list(ENGINES)
-    rows = [
-        f"| recipe | epochs | seeds | {' | '.join(names)} | native float32 - eager | bfloat16 - eager |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ["recipe", "epochs", "seeds", *names, *(f"{name} - {names[0]}" for name in names[1:])]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for (recipe, epochs), cell in sorted(
         found.items(), key=lambda item: (list(RECIPES).index(item[0][0]), item)
     ):
@@ -176,7 +179,7 @@ def main() -> None:
         f"{target.width}x{target.height} pixels, {spent / 60:.0f} CPU-minutes; PSNR in dB, mean ± standard "
         "deviation over seeds; differences paired by seed, mean ± standard error\n"
     )
-    print(table(lines, keys))
+    print(table(lines, keys, given.engines))
 
 
 if __name__ == "__main__":
