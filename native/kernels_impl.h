@@ -129,6 +129,14 @@ void backward_slope(float* values, size_t stride, void* slopes, size_t slopes_st
 // -------------------------------------------------------------------------------------------------- products
 void pack(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, size_t rows16_row,
           uint32_t* pairs, size_t pairs_row) {
+  if (!pairs && columns % (2 * LANES) == 0) {
+    for (int m = 0; m < rows; m++)
+      for (int n = 0; n < columns; n += 2 * LANES) {
+        const vh2 both = to_halves(load(from + m * stride + n), load(from + m * stride + n + LANES));
+        __builtin_memcpy(rows16 + m * rows16_row + n, &both, sizeof both);
+      }
+    return;
+  }
   for (int m = 0; m < rows; m += 2)
     for (int n = 0; n < columns; n += LANES) {
       const vf even = load(from + m * stride + n);

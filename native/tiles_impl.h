@@ -15,7 +15,6 @@ namespace tiles {
 
 #include "tiles.h"
 
-typedef uint16_t v32h __attribute__((vector_size(64), may_alias));
 typedef uint32_t Word __attribute__((may_alias));
 static_assert(LANES == kTile, "a row of a tile is one vector");
 
@@ -44,11 +43,11 @@ INLINE vu load_words(const Word* p) { return *reinterpret_cast<const vu*>(p); }
 INLINE void store_words(Word* p, vu v) { *reinterpret_cast<vu*>(p) = v; }
 
 // Words i of both: (x[i], y[i]), of columns 0-15 or 16-31.
-INLINE vu low_pairs(v32h x, v32h y) {
+INLINE vu low_pairs(vh2 x, vh2 y) {
   return reinterpret_cast<vu>(__builtin_shufflevector(x, y, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8,
                                                       40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47));
 }
-INLINE vu high_pairs(v32h x, v32h y) {
+INLINE vu high_pairs(vh2 x, vh2 y) {
   return reinterpret_cast<vu>(__builtin_shufflevector(x, y, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23,
                                                       55, 24, 56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31,
                                                       63));
@@ -83,25 +82,28 @@ INLINE void exchange(vu (&row)[kTile]) {
 INLINE void turn(vu (&row)[kTile]) { exchange<1>(row), exchange<2>(row), exchange<4>(row), exchange<8>(row); }
 
 // ------------------------------------------------------------------------------------------------ laying out
-// Two columns of tiles of b from column n on, words [k0, k0 + depth) of its depth: tile k of column j at
+// One or two columns of tiles of b from column n on, words [k0, k0 + depth) of its depth: tile k of column j at
 // panel + (j * steps + k) * kTileWords.
-void lay_right(const Product& p, int n, int columns, int k0, int depth, int steps, Word* panel) {
-  const bool two = columns > kTile;
-  for (int k = 0; k < steps * kTile; k++) {
-    Word* into = panel + k * kTile;
-    Word* second = into + steps * kTileWords;
-    vu low{}, high{};
-    if (k < depth && p.samples_down) {
-      const v32h* even = reinterpret_cast<const v32h*>(reinterpret_cast<const uint16_t*>(p.b) + 2 * (k0 + k) * p.b_row + n);
-      const v32h* odd = reinterpret_cast<const v32h*>(reinterpret_cast<const uint16_t*>(even) + p.b_row);
-      low = low_pairs(*even, *odd), high = high_pairs(*even, *odd);
-    } else if (k < depth) {
-      const Word* from = reinterpret_cast<const Word*>(p.b) + (k0 + k) * p.b_row + n;
-      low = load_words(from);
-      if (two) high = load_words(from + kTile);
+template <bool kTwo>
+void lay_right(const Product& p, int n, int k0, int depth, int steps, Word* panel) {
+  Word* second = panel + steps * kTileWords;
+  if (p.samples_down) {
+    const uint16_t* from = reinterpret_cast<const uint16_t*>(p.b) + 2 * k0 * p.b_row + n;
+    for (int k = 0; k < depth; k++, from += 2 * p.b_row) {
+      const vh2 even = *reinterpret_cast<const vh2*>(from), odd = *reinterpret_cast<const vh2*>(from + p.b_row);
+      store_words(panel + k * kTile, low_pairs(even, odd));
+      if (kTwo) store_words(second + k * kTile, high_pairs(even, odd));
     }
-    store_words(into, low);
-    if (two) store_words(second, high);
+  } else {
+    const Word* from = reinterpret_cast<const Word*>(p.b) + k0 * p.b_row + n;
+    for (int k = 0; k < depth; k++, from += p.b_row) {
+      store_words(panel + k * kTile, load_words(from));
+      if (kTwo) store_words(second + k * kTile, load_words(from + kTile));
+    }
+  }
+  for (int k = depth; k < steps * kTile; k++) {
+    store_words(panel + k * kTile, vu{});
+    if (kTwo) store_words(second + k * kTile, vu{});
   }
 }
 
@@ -116,7 +118,7 @@ void turn_left(const Product& p, int k0, int depth, int steps, Word* into) {
         const size_t at = k0 + k * kTile + i;
         if (p.samples_down) {
           const uint16_t* even = reinterpret_cast<const uint16_t*>(p.a) + 2 * at * p.a_step + m;
-          const v32h x = *reinterpret_cast<const v32h*>(even), y = *reinterpret_cast<const v32h*>(even + p.a_step);
+          const vh2 x = *reinterpret_cast<const vh2*>(even), y = *reinterpret_cast<const vh2*>(even + p.a_step);
           low[i] = low_pairs(x, y), high[i] = high_pairs(x, y);
         } else {  // a starts at any row of eight, and its last row may be the last of its memory
           const Word* from = reinterpret_cast<const Word*>(p.a) + at * p.a_step + m;
@@ -133,14 +135,12 @@ void turn_left(const Product& p, int k0, int depth, int steps, Word* into) {
     }
 }
 
-// The last, incomplete tile of each row of a, filled up with zeros: rows of kTile words.
+// The last, incomplete tile of each row of a, filled up with zeros: rows of kTile words. Rows are whole cache lines.
 void lay_tails(const Product& p, int whole, Word* into) {
-  for (int m = 0; m < p.rows; m++) {
-    vu words{};
-    __builtin_memcpy(&words, reinterpret_cast<const Word*>(p.a) + m * p.a_row + whole * kTile,
-                     sizeof(Word) * (p.depth - whole * kTile));
-    store_words(into + m * kTile, words);
-  }
+  const Word* from = reinterpret_cast<const Word*>(p.a) + whole * kTile;
+  const vu place{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const vi inside = place < static_cast<uint32_t>(p.depth - whole * kTile);
+  for (int m = 0; m < p.rows; m++) store_words(into + m * kTile, inside ? load_words(from + m * p.a_row) : vu{});
 }
 
 // --------------------------------------------------------------------------------------------------- blocks
@@ -151,16 +151,51 @@ struct Left {
   const Word* tails;  // one more tile, [row][kTile]; null: none
 };
 
+// Rectified units, the most common, in one pass over 32 columns; all else goes by finish_block.
+enum class Ending { plain, relu, relu_backward };
+
+Ending ending_of(const Product& p) {
+  if (p.keep || p.pairs) return Ending::plain;
+  if (p.finish == &finish_forward<Relu, false> && p.rows16 && !p.c && !p.sums) return Ending::relu;
+  if (p.finish == &backward_relu<Packed> && p.sums) return Ending::relu_backward;
+  return Ending::plain;
+}
+
+void end_relu(const Product& p, int row, int column, const float* values, size_t stride, int rows) {
+  uint16_t* into = p.rows16 + row * p.rows16_row + column;
+  for (int r = 0; r < rows; r++, values += stride, into += p.rows16_row)
+    *reinterpret_cast<vh2*>(into) =
+        to_halves(Relu::at(load(values), 0).value, Relu::at(load(values + kTile), 0).value);
+}
+
+void end_relu_backward(const Product& p, int row, int column, float* values, size_t stride, int rows) {
+  typedef int16_t signs __attribute__((vector_size(2 * LANES), may_alias));
+  const uint16_t* outputs = p.slopes16 + row * p.slopes_row + column;
+  uint16_t* into = p.rows16 ? p.rows16 + row * p.rows16_row + column : nullptr;
+  vf low_sum = load(p.sums + column), high_sum = load(p.sums + column + kTile);
+  for (int r = 0; r < rows; r++, values += stride, outputs += p.slopes_row) {
+    const vi low_on = __builtin_convertvector(*reinterpret_cast<const signs*>(outputs), vi) > 0;
+    const vi high_on = __builtin_convertvector(*reinterpret_cast<const signs*>(outputs + kTile), vi) > 0;
+    const vf low = low_on ? load(values) : vf{}, high = high_on ? load(values + kTile) : vf{};
+    low_sum += low, high_sum += high;
+    if (p.c) store(values, low), store(values + kTile, high);
+    if (into) *reinterpret_cast<vh2*>(into) = to_halves(low, high), into += p.rows16_row;
+  }
+  store(p.sums + column, low_sum), store(p.sums + column + kTile, high_sum);
+}
+
 // A finished block on its way through activation, sums and packing.
 struct Pending {
   float* values = nullptr;
   size_t stride = 0;
   int row = 0, column = 0, rows = 0, columns = 0;
 
-  INLINE void some(const Product& p, int count) {
+  INLINE void some(const Product& p, Ending ending, int count) {
     if (!rows) return;
     const int now = count < rows ? count : rows;
-    finish_block(p, row, column, values, stride, now, columns);
+    if (ending == Ending::plain || columns != 2 * kTile) finish_block(p, row, column, values, stride, now, columns);
+    else if (ending == Ending::relu) end_relu(p, row, column, values, stride, now);
+    else end_relu_backward(p, row, column, values, stride, now);
     values += now * stride, row += now, rows -= now;
   }
 };
@@ -172,6 +207,7 @@ struct Job {
   int steps;        // tiles of depth
   bool accumulate;  // start from C
   bool finishes;    // something is done with finished blocks
+  Ending ending;    // and this is it
   Pending pending;
   float* scratch;   // where a block waits that has no place in C
 };
@@ -228,7 +264,7 @@ void block(Job& job, int m, int n, int rows) {
   for (int k = 0; k < left.whole; k++) {
     step<kRowTiles, kColumnTiles>(a + k * kTile, left.stride * sizeof(Word), kTile * left.stride,
                                   job.right + k * kTileWords, job.steps * kTileWords);
-    job.pending.some(p, slice);
+    job.pending.some(p, job.ending, slice);
     if (next)
       for (int r = k * fetch; r < (k + 1) * fetch; r++) {
         __builtin_prefetch(next + r * stride);
@@ -238,9 +274,9 @@ void block(Job& job, int m, int n, int rows) {
   if (left.tails) {
     step<kRowTiles, kColumnTiles>(left.tails + m * kTile, 4 * kTile, kTileWords, job.right + left.whole * kTileWords,
                                   job.steps * kTileWords);
-    job.pending.some(p, slice);
+    job.pending.some(p, job.ending, slice);
   }
-  job.pending.some(p, job.pending.rows);  // it may lie where this block goes
+  job.pending.some(p, job.ending, job.pending.rows);  // it may lie where this block goes
   put<0, kRowTiles, kColumnTiles>(c, stride), put<1, kRowTiles, kColumnTiles>(c, stride);
   put<2, kRowTiles, kColumnTiles>(c, stride), put<3, kRowTiles, kColumnTiles>(c, stride);
   if (job.finishes) job.pending = {c, stride, m, n, rows, kColumnTiles * kTile};
@@ -265,7 +301,7 @@ void multiply(const Product& p) {
   if (!p.rows || !p.columns) return;
   alignas(64) float scratch[4 * kTileWords];
   const bool down = p.a_row == 1, finishes = p.finish || p.keep || p.sums || p.rows16 || p.pairs;
-  Job job{p, {}, nullptr, 0, p.accumulate, finishes, {}, scratch};
+  Job job{p, {}, nullptr, 0, p.accumulate, finishes, ending_of(p), {}, scratch};
   const int all = up(p.depth, kTile) / kTile;
   const int parts = down && !job.finishes ? (all + kDeepest - 1) / kDeepest : 1;
   const int deep = (all + parts - 1) / parts;
@@ -286,14 +322,12 @@ void multiply(const Product& p) {
       job.left = {reinterpret_cast<const Word*>(p.a), p.a_row, whole, tails};
     }
     for (int n = 0; n < p.columns; n += 2 * kTile) {
-      const int columns = p.columns - n < 2 * kTile ? p.columns - n : 2 * kTile;
-      lay_right(p, n, columns, k0, depth, job.steps, right);
-      if (columns == 2 * kTile) column<2>(job, n);
-      else column<1>(job, n);
+      if (p.columns - n >= 2 * kTile) lay_right<true>(p, n, k0, depth, job.steps, right), column<2>(job, n);
+      else lay_right<false>(p, n, k0, depth, job.steps, right), column<1>(job, n);
     }
     job.accumulate = true;
   }
-  job.pending.some(p, job.pending.rows);
+  job.pending.some(p, job.ending, job.pending.rows);
   tile_release();
 }
 

@@ -10,6 +10,7 @@ typedef int32_t vi __attribute__((vector_size(LANES * 4), may_alias));
 typedef uint32_t vu __attribute__((vector_size(LANES * 4), may_alias));
 typedef uint8_t vb __attribute__((vector_size(LANES), may_alias));
 typedef uint16_t vh __attribute__((vector_size(LANES * 2), may_alias));
+typedef uint16_t vh2 __attribute__((vector_size(LANES * 4), may_alias));
 #define INLINE inline __attribute__((always_inline))
 
 INLINE vf load(const float* p) { return *reinterpret_cast<const vf*>(p); }
@@ -89,6 +90,9 @@ INLINE vf hyperbolic_tangent(vf x) {
 INLINE vf from_half(vh x) { return reinterpret_cast<vf>(__builtin_convertvector(x, vu) << 16); }
 #if HALF_IS_FAST
 INLINE vh to_half(vf x) { return reinterpret_cast<vh>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))); }
+INLINE vh2 to_halves(vf low, vf high) {  // one after the other
+  return reinterpret_cast<vh2>(_mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(high), reinterpret_cast<__m512>(low)));
+}
 INLINE vu to_pairs(vf even, vf odd) {  // word i = (even[i], odd[i])
   const __m512i both = reinterpret_cast<__m512i>(
       _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(odd), reinterpret_cast<__m512>(even)));
@@ -106,6 +110,12 @@ INLINE vu rounded(vf x) {  // the bfloat16 in the upper half of each word
   return u + 0x7fffu + ((u >> 16) & 1u);
 }
 INLINE vh to_half(vf x) { return __builtin_convertvector(rounded(x) >> 16, vh); }
+INLINE vh2 to_halves(vf low, vf high) {
+  const vh parts[2] = {to_half(low), to_half(high)};
+  vh2 both;
+  __builtin_memcpy(&both, parts, sizeof both);
+  return both;
+}
 INLINE vu to_pairs(vf even, vf odd) { return (rounded(even) >> 16) | (rounded(odd) & 0xffff0000u); }
 INLINE vf add_dots(vf sum, vu a, vu b) {
   const vf low = reinterpret_cast<vf>(a << 16) * reinterpret_cast<vf>(b << 16);
