@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfumato import cli, levels, picture
+from sfumato import cli, diagnosis, levels, picture
 from sfumato.run import listing
 
 FAST = [
@@ -169,6 +169,14 @@ def test_doctor_tells_what_is_missing(capsys: pytest.CaptureFixture[str]) -> Non
     assert facts["engines"]["eager"] == "ready" and facts["packages"]["torch"]
     assert cli.call(["doctor", "warp-drive"]) == 3
     assert "missing: warp-drive" in capsys.readouterr().err
+
+
+def test_doctor_gives_an_engine_that_is_not_built_one_line() -> None:
+    facts = diagnosis.facts()
+    facts["engines"]["native"] = "no: it is not built here (no module)\nhint: install a C++ compiler"
+    lines = diagnosis.text(facts).splitlines()
+    assert "engine native     no: it is not built here (no module); install a C++ compiler" in lines
+    assert all(line[:16].strip() for line in lines), lines
 
 
 def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def text(found: dict[str, Any]) -> str:
         ("packages", ", ".join(f"{k} {v}" for k, v in found["packages"].items() if k != "sfumato")),
         ("processor", f"{found['processor']}, {found['threads']} threads"),
         ("flags", " ".join(found["cpu_flags"]) or "none that matter here"),
-        *((f"engine {name}", state) for name, state in found["engines"].items()),
+        *((f"engine {name}", state.replace("\nhint: ", "; ")) for name, state in found["engines"].items()),
         ("native isa", found["isa"] or "not built"),
         *(
             (f"extra {name}", "there" if there else f"missing: {hint(name)}")
@@ -66,7 +66,7 @@ def text(found: dict[str, Any]) -> str:
         ("codecs", ", ".join(found["codecs"])),
         ("SFUMATO_DATA", found["data"] or "not set"),
     ]
-    return "\n".join(f"{name:14}  {value}" for name, value in rows)
+    return "\n".join(f"{name:16}  {value}" for name, value in rows)
 
 
 def has(found: dict[str, Any], part: str) -> bool:
