@@ -321,6 +321,36 @@ void turns(const std::string& isa) {
   expect(trainer.updates() == 60, "no step is lost", s, static_cast<double>(trainer.updates()));
 }
 
+// A sample a step, two threads halve each layer, or one takes both halves: the same weights to the last bit.
+void halves(const std::string& isa) {
+  constexpr int kSteps = 600;  // long enough for both ways to have been tried
+  std::vector<Floats> found[2];
+  for (int threads : {1, 3}) {
+    Settings s;
+    s.isa = isa, s.threads = threads, s.inputs = 2, s.outputs = 3, s.hidden = {250, 290};
+    s.activation = Activation::leaky_relu, s.parameter = 0.01f, s.method = Method::sgd, s.first = 0, s.skip = true;
+    Trainer trainer(s);
+    std::mt19937 random(5);
+    std::uniform_real_distribution<float> uniform(-0.1f, 0.1f);
+    Values weights(trainer);
+    for (Floats& array : weights.arrays)
+      for (float& x : array) x = uniform(random);
+    trainer.set(Kind::values, weights.constants());
+    Floats xy(2 * kSamples), rgb(3 * kSamples), losses(kSteps);
+    for (Floats* array : {&xy, &rgb})
+      for (float& x : *array) x = 0.5f + 4 * uniform(random);
+    trainer.set_data(xy.data(), rgb.data(), kSamples);
+    std::vector<int32_t> order(kSteps), sizes(kSteps, 1);
+    for (int i = 0; i < kSteps; i++) order[i] = i * 31 % kSamples;
+    const std::vector<double> rates(kSteps, 0.05);
+    trainer.advance(order.data(), sizes.data(), rates.data(), nullptr, kSteps, losses.data());
+    trainer.get(Kind::values, weights.pointers());
+    found[threads > 1] = weights.arrays;
+    found[threads > 1].push_back(losses);
+    if (threads > 1) expect(found[0] == found[1], "halves are the same by one thread and by two", s, losses.back());
+  }
+}
+
 // Dead units leave moments that decay into denormals, which no thread of a trainer may meet.
 void denormals() {
   volatile float tiny = 1e-30f, result = 1;
@@ -355,6 +385,7 @@ int main() {
   sets.emplace_back("amx-emulated");
   for (const std::string& isa : sets) {
     turns(isa);
+    halves(isa);
     for (int threads : {1, 3})
       for (const Settings& settings : cases(isa, threads)) {
         // emulation is slow, and its float32 is that of the other units

@@ -313,15 +313,20 @@ INLINE void row_block(const float* x, int depth, const float* w, size_t stride, 
   for (int n = 0; n < kVectors; n++) store(z + n * LANES, sum[n]);
 }
 
+// row_block of any number of vectors up to kVectors.
+template <int kVectors>
+void row_blocks(int vectors, const float* x, int depth, const float* w, size_t stride, const float* bias, float* z) {
+  if (vectors == kVectors) return row_block<kVectors>(x, depth, w, stride, bias, z);
+  if constexpr (kVectors > 1) row_blocks<kVectors - 1>(vectors, x, depth, w, stride, bias, z);
+}
+
 void row_forward(const float* x, int depth, const float* w, size_t stride, int columns, const float* bias,
                  float* z) {
-  int n = 0;
-  for (; n + (kWide - 1) * LANES <= columns; ) {  // 19 or 20 vectors: 300 columns are 19
-    if (n + kWide * LANES <= columns) row_block<kWide>(x, depth, w + n, stride, bias + n, z + n), n += kWide * LANES;
-    else row_block<kWide - 1>(x, depth, w + n, stride, bias + n, z + n), n += (kWide - 1) * LANES;
+  for (int n = 0; n < columns;) {
+    const int left = (columns - n) / LANES, vectors = left < kWide ? left : kWide;
+    row_blocks<kWide>(vectors, x, depth, w + n, stride, bias + n, z + n);
+    n += vectors * LANES;
   }
-  for (; n + 4 * LANES <= columns; n += 4 * LANES) row_block<4>(x, depth, w + n, stride, bias + n, z + n);
-  for (; n < columns; n += LANES) row_block<1>(x, depth, w + n, stride, bias + n, z + n);
 }
 
 template <int kCount, bool kDot>

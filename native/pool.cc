@@ -31,6 +31,18 @@ void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
+void Barrier::wait() {
+  if (count_ == 1) return;
+  const uint32_t round = passed_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    passed_.fetch_add(1, std::memory_order_release);
+    passed_.notify_all();
+  } else {
+    await_change(passed_, round);
+  }
+}
+
 FlushDenormals::FlushDenormals() {
 #if defined(__x86_64__)
   saved_ = _mm_getcsr();
@@ -51,7 +63,7 @@ FlushDenormals::~FlushDenormals() {
 #endif
 }
 
-Pool::Pool(int threads) : size_(threads) {
+Pool::Pool(int threads) : size_(threads), barrier_(threads) {
   threads_.reserve(threads - 1);
   for (int t = 1; t < threads; t++) threads_.emplace_back([this, t] { work(t); });
 }
@@ -87,18 +99,6 @@ void Pool::run(const std::function<void(int)>& job) {
   }
   job(0);
   for (uint32_t done; (done = finished_.load(std::memory_order_acquire)) != others;) await_change(finished_, done);
-}
-
-void Pool::barrier() {
-  if (size_ == 1) return;
-  const uint32_t round = passed_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(size_)) {
-    arrived_.store(0, std::memory_order_relaxed);
-    passed_.fetch_add(1, std::memory_order_release);
-    passed_.notify_all();
-  } else {
-    await_change(passed_, round);
-  }
 }
 
 }  // namespace sfumato

@@ -21,6 +21,17 @@ class FlushDenormals {
   uint64_t saved_;
 };
 
+// Where `count` threads meet. What one wrote before it, all may read after it.
+class Barrier {
+ public:
+  explicit Barrier(int count) : count_(static_cast<uint32_t>(count)) {}
+  void wait();
+
+ private:
+  uint32_t count_;
+  std::atomic<uint32_t> arrived_{0}, passed_{0};
+};
+
 class Pool {
  public:
   explicit Pool(int threads);  // the calling thread is one of them
@@ -31,15 +42,16 @@ class Pool {
   int size() const { return size_; }
   // job(t) on every thread t = 0 ... size-1, the caller being 0; returns when all are done. Jobs must not throw.
   void run(const std::function<void(int)>& job);
-  // To be called by all threads of a running job. What a thread wrote before it, all may read after it.
-  void barrier();
+  // To be called by all threads of a running job.
+  void barrier() { barrier_.wait(); }
 
  private:
   void work(int t);
 
   int size_;
   const std::function<void(int)>* job_ = nullptr;
-  std::atomic<uint32_t> started_{0}, finished_{0}, arrived_{0}, passed_{0};
+  Barrier barrier_;
+  std::atomic<uint32_t> started_{0}, finished_{0};
   std::atomic<bool> closing_{false};
   std::vector<std::thread> threads_;
 };

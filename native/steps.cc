@@ -167,59 +167,6 @@ void Trainer::refresh_all(int t) {
   for (const Block& b : blocks_[t]) refresh(workers_[t], b);
 }
 
-// ---------------------------------------------------------------------------------------------- one sample a step
-bool Trainer::is_sample_step(int32_t size) const {
-  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0 &&
-         !has_grid() && !drops();
-}
-
-// Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
-// It reads [in][out] weights only: `back` is stale after it.
-void Trainer::sample_step(const int32_t* row, double rate) {
-  Worker& w = workers_[0];
-  const int a = static_cast<int>(settings_.activation), L = layers();
-  const bool relu = settings_.activation == Activation::relu;
-  load(w, features_.data(), row, 0, 1, 1);
-  for (int l = 0; l <= L; l++) {
-    const Matrix& m = matrices_[l];
-    float* z = l < L ? w.post[l].get() : w.out.get();
-    kernels_.row_forward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), m.bias(),
-                         z);
-    if (l < L && kernels_.forward_with_slope[a])
-      kernels_.forward_with_slope[a](z, strides_[l], w.slopes[l].get(), strides_[l], 1, columns(m.out),
-                                     settings_.parameter);
-  }
-  if (settings_.skip) {
-    const Matrix& m = matrices_[L + 1];
-    kernels_.row_forward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), w.out.get());
-  }
-  w.loss = errors(w, row, 1, 1, 1);
-  const auto step = [&](const Matrix& m) { return static_cast<float>(rate * m.factor); };
-  if (settings_.skip) {
-    const Matrix& m = matrices_[L + 1];
-    kernels_.row_backward(w.x.get(), m.in, m.weights(), m.stride, columns(m.out), w.out.get(), step(m), nullptr,
-                          true);
-  }
-  const float* error = w.out.get();
-  for (int l = L; l >= 0; l--) {
-    const Matrix& m = matrices_[l];
-    Update u{};
-    u.rate = step(m), u.scale = 1;
-    kernels_.sgd(m.bias(), nullptr, error, columns(m.out), u);
-    float* before = l ? w.errors[l & 1].get() : nullptr;
-    kernels_.row_backward(l ? w.post[l - 1].get() : w.x.get(), m.in, m.weights(), m.stride, columns(m.out), error,
-                          u.rate, before, relu || l == 0);
-    if (l == 0) break;
-    const int width = columns(m.in);
-    std::fill(before + m.in, before + width, 0.f);
-    if (kernels_.backward[a])
-      kernels_.backward[a](before, strides_[l - 1],
-                           has_slopes(settings_.activation) ? w.slopes[l - 1].get() : w.post[l - 1].get(),
-                           strides_[l - 1], 1, width, settings_.parameter);
-    error = before;
-  }
-}
-
 // ------------------------------------------------------------------------------------------------ many steps
 void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
                       float* losses) {
@@ -232,11 +179,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
       if (is_sample_step(sizes[s])) {
         size_t end = s;
         while (end < steps && is_sample_step(sizes[end])) end++;
-        if (t == 0)
-          for (size_t i = s; i < end; i++) {
-            sample_step(rows + (i - s), rates[i]);
-            losses[i] = static_cast<float>(workers_[0].loss);
-          }
+        sample_steps(t, rows, rates + s, end - s, losses + s);
         pool_.barrier();
         refresh_all(t);
         pool_.barrier();

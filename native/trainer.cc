@@ -95,6 +95,10 @@ Trainer::Trainer(const Settings& settings)
   chunk_ = s.chunk ? round_up(s.chunk, kRows)
                    : std::clamp(static_cast<int>(kernels_.near_floats / row) / kRows * kRows, least, 512);
 
+  for (Buffer& b : part_sums_) b = allocate(out_stride_);
+  for (auto& shares : part_errors_)
+    for (Buffer& b : shares) b = allocate(widest);
+  zeros_ = allocate(out_stride_);
   workers_.resize(s.threads);
   pool_.run([&](int t) {  // each thread touches its own memory first, so that it lies near it
     Worker& w = workers_[t];

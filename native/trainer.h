@@ -159,7 +159,15 @@ class Trainer {
   void update(int t, int64_t step, double rate, float scale);
   bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }
   void muon_momentum(int t, const Block&, const float* gradient, float* buffer, float scale);
-  void sample_step(const int32_t* row, double rate);  // the 2012 algorithm: one sample, weights moved at once
+  static constexpr int kParts = 2;
+  struct SamplePace {  // see sample_steps
+    double seconds[2] = {0, 0};  // a sample, alone and together
+    size_t slice = 0, until_trial = 0, interval = 0;
+    bool together = false, trial = false;
+  };
+  template <class Meet>
+  void sample_step(Worker& own, int low_part, int high_part, const Meet& meet, const int32_t* row, double rate);
+  void sample_steps(int t, const int32_t* rows, const double* rates, size_t count, float* losses);
   void refresh(Worker&, const Block&) const;  // the copies of weights that products read
   void refresh_all(int t);
   bool is_sample_step(int32_t size) const;
@@ -180,6 +188,9 @@ class Trainer {
   std::atomic<size_t> samples_{0};   // these two are read without the lock
   std::atomic<int64_t> updates_{0};
   std::mutex lock_;
+  Buffer part_sums_[kParts], part_errors_[2][kParts], zeros_;  // one sample a step
+  Barrier parts_barrier_{kParts};
+  SamplePace sample_pace_;
   Pool pool_;
   Muon muon_;
 };

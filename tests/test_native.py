@@ -375,3 +375,21 @@ def test_denormals_are_flushed_inside_and_only_inside() -> None:
     engine.advance(rows, np.array([10], np.int32), np.zeros(1))
     moments = engine.get("first")[0]
     assert (moments == 0).all(), "0.9e-38 is denormal and must have become 0"
+
+
+@pytest.mark.parametrize("isa", native.usable_sets())
+def test_a_sample_a_step_gives_the_same_bits_by_one_thread_and_by_two(isa: str) -> None:
+    """Two threads halve each layer where that is faster; which way was taken must not show."""
+    x, y = samples(77, 2, 3)
+    order = np.arange(700, dtype=np.int32) * 31 % 77  # long enough for both ways to have been tried
+    found = []
+    for threads in (1, 2, 3):
+        engine = _native.Trainer(
+            inputs=2, hidden=[250, 290], outputs=3, optimizer="sgd", first=0.0, threads=threads, isa=isa
+        )
+        engine.set("values", arrays(engine.shapes))
+        engine.set_data(x, y)
+        losses = engine.advance(order, np.ones(700, np.int32), np.full(700, 0.01))
+        found.append([losses, *engine.get("values")])
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
