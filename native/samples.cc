@@ -3,6 +3,7 @@
 // Each layer is cut in two parts, whole vectors of its columns (of its rows, in the readout), with the sums over a
 // layer's errors in that order. Where two threads are free each takes a part and keeps its half of the weights in its
 // own cache, meeting 2 L - 1 times a sample; otherwise one thread takes both, with the same result to the last bit.
+// Halves lie in memory of their own: side by side, prefetching pulled the other thread's lines over (8 times slower).
 #include <algorithm>
 #include <chrono>
 
@@ -15,18 +16,40 @@ bool Trainer::is_sample_step(int32_t size) const {
          !has_grid() && !drops();
 }
 
+Trainer::Range Trainer::part(int width, int p) const {
+  const int vectors = columns(width) / kernels_.lanes;
+  return {vectors * p / kParts * kernels_.lanes, vectors * (p + 1) / kParts * kernels_.lanes};
+}
+
+void Trainer::prepare_halves() {
+  for (auto& halves : halves_)
+    for (int l = static_cast<int>(halves.size()); l < layers(); l++) {
+      const Range r = part(matrices_[l].out, static_cast<int>(&halves - halves_));
+      const size_t stride = padded(r.high - r.low);
+      halves.push_back({allocate((matrices_[l].in + 1) * stride), stride});
+    }
+}
+
+// A part of the hidden layers' parameters to its own memory, or back.
+void Trainer::copy_half(int p, bool back) {
+  for (int l = 0; l < layers(); l++) {
+    Matrix& m = matrices_[l];
+    const Range r = part(m.out, p);
+    const Half& half = halves_[p][l];
+    for (int i = 0; i <= m.in; i++) {
+      float* whole = m.values.get() + i * m.stride + r.low;
+      float* own = half.values.get() + i * half.stride;
+      if (back) std::copy(own, own + (r.high - r.low), whole);
+      else std::copy(whole, whole + (r.high - r.low), own);
+    }
+  }
+}
+
 // Forward, then layer by layer backward, each matrix moved in the same pass that carries the error through it.
 // It reads [in][out] weights only: `back` is stale after it. own: this thread's copy of inputs and outputs; parts
 // [low, high) are done here, and meet() waits for whoever does the others.
 template <class Meet>
 void Trainer::sample_step(Worker& own, int low_part, int high_part, const Meet& meet, const int32_t* row, double rate) {
-  struct Range {
-    int low, high;
-  };
-  const auto part = [&](int width, int p) {
-    const int vectors = columns(width) / kernels_.lanes;
-    return Range{vectors * p / kParts * kernels_.lanes, vectors * (p + 1) / kParts * kernels_.lanes};
-  };
   const auto step = [&](const Matrix& m) { return static_cast<float>(rate * m.factor); };
   Worker& w = workers_[0];
   const int a = static_cast<int>(settings_.activation), L = layers();
@@ -45,9 +68,10 @@ void Trainer::sample_step(Worker& own, int low_part, int high_part, const Meet& 
     const Matrix& m = matrices_[l];
     for (int p = low_part; p < high_part; p++) {
       const Range r = part(m.out, p);
+      const Half& half = halves_[p][l];
       float* z = w.post[l].get() + r.low;
-      kernels_.row_forward(l ? w.post[l - 1].get() : own.x.get(), m.in, m.weights() + r.low, m.stride, r.high - r.low,
-                           m.bias() + r.low, z);
+      kernels_.row_forward(l ? w.post[l - 1].get() : own.x.get(), m.in, half.weights(), half.stride, r.high - r.low,
+                           half.bias(), z);
       if (kernels_.forward_with_slope[a])
         kernels_.forward_with_slope[a](z, strides_[l], w.slopes[l] ? w.slopes[l].get() + r.low : nullptr, strides_[l],
                                        1, r.high - r.low, settings_.parameter);
@@ -100,8 +124,9 @@ void Trainer::sample_step(Worker& own, int low_part, int high_part, const Meet& 
       const Range r = part(m.out, p);
       Update u{};
       u.rate = step(m), u.scale = 1;
-      kernels_.sgd(m.bias() + r.low, nullptr, error + r.low, r.high - r.low, u);
-      kernels_.row_backward(l ? w.post[l - 1].get() : own.x.get(), m.in, m.weights() + r.low, m.stride, r.high - r.low,
+      const Half& half = halves_[p][l];
+      kernels_.sgd(half.bias(), nullptr, error + r.low, r.high - r.low, u);
+      kernels_.row_backward(l ? w.post[l - 1].get() : own.x.get(), m.in, half.weights(), half.stride, r.high - r.low,
                             error + r.low, u.rate, l ? shares[p].get() : nullptr, relu || l == 0);
     }
     if (l == 0) break;
@@ -134,8 +159,16 @@ void Trainer::sample_steps(int t, const int32_t* rows, const double* rates, size
       if (t == 0) losses[i] = static_cast<float>(workers_[0].loss);
     }
   };
+  if (pool_.size() < kParts) {
+    for (int p = 0; p < kParts; p++) copy_half(p, false);
+  } else {
+    if (t < kParts) copy_half(t, false);
+    pool_.barrier();
+  }
   if (!can_meet) {
-    if (t == 0) run(0, count, false);
+    if (t) return;
+    run(0, count, false);
+    for (int p = 0; p < kParts; p++) copy_half(p, true);
     return;
   }
   SamplePace& pace = sample_pace_;
@@ -166,6 +199,7 @@ void Trainer::sample_steps(int t, const int32_t* rows, const double* rates, size
     pace.until_trial = pace.interval;
   }
   pool_.barrier();
+  if (t < kParts) copy_half(t, true);
 }
 
 }  // namespace sfumato

@@ -172,6 +172,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
                       float* losses) {
   const std::lock_guard guard(lock_);
   dropping_ = seeds != nullptr && drops();
+  if (std::any_of(sizes, sizes + steps, [&](int32_t size) { return is_sample_step(size); })) prepare_halves();
   const int T = pool_.size();
   pool_.run([&](int t) {
     const int32_t* rows = order;

@@ -101,7 +101,7 @@ class Trainer {
 
  private:
   static constexpr int kTable = -1;
-  struct Worker {  // a thread's own memory: one chunk's values, and a gradient
+  struct alignas(128) Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
     std::vector<Buffer> in16, in_pairs;      // packed inputs of half matrices, one each; pairs if kernels want them
@@ -160,6 +160,18 @@ class Trainer {
   bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }
   void muon_momentum(int t, const Block&, const float* gradient, float* buffer, float scale);
   static constexpr int kParts = 2;
+  struct Range {
+    int low, high;
+  };
+  struct Half {  // a part of a matrix: bias in row 0, then rows of weights
+    Buffer values;
+    size_t stride;
+    float* bias() const { return values.get(); }
+    float* weights() const { return values.get() + stride; }
+  };
+  Range part(int width, int p) const;
+  void prepare_halves();
+  void copy_half(int p, bool back);
   struct SamplePace {  // see sample_steps
     double seconds[2] = {0, 0};  // a sample, alone and together
     size_t slice = 0, until_trial = 0, interval = 0;
@@ -189,6 +201,7 @@ class Trainer {
   std::atomic<int64_t> updates_{0};
   std::mutex lock_;
   Buffer part_sums_[kParts], part_errors_[2][kParts], zeros_;  // one sample a step
+  std::vector<Half> halves_[kParts];
   Barrier parts_barrier_{kParts};
   SamplePace sample_pace_;
   Pool pool_;
