@@ -21,13 +21,25 @@ Trainer::Range Trainer::part(int width, int p) const {
   return {vectors * p / kParts * kernels_.lanes, vectors * (p + 1) / kParts * kernels_.lanes};
 }
 
+// All halves of a part in one block of a whole huge page: scattered over pages, they collided in the cache in every
+// second process, and two threads were no faster than one.
 void Trainer::prepare_halves() {
-  for (auto& halves : halves_)
-    for (int l = static_cast<int>(halves.size()); l < layers(); l++) {
-      const Range r = part(matrices_[l].out, static_cast<int>(&halves - halves_));
-      const size_t stride = padded(r.high - r.low);
-      halves.push_back({allocate((matrices_[l].in + 1) * stride), stride});
+  for (int p = 0; p < kParts; p++) {
+    if (!halves_[p].empty()) continue;
+    constexpr size_t kHugePage = (size_t(1) << 21) / sizeof(float);
+    size_t total = 0;
+    for (int l = 0; l < layers(); l++) {
+      const Range r = part(matrices_[l].out, p);
+      halves_[p].push_back({nullptr, padded(r.high - r.low)});
+      total += (matrices_[l].in + 1) * halves_[p][l].stride;
     }
+    half_memory_[p] = allocate(std::max(total, kHugePage));
+    float* at = half_memory_[p].get();
+    for (int l = 0; l < layers(); l++) {
+      halves_[p][l].values = at;
+      at += (matrices_[l].in + 1) * halves_[p][l].stride;
+    }
+  }
 }
 
 // A part of the hidden layers' parameters to its own memory, or back.
@@ -38,7 +50,7 @@ void Trainer::copy_half(int p, bool back) {
     const Half& half = halves_[p][l];
     for (int i = 0; i <= m.in; i++) {
       float* whole = m.values.get() + i * m.stride + r.low;
-      float* own = half.values.get() + i * half.stride;
+      float* own = half.values + i * half.stride;
       if (back) std::copy(own, own + (r.high - r.low), whole);
       else std::copy(whole, whole + (r.high - r.low), own);
     }
@@ -146,7 +158,7 @@ void Trainer::sample_step(Worker& own, int low_part, int high_part, const Meet& 
 // So now and then some samples are timed the other way, and more rarely the more clearly that way loses.
 void Trainer::sample_steps(int t, const int32_t* rows, const double* rates, size_t count, float* losses) {
   // in samples of some 30 us; a trial takes longer than a time slice, or it would not see that there are any
-  constexpr size_t kTried = 256, kSlice = 1024, kLeast = size_t(1) << 13, kMost = size_t(1) << 20;
+  constexpr size_t kTried = 256, kSlice = 1024, kLeast = size_t(1) << 12, kMost = size_t(1) << 15;
   constexpr size_t kWorthMeeting = 1 << 16;  // parameters
   using Clock = std::chrono::steady_clock;
   size_t parameters = 0;
@@ -188,7 +200,7 @@ void Trainer::sample_steps(int t, const int32_t* rows, const double* rates, size
     if (t) continue;
     const double each = std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(slice);
     double& usual = pace.seconds[pace.together];
-    usual = usual == 0 ? each : 0.5 * (usual + each);
+    usual = pace.trial ? each : 0.75 * usual + 0.25 * each;
     if (!pace.trial) {
       pace.until_trial -= slice;
       continue;

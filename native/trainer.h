@@ -164,10 +164,10 @@ class Trainer {
     int low, high;
   };
   struct Half {  // a part of a matrix: bias in row 0, then rows of weights
-    Buffer values;
+    float* values;
     size_t stride;
-    float* bias() const { return values.get(); }
-    float* weights() const { return values.get() + stride; }
+    float* bias() const { return values; }
+    float* weights() const { return values + stride; }
   };
   Range part(int width, int p) const;
   void prepare_halves();
@@ -202,6 +202,7 @@ class Trainer {
   std::mutex lock_;
   Buffer part_sums_[kParts], part_errors_[2][kParts], zeros_;  // one sample a step
   std::vector<Half> halves_[kParts];
+  Buffer half_memory_[kParts];
   Barrier parts_barrier_{kParts};
   SamplePace sample_pace_;
   Pool pool_;
