@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from sfumato import picture
 from sfumato.data import Array, Data
 from sfumato.pixels import coordinates
 from sfumato.recipe import Recipe
 
 HEIGHT, WIDTH, BATCH = 13, 17, 48
 """221 pixels in batches of 48: a partial batch, and an epoch's end within 8 steps."""
+
+
+FAST = [
+    "--net",
+    "8",
+    "--epochs",
+    "2",
+    "--batch",
+    "32",
+    "--engine",
+    "eager",
+    "--film",
+    "none",
+    "--frames",
+    "3",
+]
+"""Flags of `paint` for a run of a moment."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +78,19 @@ def recipe() -> Recipe:
         engine="eager",
         threads=1,
     )
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A 13x9 picture."""
+    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
+    path = tmp_path / "photo.png"
+    picture.save(picture.from_array(values), path)
+    return path
+
+
+@pytest.fixture
+def folder(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, which holds photo.png."""
+    monkeypatch.chdir(photo.parent)
+    return photo.parent

@@ -9,33 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import FAST
 
 from sfumato import cli, diagnosis, levels, picture
 from sfumato.run import listing
-
-FAST = [
-    "--net",
-    "8",
-    "--epochs",
-    "2",
-    "--batch",
-    "32",
-    "--engine",
-    "eager",
-    "--film",
-    "none",
-    "--frames",
-    "3",
-]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory that holds photo.png (13x9)."""
-    monkeypatch.chdir(tmp_path)
-    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
-    picture.save(picture.from_array(values), tmp_path / "photo.png")
-    return tmp_path
 
 
 def test_paint_prints_the_run_alone_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from conftest import FAST
 
-from sfumato import cli, experiment, film, picture
+from sfumato import cli, experiment, film
 from sfumato.errors import RunError
 from sfumato.experiment import Watch
 from sfumato.recipe import Recipe
@@ -20,37 +20,6 @@ from sfumato.run import Run, find, listing
 
 SMALL = Recipe(net=(5,), batch=64, epochs=2.0, engine="eager", threads=1, rate=0.01)
 FILMLESS = Watch(frames="2", keep="2", film="none")
-
-FAST = [
-    "--net",
-    "8",
-    "--epochs",
-    "2",
-    "--batch",
-    "32",
-    "--engine",
-    "eager",
-    "--film",
-    "none",
-    "--frames",
-    "3",
-]
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A 13x9 picture."""
-    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
-    path = tmp_path / "photo.png"
-    picture.save(picture.from_array(values), path)
-    return path
-
-
-@pytest.fixture
-def folder(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, which holds photo.png."""
-    monkeypatch.chdir(photo.parent)
-    return photo.parent
 
 
 def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_path: Path) -> None:
