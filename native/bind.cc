@@ -148,14 +148,6 @@ void set_data(Trainer& self, const In2& features, const In2& targets) {
   self.set_data(features.data(), targets.data(), features.shape(0));
 }
 
-void check_rows(const Trainer& self, const Ints& rows) {
-  const auto samples = self.samples();
-  for (size_t i = 0; i < rows.size(); i++)
-    if (rows.data()[i] < 0 || size_t(rows.data()[i]) >= samples)
-      throw nb::index_error(("row " + std::to_string(rows.data()[i]) + " lies outside the " +
-                             std::to_string(samples) + " samples").c_str());
-}
-
 Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates,
             const std::optional<Seeds>& seeds) {
   const auto& s = self.settings();
@@ -169,7 +161,6 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
     total += size_t(sizes.data()[i]);
   }
   if (total != order.size()) refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
-  check_rows(self, order);
   float* losses = nullptr;
   Out result = fresh({sizes.size()}, losses);
   nb::gil_scoped_release release;
@@ -179,7 +170,6 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
 
 nb::tuple gradient(Trainer& self, const Ints& rows) {
   if (!rows.size()) refuse("rows is empty");
-  check_rows(self, rows);
   sfumato::Arrays into;
   nb::list arrays = new_arrays(self, into);
   float loss = 0;

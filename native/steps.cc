@@ -1,6 +1,8 @@
 // Steps: gradients of a minibatch, the optimizers, and what is done with many steps or many rows.
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 
 #include "dropout.h"
 #include "trainer.h"
@@ -171,6 +173,9 @@ void Trainer::refresh_all(int t) {
 void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
                       float* losses) {
   const std::lock_guard guard(lock_);
+  size_t total = 0;
+  for (size_t i = 0; i < steps; i++) total += static_cast<size_t>(sizes[i]);
+  check_rows(order, total);
   dropping_ = seeds != nullptr && drops();
   if (std::any_of(sizes, sizes + steps, [&](int32_t size) { return is_sample_step(size); })) prepare_halves();
   const int T = pool_.size();
@@ -220,8 +225,16 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
   dropping_ = false;
 }
 
+void Trainer::check_rows(const int32_t* rows, size_t count) const {
+  for (size_t i = 0; i < count; i++)
+    if (rows[i] < 0 || static_cast<size_t>(rows[i]) >= samples_)
+      throw std::out_of_range("row " + std::to_string(rows[i]) + " lies outside the " + std::to_string(samples_) +
+                              " samples");
+}
+
 float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
   const std::lock_guard guard(lock_);
+  check_rows(rows, count);
   int unused = 0;
   const int active = std::min(pool_.size(), chunks_of(count, unused));
   pool_.run([&](int t) {

@@ -85,8 +85,8 @@ class Trainer {
   size_t samples() const { return samples_; }
   int features() const { return raw_inputs(); }  // columns of the data: 2 with a grid, else inputs
 
-  // `steps` steps: minibatch s is the next sizes[s] entries of `order` (checked by the caller to lie inside the
-  // data), trained at rates[s]; losses[s] is its loss before the update.
+  // `steps` steps: minibatch s is the next sizes[s] entries of `order` (std::out_of_range if one lies
+  // outside the data), trained at rates[s]; losses[s] is its loss before the update.
   // seeds: of each step's dropout, a number of PyTorch's CPU generator; null where there is none.
   void advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
                float* losses);
@@ -154,6 +154,7 @@ class Trainer {
   void draw_dropout(uint32_t seed, size_t count);
   const uint8_t* kept(int layer, size_t row) const;  // layer -1: the inputs; null: nothing is dropped there
   int chunks_of(size_t count, int& rows) const;
+  void check_rows(const int32_t* rows, size_t count) const;  // throws std::out_of_range
   void minibatch_gradient(int t, const int32_t* rows, size_t count);
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
