@@ -204,3 +204,12 @@ def test_atlas_draws_sheets_neurons_plots_and_what_is_left_without_one(
     ):
         assert cli.call(["atlas", "last", *wrong]) == 2, wrong
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_built_in_picture_is_downscaled_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.call(["paint", "--max-pixels", "2000", *FAST]) == 0
+    (run,) = listing("runs")
+    shown = picture.load(run.folder / "target.png")
+    assert (shown.width, shown.height) == (37, 53)
+    assert cli.call(["paint", "--max-pixels", "0", *FAST]) == 2
+    assert "max_pixels=0" in capsys.readouterr().err

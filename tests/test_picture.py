@@ -334,13 +334,13 @@ def test_large_pictures_are_downscaled_with_their_shape(put: Any, mode: str) -> 
 
 
 def test_downscaling_never_yields_more_than_max_pixels_nor_less_than_one() -> None:
-    from sfumato.picture._reading import _fitted
+    from sfumato.picture._values import fitted_size
 
     for size in [(1, 1), (1, 1000), (1000, 1), (7, 3), (3250, 4333), (99_999, 2)]:
         for limit in [1, 2, 3, 10, 999, 1 << 20]:
-            width, height = _fitted(size, limit)
+            width, height = fitted_size(size, limit)
             assert 1 <= width <= size[0] and 1 <= height <= size[1] and width * height <= limit
-        assert _fitted(size, None) == size
+        assert fitted_size(size, None) == size
 
 
 def test_huge_jpeg_is_decoded_small(put: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sfumato.picture._reading import MAX_PIXELS, load
 from sfumato.picture._refusals import LARGEST
 from sfumato.picture._sheets import sheet
-from sfumato.picture._values import Picture, flatten, from_array, parse_size, resize
+from sfumato.picture._values import Picture, fit, flatten, from_array, parse_size, resize
 from sfumato.picture._writing import encode, save
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "encode",
+    "fit",
     "flatten",
     "from_array",
     "load",

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
-from sfumato.errors import PictureError, RecipeError
+from sfumato.errors import PictureError
 from sfumato.picture._refusals import (
     LARGEST,
     READ,
@@ -26,7 +26,16 @@ from sfumato.picture._refusals import (
     refusal,
     too_large,
 )
-from sfumato.picture._values import WHITE, Picture, Values, colour, composited, resampled
+from sfumato.picture._values import (
+    WHITE,
+    Picture,
+    Values,
+    check_max_pixels,
+    colour,
+    composited,
+    fitted_size,
+    resampled,
+)
 
 MAX_PIXELS = 1 << 22  # 2048 x 2048
 
@@ -56,8 +65,7 @@ def load(
     are downscaled. Files above LARGEST pixels are refused whatever `max_pixels` says.
     Raises PictureError for anything that is no whole picture; RecipeError for options out of range.
     """
-    if max_pixels is not None and max_pixels < 1:
-        raise RecipeError(f"max_pixels={max_pixels} leaves no pixel; it must be at least 1")
+    check_max_pixels(max_pixels)
     paper = colour(background)
     text = os.fspath(path)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/|data:", text):
@@ -106,13 +114,13 @@ def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values
         notes.append("unreadable EXIF block ignored")
     if kind == "JPEG":
         # A JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of time and memory; twice the target keeps it sharp.
-        width, height = _fitted(size, max_pixels)
+        width, height = fitted_size(size, max_pixels)
         image.draft(None, (2 * width, 2 * height))
     with quiet_libtiff() if kind == "TIFF" else nullcontext():
         image.load()
     if kind == "TIFF":
         size = image.size  # Pillow turns TIFF, and TIFF only, while loading
-    target = _fitted(size, max_pixels)
+    target = fitted_size(size, max_pixels)
 
     if sample.deep:
         values = _deep_values(image, sample, path, notes)
@@ -267,16 +275,6 @@ def _fitting_profile(icc: Any, channels: int, notes: list[str]) -> bytes | None:
         notes.append(f"colour profile dropped: it is for {space!r} values")
         return None
     return icc
-
-
-def _fitted(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
-    """The largest (width, height) of this shape within max_pixels; never enlarges, never below 1."""
-    width, height = size
-    if max_pixels is None or width * height <= max_pixels:
-        return size
-    factor = math.sqrt(max_pixels / (width * height))
-    columns = min(max(1, int(width * factor)), max_pixels)
-    return columns, min(max(1, int(height * factor)), max_pixels // columns)
 
 
 def _turned(values: Values, turn: Image.Transpose) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -101,6 +102,33 @@ def resize(picture: Picture, height: int, width: int, method: str = "lanczos") -
     if method not in FILTERS:
         raise RecipeError(f"resize method {method!r} is unknown; choose from {', '.join(FILTERS)}")
     return replace(picture, values=resampled(picture.values, height, width, method))
+
+
+def fit(picture: Picture, max_pixels: int | None) -> Picture:
+    """The picture within max_pixels (None: no limit), downscaled if it is larger; a note tells."""
+    check_max_pixels(max_pixels)
+    size = picture.width, picture.height
+    width, height = fitted_size(size, max_pixels)
+    if (width, height) == size:
+        return picture
+    note = f"downscaled from {size[0]}x{size[1]} to {width}x{height} for max_pixels={max_pixels}"
+    return replace(resize(picture, height, width), notes=(*picture.notes, note))
+
+
+def check_max_pixels(max_pixels: int | None) -> None:
+    """Raises RecipeError for a limit that no picture can meet."""
+    if max_pixels is not None and max_pixels < 1:
+        raise RecipeError(f"max_pixels={max_pixels} leaves no pixel; it must be at least 1")
+
+
+def fitted_size(size: tuple[int, int], max_pixels: int | None) -> tuple[int, int]:
+    """The largest (width, height) of this shape within max_pixels; never enlarges, never below 1."""
+    width, height = size
+    if max_pixels is None or width * height <= max_pixels:
+        return size
+    factor = math.sqrt(max_pixels / (width * height))
+    columns = min(max(1, int(width * factor)), max_pixels)
+    return columns, min(max(1, int(height * factor)), max_pixels // columns)
 
 
 def parse_size(text: str) -> tuple[int, int]:

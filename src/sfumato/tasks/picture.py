@@ -43,8 +43,9 @@ def load(source: str | None, recipe: Recipe) -> Data:
         raise RecipeError(f"options.alpha={alpha!r} must be true or false")
     if isinstance(limit, bool) or not isinstance(limit, int):
         raise RecipeError(f"options.max_pixels={limit!r} must be a whole number")
-    target = samples.mona_lisa() if source is None else picture.load(source, alpha=alpha, max_pixels=limit)
-    return pixel_data(target, recipe)
+    if source is None:
+        return pixel_data(picture.fit(samples.mona_lisa(), limit), recipe)
+    return pixel_data(picture.load(source, alpha=alpha, max_pixels=limit), recipe)
 
 
 def pixel_data(target: Picture, recipe: Recipe) -> Data:
