@@ -77,16 +77,18 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double momentum, double auxiliary, double decay, double clip, double dropped_inputs, double dropped_hidden, std::vector<double> factors, bool skip, bool input_gradient,
-           const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid,
-           int features, int log2_table, int threads, int chunk,
-           std::string isa) {
+           double second, double eps, double momentum, double auxiliary, double decay, double clip,
+           double dropped_inputs, double dropped_hidden, std::vector<double> factors, bool skip, bool input_gradient,
+           const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid, int features,
+           int log2_table, int threads, int chunk, std::string isa) {
   sfumato::Settings s;
-  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs, s.skip = skip, s.input_gradient = input_gradient;
+  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs;
+  s.skip = skip, s.input_gradient = input_gradient;
   s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
-  s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary, s.decay = decay, s.clip = static_cast<float>(clip);
+  s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary;
+  s.decay = decay, s.clip = static_cast<float>(clip);
   s.dropped_inputs = static_cast<float>(dropped_inputs), s.dropped_hidden = static_cast<float>(dropped_hidden);
   s.factors.assign(factors.begin(), factors.end());
   for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
@@ -160,7 +162,8 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
     if (!std::isfinite(rates.data()[i])) refuse("rates must be finite");
     total += size_t(sizes.data()[i]);
   }
-  if (total != order.size()) refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
+  if (total != order.size())
+    refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
   float* losses = nullptr;
   Out result = fresh({sizes.size()}, losses);
   nb::gil_scoped_release release;
@@ -258,9 +261,11 @@ NB_MODULE(_native, m) {
                       "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0, "clip"_a = 0.0, "dropped_inputs"_a = 0.0, "dropped_hidden"_a = 0.0, "factors"_a = std::vector<double>(),
+           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0,
+           "clip"_a = 0.0, "dropped_inputs"_a = 0.0, "dropped_hidden"_a = 0.0, "factors"_a = std::vector<double>(),
            "skip"_a = false, "input_gradient"_a = false, "precision"_a = "float32",
-           "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14, "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
+           "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14,
+           "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
            "moves the matrices between hidden layers (their moment is `first`), and Adam's rate on all else as a\n"
            "share of Muon's. factors: of SGD's rate, one a matrix.\n"

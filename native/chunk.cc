@@ -136,7 +136,9 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
   const double n = static_cast<double>(minibatch);
   double sum = 0;
   for (int r = count; r < padded; r++) std::fill(w.out.get() + r * out_stride_, w.out.get() + r * out_stride_ + C, 0.f);
-  const float scale = static_cast<float>(settings_.loss == Loss::mse ? 2 / (n * C) : settings_.loss == Loss::l1 ? 1 / (n * C) : 1 / n);
+  const float scale = static_cast<float>(settings_.loss == Loss::mse  ? 2 / (n * C)
+                                         : settings_.loss == Loss::l1 ? 1 / (n * C)
+                                                                      : 1 / n);
   constexpr int kAhead = 16;  // targets lie anywhere
   for (int r = 0; r < count; r++) {
     float* out = w.out.get() + r * out_stride_;

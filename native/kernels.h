@@ -133,9 +133,9 @@ struct Kernels {
   // into[c][r] = from[r][c]
   void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
 
-  // A level's weighted sums `values` (points, features) at the points (x, y). Backward: each corner's entry of `sums`
-  // gets its share of the errors, in the order of the points; x and y are read up to a whole vector past the last; `cells` is scratch of 8 floats a cell, used by levels of
-  // at most as many cells as there are points.
+  // A level's weighted sums `values` (points, features) at the points (x, y), which are read up to a whole vector past
+  // the last. Backward: each corner's entry of `sums` gets its share of the errors, in the order of the points;
+  // `cells` is scratch of 8 floats a cell, used by levels of at most as many cells as there are points.
   void (*grid_forward)(const Level&, int features, const float* table, const float* x, const float* y, size_t points,
                        float* values);
   void (*grid_backward)(const Level&, int features, const float* x, const float* y, size_t points,

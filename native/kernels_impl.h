@@ -185,7 +185,9 @@ void column_sums(const float* a, size_t stride, int rows, int columns, float* su
 void finish_block(const Product& p, int m0, int n0, float* values, size_t stride, int rows, int columns) {
   if (p.finish) {
     const size_t at = m0 * p.slopes_row + n0;
-    void* slopes = p.slopes ? static_cast<void*>(p.slopes + at) : p.slopes16 ? const_cast<uint16_t*>(p.slopes16 + at) : nullptr;
+    void* slopes = nullptr;
+    if (p.slopes) slopes = p.slopes + at;
+    else if (p.slopes16) slopes = const_cast<uint16_t*>(p.slopes16 + at);
     p.finish(values, stride, slopes, p.slopes_row, rows, columns, p.parameter);
   }
   if (p.keep) drop(values, stride, p.keep + m0 * p.keep_row + n0, p.keep_row, rows, columns, p.kept);

@@ -187,8 +187,9 @@ void Trainer::sample_steps(int t, const int32_t* rows, const double* rates, size
   for (size_t done = 0; done < count;) {
     pool_.barrier();
     if (t == 0) {
-      const bool trial = pace.seconds[0] == 0 || pace.seconds[1] == 0 || pace.until_trial == 0;
-      pace.together = pace.seconds[0] == 0 ? false : pace.seconds[1] == 0 ? true : (pace.seconds[1] < pace.seconds[0]) != trial;
+      const double alone = pace.seconds[0], together = pace.seconds[1];
+      const bool trial = alone == 0 || together == 0 || pace.until_trial == 0;  // 0: not tried yet
+      pace.together = alone != 0 && (together == 0 || (together < alone) != trial);
       pace.slice = std::min(count - done, trial ? kTried : std::min(pace.until_trial, kSlice));
       pace.trial = trial;
     }

@@ -25,7 +25,9 @@ void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size
   Worker& w = workers_[t];
   int height = 0;
   const int chunks = chunks_of(count, height), T = pool_.size();
-  const auto rows_of = [&](int c) { return static_cast<int>(std::min<size_t>(height, count - static_cast<size_t>(c) * height)); };
+  const auto rows_of = [&](int c) {
+    return static_cast<int>(std::min<size_t>(height, count - static_cast<size_t>(c) * height));
+  };
   const int group = has_grid() ? std::max(1, kPoints / height) * T : chunks;
   for (int from = t; from < chunks; from += group) {
     const int end = std::min(chunks, from + group);
@@ -290,40 +292,31 @@ void Trainer::pullback(const float* features, const float* errors, size_t sample
   copy_gradient(into);
 }
 
-void Trainer::predict(const float* features, size_t samples, float* outputs) {
+// Values of hidden layer `layer`, or the outputs (layer = layers()), for any number of rows.
+void Trainer::run_forward(int layer, bool pre, const float* features, size_t samples, float* into) {
   const std::lock_guard guard(lock_);
-  const size_t C = settings_.outputs;
+  const bool readout = layer == layers();
+  const size_t width = readout ? settings_.outputs : settings_.hidden[layer];
+  const size_t stride = readout ? out_stride_ : strides_[layer], chunk = static_cast<size_t>(chunk_);
   pool_.run([&](int t) {
     Worker& w = workers_[t];
-    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
-      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
+    const float* values = readout ? w.out.get() : w.post[layer].get();
+    for (size_t low = t * chunk; low < samples; low += pool_.size() * chunk) {
+      const int count = static_cast<int>(std::min(chunk, samples - low)), padded = round_up(count, kRows);
       if (has_grid()) w.points = 0, add_points(w, features, nullptr, low, count), look_up(w);
       load(w, features, nullptr, low, count, padded);
-      forward(w, padded, layers(), false, false);
-      for (int r = 0; r < count; r++) {
-        const float* out = w.out.get() + r * out_stride_;
-        std::copy(out, out + C, outputs + (low + r) * C);
-      }
+      forward(w, padded, layer, pre, false);
+      for (int r = 0; r < count; r++) std::copy_n(values + r * stride, width, into + (low + r) * width);
     }
   });
 }
 
+void Trainer::predict(const float* features, size_t samples, float* outputs) {
+  run_forward(layers(), false, features, samples, outputs);
+}
+
 void Trainer::activations(int layer, bool pre, const float* features, size_t samples, float* into) {
-  const std::lock_guard guard(lock_);
-  const size_t width = settings_.hidden[layer];
-  pool_.run([&](int t) {
-    Worker& w = workers_[t];
-    for (size_t low = static_cast<size_t>(t) * chunk_; low < samples; low += static_cast<size_t>(pool_.size()) * chunk_) {
-      const int count = static_cast<int>(std::min<size_t>(chunk_, samples - low)), padded = round_up(count, kRows);
-      if (has_grid()) w.points = 0, add_points(w, features, nullptr, low, count), look_up(w);
-      load(w, features, nullptr, low, count, padded);
-      forward(w, padded, layer, pre, false);
-      for (int r = 0; r < count; r++) {
-        const float* values = w.post[layer].get() + r * strides_[layer];
-        std::copy(values, values + width, into + (low + r) * width);
-      }
-    }
-  });
+  run_forward(layer, pre, features, samples, into);
 }
 
 }  // namespace sfumato

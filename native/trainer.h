@@ -136,6 +136,7 @@ class Trainer {
   void deal_blocks();
   Span span(const Block&);
   float* gradient_of(Worker& w, const Block& b) { return b.matrix == kTable ? w.table.get() : w.gradients[b.matrix].get(); }
+  void run_forward(int layer, bool pre, const float* features, size_t samples, float* into);
   void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded, size_t at = 0) const;
   // grid: points to be looked up, the look-ups, errors of the chunk that starts at point `at`, gradient of the table
   void add_points(Worker&, const float* features, const int32_t* rows, size_t base, size_t count) const;
