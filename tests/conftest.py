@@ -82,7 +82,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A 13x9 picture."""
+    """A 13x9 picture, whose 117 pixels no batch of 16 divides."""
     values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
     path = tmp_path / "photo.png"
     picture.save(picture.from_array(values), path)

@@ -24,15 +24,6 @@ SMALL = Recipe(net=(12, 7), batch=16, epochs=6.0, engine="eager", threads=1, rat
 QUIET = Watch(frames="6", keep="3", film="none", checkpoint=1e9)
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """A 13x9 picture, whose 117 pixels no batch of 16 divides."""
-    values = np.random.default_rng(0).integers(0, 256, (9, 13, 3)) / np.float32(255)
-    path = tmp_path / "photo.png"
-    picture.save(picture.from_array(values), path)
-    return path
-
-
 def at_step(step: int, act: object) -> object:
     """A watcher that acts once, at the first tick at or after a step."""
     done = []
