@@ -80,7 +80,7 @@ ROWS = (
     Row("sharp: grid + 2x64, B=8192, bfloat16", SHARP, "eager", HALF, samples=131072),
     Row("classic (Muon), B=4096, float32", named("classic").replace(wake=0), "eager"),
     Row("classic (Muon), B=4096, bfloat16", named("classic").replace(wake=0), "eager", HALF),
-    Row("2012: 4x300 leaky, a sample a step", named("2012"), "eager", samples=500),
+    Row("2012: 4x300 leaky, a sample a step", named("2012"), "eager", samples=4096),
     Row("4x300 relu, B=8192, AVX-512 forced", adam(batch=8192), "eager", isa="avx512"),
     Row("4x300 relu, B=8192, AVX2 forced", adam(batch=8192), "eager", isa="avx2"),
     Row("predict 4x300 relu, float32", adam(), "paint", samples=65536),
