@@ -379,8 +379,8 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
 #define MULTIPLY_HALF tiles::multiply
 constexpr bool kHalfIsFast = true;
 constexpr bool kPairsFromRows = true;
-// With tiles a chunk's gradient, read and written once a chunk, costs more than values that miss L1 for L2:
-// 512 rows were best for 4x300 on 2 MB of L2, 128 took a quarter longer (docs/design.md).
+// With tiles a chunk's gradient, read and written once a chunk, costs more than values that miss L1 for L2: in a
+// prototype on a Xeon with 2 MB of L2 a core 512 rows were best for 4x300. This unit has not been timed.
 constexpr int kNearFloats = 384 << 10;
 #else
 #define MULTIPLY_HALF multiply<Half>

@@ -10,6 +10,8 @@
 //   - a finished block is stored to 4 KB of scratch, and its activation, sums and packing are done in slices between
 //     the products of the next block: the vector units work while the tiles are busy;
 //   - an odd column of tiles is taken four blocks high, since two sums cannot cover a product's latency of 52 cycles.
+// Figures of speed in this file are those of a prototype on a Xeon with 2 MB of L2 a core: this code itself has run on
+// an emulated processor only, which tells whether it is right, not how fast it is.
 
 namespace tiles {
 
@@ -18,7 +20,7 @@ namespace tiles {
 typedef uint32_t Word __attribute__((may_alias));
 static_assert(LANES == kTile, "a row of a tile is one vector");
 
-constexpr int kDeepest = 8;  // tiles of depth that gradients take at a time: 16 KB of the right factor (1024 lost 15 %)
+constexpr int kDeepest = 8;  // tiles of depth that gradients take at a time: 16 KB of the right factor (twice as much lost 15 %)
 
 constexpr int up(int n, int to) { return (n + to - 1) / to * to; }
 
