@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato import charts, picture
+from sfumato import picture
+from sfumato.drawing import charts
 from sfumato.run import Run
 
 CLAIM = 1.2

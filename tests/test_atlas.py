@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato import atlas, colormaps, nets, orders, pixels, plates, sheets, strips
-from sfumato.colormaps import LEVELS, MIDDLE, PAPER
+from sfumato import atlas, nets, orders, pixels, plates, strips
+from sfumato.drawing import canvas, palettes
+from sfumato.drawing.palettes import LEVELS, MIDDLE, PAPER
 from sfumato.errors import RecipeError, RunError, SfumatoError
 from sfumato.nets import Layer, Net
 from sfumato.recipe import Recipe
@@ -212,9 +213,9 @@ def test_units_that_never_fire_are_found_and_labelled_dead() -> None:
     drawn = atlas.sheet(view, atlas.scale(view))
     alive = atlas.sheet(dataclasses.replace(view, dead=np.zeros(9, bool)), atlas.scale(view))
     assert (drawn.indices[120:] != alive.indices[120:]).any()  # below the heading: the caption
-    tiles, table = np.zeros((2, 60, 60), np.uint8), colormaps.palette("grey")
+    tiles, table = np.zeros((2, 60, 60), np.uint8), palettes.palette("grey")
     inks = [
-        (sheets.tiled(tiles, table, captions=["0", "1"], faint=[lost, False]).indices > PAPER).sum()
+        (canvas.tiled(tiles, table, captions=["0", "1"], faint=[lost, False]).indices > PAPER).sum()
         for lost in (False, True)
     ]
     assert inks[1] > inks[0]
@@ -260,7 +261,7 @@ def test_a_sheet_shows_each_tile_in_the_colours_of_its_values() -> None:
     arranged = np.array([7, 2, 11])
     drawn = atlas.sheet(view, scale, arranged=arranged)
     for unit in arranged:
-        tile = colormaps.index(view.values[unit], scale.low[unit], scale.high[unit])
+        tile = palettes.index(view.values[unit], scale.low[unit], scale.high[unit])
         windows = np.lib.stride_tricks.sliding_window_view(drawn.indices, tile.shape)
         assert (windows == tile).all((2, 3)).sum() == 1
     assert drawn.picture().values.shape == (*drawn.indices.shape, 3)
@@ -269,9 +270,9 @@ def test_a_sheet_shows_each_tile_in_the_colours_of_its_values() -> None:
 @pytest.mark.parametrize(("count", "size"), [(1, (40, 30)), (7, (3, 5)), (300, (8, 6)), (40, (30, 90))])
 def test_sheets_of_any_number_and_shape_hold_all_tiles(count: int, size: tuple[int, int]) -> None:
     tiles = np.arange(count * size[0] * size[1]).reshape(count, *size) % LEVELS
-    drawn = sheets.tiled(
+    drawn = canvas.tiled(
         tiles.astype(np.uint8),
-        colormaps.palette("grey"),
+        palettes.palette("grey"),
         captions=[str(i) for i in range(count)],
         heading="A heading that is far too long for a narrow sheet " * 3,
         facts="facts",
@@ -286,7 +287,7 @@ def test_sheets_of_any_number_and_shape_hold_all_tiles(count: int, size: tuple[i
 
 def test_a_sheet_of_nothing_is_refused() -> None:
     with pytest.raises(RecipeError, match="at least one"):
-        sheets.tiled(np.zeros((0, 4, 4), np.uint8), colormaps.palette("grey"))
+        canvas.tiled(np.zeros((0, 4, 4), np.uint8), palettes.palette("grey"))
 
 
 # Orders and selections ---------------------------------------------------------------------------------------

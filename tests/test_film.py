@@ -16,10 +16,11 @@ import pytest
 from conftest import colours
 from PIL import Image, ImageCms
 
-from sfumato import film, picture, reels
+from sfumato import film, picture
+from sfumato.drawing import video
+from sfumato.drawing.video import Frame
 from sfumato.errors import MissingExtra, RecipeError, RunError
 from sfumato.recipe import Recipe
-from sfumato.reels import Frame
 from sfumato.run import Run
 
 WIDTH, HEIGHT = 75, 107
@@ -113,7 +114,7 @@ def test_mp4_can_be_scrubbed_and_starts_at_once(tmp_path: Path) -> None:
         # Marked as BT.709 with the sRGB curve, so that no player guesses.
         context = stream.codec_context
         assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 13)
-    assert np.diff(keys).max() <= reels.GROUP
+    assert np.diff(keys).max() <= video.GROUP
     data = made.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
@@ -336,7 +337,7 @@ def test_srgb_and_unreadable_profiles_change_nothing(tmp_path: Path) -> None:
         assert np.abs(shown - frames_of(run)[-1]).mean() < 4
 
 
-@pytest.mark.parametrize("write", (reels.mp4, reels.webp, reels.gif))
+@pytest.mark.parametrize("write", (video.mp4, video.webp, video.gif))
 def test_memory_does_not_grow_with_the_length(write: object, tmp_path: Path) -> None:
     asked, alive = 0, 0
     most = 0

@@ -11,13 +11,14 @@ from conftest import colours
 from PIL import Image
 from test_film import decoded, swapped, synthetic
 
-from sfumato import colormaps, film, metrics, nets, panels, picture
+from sfumato import film, metrics, nets, panels, picture
+from sfumato.drawing import palettes
+from sfumato.drawing.video import Frame
 from sfumato.errors import RecipeError, RunError
 from sfumato.export import export
 from sfumato.gallery import Gallery
 from sfumato.panels import GAP, MARGIN, TITLE
 from sfumato.recipe import Recipe
-from sfumato.reels import Frame
 from sfumato.run import Run
 
 WIDTH, HEIGHT = 172, 90
@@ -72,7 +73,7 @@ def test_painting_and_error_are_those_of_the_kept_weights(tmp_path: Path) -> Non
     for step, frame in zip(STEPS, film_of, strict=True):
         painting = run.image(step).values
         assert np.array_equal(at(frame, 0), np.floor(painting * 255 + 0.5).astype(np.uint8))
-        error = colormaps.palette("heat")[colormaps.index(np.abs(painting - target).mean(2), 0, top)]
+        error = palettes.palette("heat")[palettes.index(np.abs(painting - target).mean(2), 0, top)]
         assert np.array_equal(at(frame, WIDTH + GAP), error)
 
 
@@ -100,7 +101,7 @@ def test_a_layer_is_shown_as_its_sheet(tmp_path: Path) -> None:
     run = learning(tmp_path)
     whole, alone = made(run, "layer:2"), made(run, "layer:2", "alone")
     assert whole[0].shape[0] >= alone[0].shape[0] + HEIGHT
-    paper = colormaps.PAPER_RGB
+    paper = palettes.PAPER_RGB
     for frame in alone:
         assert tuple(frame[MARGIN, MARGIN]) == paper
     assert not np.array_equal(alone[0], alone[1])

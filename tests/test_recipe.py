@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 
 from sfumato import activations, encodings, optimizers
 from sfumato.errors import RecipeError
-from sfumato.recipe import (
-    NAMED,
-    Recipe,
-    difference,
-    named,
-    net_text,
-    parse_net,
-    pick,
-    read_recipe,
-)
+from sfumato.recipe import NAMED, Recipe, difference, named, net_text, parse_net, pick, read_recipe
 
 GOLDEN = Path(__file__).parent / "golden"
 NORMAL = {"allow_nan": False, "allow_subnormal": False}

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from sfumato import charts, nets, picture, pixels, regions
+from sfumato import nets, picture, pixels, regions
+from sfumato.drawing import charts
 from sfumato.errors import RecipeError
 from sfumato.nets import Net
 from sfumato.recipe import Recipe

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from sfumato import charts, nets, spectrum
+from sfumato import nets, spectrum
+from sfumato.drawing import charts
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
 from sfumato.recipe import Recipe

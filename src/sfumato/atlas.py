@@ -19,12 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from . import colormaps
 from .data import Array
+from .drawing import palettes
+from .drawing.canvas import Drawing, tiled
 from .errors import RecipeError
 from .nets import Layer
 from .orders import Order
-from .sheets import Drawing, tiled
 from .strips import Looking, Raster, blocks, check_finite, number, tensor, tile_pixels, widths
 
 __all__ = [
@@ -97,9 +97,9 @@ class Scale:
     words: str
 
     @property
-    def palette(self) -> colormaps.Palette:
+    def palette(self) -> palettes.Palette:
         """The colours of the view."""
-        return colormaps.palette("diverging" if self.view == "signed" else "grey")
+        return palettes.palette("diverging" if self.view == "signed" else "grey")
 
 
 def shows_activation(net: Looking, view: str) -> bool:
@@ -270,7 +270,7 @@ def sheet(
     """
     chosen = np.arange(view.units) if arranged is None else np.asarray(arranged)
     dead = int(view.dead[chosen].sum())
-    tiles = colormaps.index(
+    tiles = palettes.index(
         view.values[chosen], colours.low[chosen, None, None], colours.high[chosen, None, None]
     )
     below = [captions[i] if captions else f"{i}" for i in chosen]

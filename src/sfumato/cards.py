@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw
 from . import plates
 from .atlas import Scale
 from .data import Array
+from .drawing.canvas import font
 from .nets import Net
 from .neurons import Neurons, ablate
 from .picture import Picture
-from .sheets import font
 from .tasks.picture import paint
 
 __all__ = ["added", "card"]

@@ -316,10 +316,11 @@ def _finish(run: Run, painting: picture.Picture, watch: Watch, say: Say) -> None
 def _check_film(watch: Watch) -> None:
     """Refuse before hours of training a film that could not be written after them."""
     if watch.film != "none":
-        from . import film, reels
+        from . import film
+        from .drawing import video
 
         if film.kind_of(watch.film) == "mp4":
-            reels.require_mp4()
+            video.require_mp4()
 
 
 def _finished(run: Run) -> bool:

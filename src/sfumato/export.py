@@ -23,12 +23,12 @@ from PIL import Image
 
 from . import engine, nets, picture, pixels
 from . import film as films
+from .drawing.canvas import text_width
 from .errors import PictureError, RecipeError, RunError
 from .film import replacing, wanted_size
 from .nets import Net
 from .recipe import Recipe
 from .scanlines import Levels, Scanlines
-from .sheets import text_width
 
 if TYPE_CHECKING:
     from .run import Run

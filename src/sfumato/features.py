@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from . import colormaps, picture
+from . import picture
 from .data import Array, Data
+from .drawing import palettes
 from .nets import Net, build
 from .picture import Picture
 from .recipe import Recipe
@@ -155,8 +156,8 @@ def tiles(
     """
     limits = np.quantile(np.abs(weights), quantile, axis=1, keepdims=True)
     limits = np.maximum(limits, 1e-12).astype(np.float32)  # a dead unit becomes a white tile
-    indices = colormaps.index(weights, -limits, limits)
-    values = colormaps.colour(indices, colormaps.palette("diverging")).reshape(-1, *shape, 3)
+    indices = palettes.index(weights, -limits, limits)
+    values = palettes.colour(indices, palettes.palette("diverging")).reshape(-1, *shape, 3)
     values = np.repeat(np.repeat(values, scale, 1), scale, 2)
     return [Picture(value, name="unit") for value in values]
 
@@ -268,7 +269,7 @@ def portrait_sheet(net: Net, data: Data, units: Units, *, top: int = 8, scale: i
 
 def _bars(vote: Array, height: int, width: int) -> Array:
     """Votes (C,) as bars around a middle line: (height, width, 3), a bar and a gap of equal share a class."""
-    ends = colormaps.colour(np.array([20, colormaps.LEVELS - 21], np.uint8), colormaps.palette("diverging"))
+    ends = palettes.colour(np.array([20, palettes.LEVELS - 21], np.uint8), palettes.palette("diverging"))
     values = np.ones((height, width, 3), np.float32)
     middle = height // 2
     lengths = np.rint(vote / max(float(np.abs(vote).max()), 1e-12) * (middle - 1)).astype(int)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
-from . import reels
+from .drawing import video
+from .drawing.canvas import font
+from .drawing.video import Frame
 from .errors import RecipeError, RunError
-from .reels import Frame
-from .sheets import font
 
 if TYPE_CHECKING:
     from .run import Run
@@ -76,7 +76,7 @@ def film(
     """
     kind = kind_of(kind)
     if kind == "mp4":
-        reels.require_mp4()
+        video.require_mp4()
     if with_:
         from . import panels
 
@@ -87,9 +87,9 @@ def film(
     fps = pace(count)
     with replacing(goal) as passing:
         if kind == "webp":
-            reels.webp(passing, frames, fps, hold, icc)
+            video.webp(passing, frames, fps, hold, icc)
         else:
-            (reels.mp4 if kind == "mp4" else reels.gif)(passing, frames, fps, hold)
+            (video.mp4 if kind == "mp4" else video.gif)(passing, frames, fps, hold)
     return goal
 
 
@@ -97,7 +97,7 @@ def kind_of(text: str) -> str:
     """`mp4`, `webp` or `gif` of what a person typed; `auto` is mp4 where it can be written. RecipeError else."""
     kind = text.lower().removeprefix(".")
     if kind == "auto":
-        return "mp4" if reels.has_mp4() else "webp"
+        return "mp4" if video.has_mp4() else "webp"
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, [*KINDS, "auto", "none"], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are auto, {', '.join(KINDS)}"

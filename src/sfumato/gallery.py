@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from . import atlas, cards, neurons, orders, pixels, plates
 from .atlas import Preview, Scale
+from .drawing.canvas import Drawing
 from .errors import RecipeError
 from .neurons import Neurons
 from .picture import Picture
-from .sheets import Drawing
 from .strips import Looking, number, sample
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from .atlas import is_rectifier
 from .data import Array
+from .drawing.canvas import write
 from .errors import RecipeError
 from .importance import importance
 from .nets import Net
-from .sheets import write
 from .strips import check_finite, sample, tensor, tile_pixels, widths
 
 __all__ = ["Neurons", "ablate", "csv_text", "table", "write_csv"]

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .drawing.canvas import Drawing
     from .run import Run
-    from .sheets import Drawing
 
 __all__ = ["Atlas"]
 

@@ -23,12 +23,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
-from . import colormaps, metrics, orders, picture
-from .charts import INK, PAPER, Series, chart
+from . import metrics, orders, picture
+from .drawing import palettes
+from .drawing.canvas import font, text_width
+from .drawing.charts import INK, PAPER, Series, chart
+from .drawing.video import Frame
 from .errors import RecipeError, RunError
 from .film import LONGEST, epoch_text, opened, score_text, to_srgb, wanted_size
-from .reels import Frame
-from .sheets import font, text_width
 from .strips import Raster, blocks, number, tensor, tile_pixels
 
 if TYPE_CHECKING:
@@ -201,14 +202,14 @@ class _Errors:
     def __init__(self, run: Run, step: int, target: picture.Picture) -> None:
         from .tasks.picture import paint
 
-        self._target, self._palette = target.values, colormaps.palette("heat")
+        self._target, self._palette = target.values, palettes.palette("heat")
         values = paint(run.net(step), target.height, target.width, where=run.recipe.coordinates).values
         top = float(np.quantile(np.abs(values - target.values).mean(2), ERROR_SHARE))
         self._top = float(f"{max(top, 1 / 255):.1g}")  # a round number, for the legend
         self.title = f"mean |error|, black 0, pale {self._top:g} and more"
 
     def image(self, values: npt.NDArray[np.float32]) -> Image.Image:
-        indices = colormaps.index(np.abs(values - self._target).mean(2), 0, self._top)
+        indices = palettes.index(np.abs(values - self._target).mean(2), 0, self._top)
         return Image.fromarray(self._palette[indices])
 
 
@@ -300,7 +301,7 @@ def _neurons(net: Net, still: Still, chosen: list[tuple[int, int]], down: int, w
     tiles = []
     for (at, index), seen in zip(chosen, values, strict=True):
         scale = still.scales[at - 1]
-        indices = colormaps.index(seen, scale.low[index], scale.high[index])
+        indices = palettes.index(seen, scale.low[index], scale.high[index])
         tiles.append(_panel(f"{at}:{index}", scale.palette[indices], least=48))
     across = math.ceil(len(tiles) / rows)
     grid = _column([_row(tiles[k : k + across]) for k in range(0, len(tiles), across)])

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import colormaps
+from . import scanlines as png
 from .atlas import Scale, shown
-from .colormaps import LEVELS, Indices
+from .drawing.canvas import Drawing
+from .drawing.palettes import LEVELS, Indices
 from .errors import RecipeError, RunError
-from .sheets import Drawing
 from .strips import Looking, Raster, blocks, check_finite, tensor, tile_pixels, widths
 
 __all__ = ["neuron", "plates"]
@@ -110,10 +110,10 @@ class _Plate:
         """Compress some rows, each with its leading filter byte."""
         data = self.stream.compress(rows.data)
         if data:
-            self._keep(colormaps.png_chunk(b"IDAT", data))
+            self._keep(png.chunk(b"IDAT", data))
 
     def finish(self) -> None:
-        self._keep(colormaps.png_chunk(b"IDAT", self.stream.flush()) + colormaps.png_chunk(b"IEND", b""))
+        self._keep(png.chunk(b"IDAT", self.stream.flush()) + png.chunk(b"IEND", b""))
         del self.stream
         self.flush()
 
@@ -146,7 +146,7 @@ def _written(
     for n, i in order:
         low, high = float(scales[n - 1].low[i]), float(scales[n - 1].high[i])
         note = f"{title} neuron {n}:{i}, index 0 = {low:.7g}, index {LEVELS - 1} = {high:.7g}".strip()
-        header = colormaps.png_header(height, width, scales[n - 1].palette, text=note)
+        header = png.palette_header(height, width, scales[n - 1].palette, text=note)
         made.append(_Plate(passing / f"{n}-{i}.png", header))
     rows_at_once = max(1, min(height, BAND_BYTES // ((width + 1) * len(order))))
     band = np.zeros((len(order), rows_at_once, width + 1), np.uint8)  # column 0 stays: "no filter"

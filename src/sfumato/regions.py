@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from . import encodings
-from .charts import CATEGORIES, Series, chart
+from .drawing.charts import CATEGORIES, Series, chart
 from .errors import RecipeError
 from .nets import Net
 from .picture import Picture, sheet

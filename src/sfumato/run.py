@@ -30,11 +30,11 @@ from .recipe import Recipe, net_text, parse_variant
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .drawing.canvas import Drawing
     from .nets import Net
     from .notebook import Atlas
     from .picture import Picture
     from .report import Report
-    from .sheets import Drawing
 
 __all__ = ["Run", "find", "listing"]
 

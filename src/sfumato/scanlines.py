@@ -1,4 +1,4 @@
-"""A PNG file written row by row, for pictures larger than memory."""
+"""PNG files written piece by piece (PNG specification, third edition), for pictures larger than memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,36 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .colormaps import png_chunk
-
-__all__ = ["Levels", "Scanlines"]
+__all__ = ["Levels", "Scanlines", "chunk", "palette_header"]
 
 Levels = npt.NDArray[np.uint8]
 """(rows, W, C), values 0 ... 255; C = 1 (grey), 3 (RGB) or 4 (RGBA)."""
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 CHUNK = 1 << 16
 """Compressed bytes to a chunk."""
 
 LEVEL = 3
 """zlib's: as `picture.save` has it."""
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk: length, type, data, checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def palette_header(height: int, width: int, palette: npt.NDArray[np.uint8], *, text: str = "") -> bytes:
+    """All of a palette PNG that comes before its pixels (section 11). palette: RGB of each index, uint8 (256, 3).
+    text: kept as its comment."""
+    parts = [
+        SIGNATURE,
+        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        chunk(b"PLTE", palette.tobytes()),
+    ]
+    if text:
+        parts.append(chunk(b"tEXt", b"Comment\0" + text.encode("latin-1", "replace")))
+    return b"".join(parts)
 
 
 class Scanlines:
@@ -37,9 +55,9 @@ class Scanlines:
         self._packed, self._waiting = zlib.compressobj(LEVEL), bytearray()
         colour = {1: 0, 3: 2, 4: 6}[channels]
         header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-        file.write(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header))
+        file.write(SIGNATURE + chunk(b"IHDR", header))
         if icc:
-            file.write(png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+            file.write(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
 
     def add(self, band: Levels) -> None:
         """The next rows."""
@@ -49,12 +67,12 @@ class Scanlines:
     def close(self) -> None:
         """After the last row."""
         self._put(self._packed.flush(), all_of_it=True)
-        self._file.write(png_chunk(b"IEND", b""))
+        self._file.write(chunk(b"IEND", b""))
 
     def _put(self, data: bytes, all_of_it: bool = False) -> None:
         self._waiting += data
         if self._waiting and (all_of_it or len(self._waiting) >= CHUNK):
-            self._file.write(png_chunk(b"IDAT", bytes(self._waiting)))
+            self._file.write(chunk(b"IDAT", bytes(self._waiting)))
             self._waiting.clear()
 
     def _filtered(self, band: Levels) -> Levels:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .charts import Series, chart, ramp
 from .data import Array
+from .drawing.charts import Series, chart, ramp
 from .errors import RecipeError
 from .nets import Net
 from .picture import Picture

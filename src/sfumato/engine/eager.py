@@ -145,7 +145,9 @@ class EagerSession:
             pre = layer(value)
             silent = pre.amax(0) <= 0
             if silent.any():
-                count = max(1, int(WOKEN_SHARE * len(rows)))  # the next sample below is put on the kink itself
+                count = max(
+                    1, int(WOKEN_SHARE * len(rows))
+                )  # the next sample below is put on the kink itself
                 shift = pre[:, silent].topk(min(count + 1, len(rows)), dim=0).values[-1]
                 layer.bias[silent] -= shift
                 pre[:, silent] -= shift

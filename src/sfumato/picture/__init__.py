@@ -7,11 +7,11 @@ one line of `Picture.notes`. Nothing here knows of coordinates (that is `pixels`
 
 from __future__ import annotations
 
-from sfumato.picture._reading import MAX_PIXELS, load
-from sfumato.picture._refusals import LARGEST
-from sfumato.picture._sheets import sheet
-from sfumato.picture._values import Picture, fit, flatten, from_array, parse_size, resize
-from sfumato.picture._writing import encode, save
+from ._reading import MAX_PIXELS, load
+from ._refusals import LARGEST
+from ._sheets import sheet
+from ._values import Picture, fit, flatten, from_array, parse_size, resize
+from ._writing import encode, save
 
 __all__ = [
     "LARGEST",

@@ -15,27 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
-from sfumato.errors import PictureError
-from sfumato.picture._refusals import (
-    LARGEST,
-    READ,
-    explained,
-    opened,
-    quiet_libtiff,
-    quiet_pillow,
-    refusal,
-    too_large,
-)
-from sfumato.picture._values import (
-    WHITE,
-    Picture,
-    Values,
-    check_max_pixels,
-    colour,
-    composited,
-    fitted_size,
-    resampled,
-)
+from ..errors import PictureError
+from ._refusals import LARGEST, READ, explained, opened, quiet_libtiff, quiet_pillow, refusal, too_large
+from ._values import WHITE, Picture, Values, check_max_pixels, colour, composited, fitted_size, resampled
 
 MAX_PIXELS = 1 << 22  # 2048 x 2048
 

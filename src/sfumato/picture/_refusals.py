@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from sfumato.errors import PictureError
+from ..errors import PictureError
 
 LARGEST = 1 << 28  # pixels; 16384 x 16384 take 1 GiB as RGB inside Pillow. What is larger is taken for a bomb
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sfumato.errors import PictureError, RecipeError
-from sfumato.picture._values import WHITE, Picture, Values, colour
+from ..errors import PictureError, RecipeError
+from ._values import WHITE, Picture, Values, colour
 
 
 def sheet(

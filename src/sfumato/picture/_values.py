@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from sfumato.errors import PictureError, RecipeError
+from ..errors import PictureError, RecipeError
 
 Values = NDArray[np.float32]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sfumato.errors import PictureError, RunError
-from sfumato.picture._refusals import folder_of, quiet_pillow
-from sfumato.picture._values import Picture, check_finite
+from ..errors import PictureError, RunError
+from ._refusals import folder_of, quiet_pillow
+from ._values import Picture, check_finite
 
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 LONGEST = {

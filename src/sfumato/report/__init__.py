@@ -18,8 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import colormaps, tasks
+from .. import tasks
 from ..data import Data
+from ..drawing import palettes
 from ..errors import RunError, SfumatoError
 from ..recipe import difference
 from . import _curves, _digits, _neurons, _pictures, _words
@@ -122,8 +123,8 @@ def page(runs: Sequence[Run]) -> str:
             plots=_curves.plots(histories),
             axes=_curves.AXES,
             metrics=[(k, _words.words(k)) for k in _curves.metrics(histories)],
-            heat=_pictures.gradient(colormaps.palette("heat")),
-            diverging=_pictures.gradient(colormaps.palette("diverging")),
+            heat=_pictures.gradient(palettes.palette("heat")),
+            diverging=_pictures.gradient(palettes.palette("diverging")),
             facts=facts,
             script=script,
             style=style,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from .. import atlas, colormaps, features, neurons, orders, pixels
+from .. import atlas, features, neurons, orders, pixels
 from ..data import Data
+from ..drawing import palettes
 from ..nets import Net
 from ..picture import Picture
 from ..strips import sample, tensor, tile_pixels, widths
@@ -104,10 +105,10 @@ def sheets_of_picture(net: Net, height: int, width: int, where: str) -> list[She
             units = np.sort(orders.order(view, "contrast")[:MOST])
         scale = atlas.scale(view)
         low, high = scale.low[units, None, None], scale.high[units, None, None]
-        made.append(colormaps.index(view.values[units], low, high))
+        made.append(palettes.index(view.values[units], low, high))
         similar = orders.chain(orders.correlations(view.values[units])) if len(units) > 1 else np.arange(1)
         facts.append((view, units, similar))
-    table = colormaps.palette("diverging")
+    table = palettes.palette("diverging")
     result = []
     for (view, units, similar), (data, columns, rows) in zip(facts, _encoded(made, table), strict=True):
         boundary = "0, where it begins to fire" if "pre" in view.what else "0"
@@ -140,10 +141,10 @@ def sheets_of_weights(net: Net, data: Data) -> list[Sheet]:
     units = np.sort(features.strongest(net, MOST))
     weights = features.incoming(net)[units]
     limits = np.maximum(np.quantile(np.abs(weights), features.QUANTILE, axis=1, keepdims=True), 1e-12)
-    tiles = colormaps.index(weights, -limits, limits).reshape(-1, *side)
+    tiles = palettes.index(weights, -limits, limits).reshape(-1, *side)
     grow = max(1, 48 // max(side))
     tiles = np.repeat(np.repeat(tiles, grow, 1), grow, 2)
-    table = colormaps.palette("diverging")
+    table = palettes.palette("diverging")
     similar = orders.chain(orders.correlations(weights[:, :, None])) if len(units) > 1 else np.arange(1)
     ((data_uri, columns, rows),) = _encoded([tiles], table)
     return [
@@ -176,19 +177,19 @@ def _tile(height: int, width: int, count: int) -> tuple[int, int]:
     return max(8, round(h / 8) * 8), max(8, round(w / 8) * 8)
 
 
-def _encoded(layers: Sequence[colormaps.Indices], table: colormaps.Palette) -> list[tuple[str, int, int]]:
+def _encoded(layers: Sequence[palettes.Indices], table: palettes.Palette) -> list[tuple[str, int, int]]:
     """(data URI, columns, rows) of each layer's tiles (count, h, w), together within BYTES."""
     grids = []
     for tiles in layers:
         count, h, w = tiles.shape
         columns = max(1, min(count, round(math.sqrt(count * h / w))))
         rows = -(-count // columns)
-        padded = np.full((rows * columns, h, w), colormaps.PAPER, np.uint8)
+        padded = np.full((rows * columns, h, w), palettes.PAPER, np.uint8)
         padded[:count] = tiles
         grid = padded.reshape(rows, columns, h, w).transpose(0, 2, 1, 3).reshape(rows * h, columns * w)
         grids.append((np.ascontiguousarray(grid), columns, rows))
     if sum(grid.size for grid, _, _ in grids) <= 4 * LOSSLESS:
-        return [(uri(colormaps.png(grid, table), "image/png"), c, r) for grid, c, r in grids]
+        return [(uri(palettes.png(grid, table), "image/png"), c, r) for grid, c, r in grids]
     made: list[bytes] = []
     for quality in (72, 62, 50, 38, 26):
         made = [_jpeg(table[grid], quality) for grid, _, _ in grids]
@@ -197,7 +198,7 @@ def _encoded(layers: Sequence[colormaps.Indices], table: colormaps.Palette) -> l
     return [(uri(data, "image/jpeg"), c, r) for data, (_, c, r) in zip(made, grids, strict=True)]
 
 
-def _jpeg(values: colormaps.Palette, quality: int) -> bytes:
+def _jpeg(values: palettes.Palette, quality: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from .. import colormaps, film, picture, reels
-from ..colormaps import Indices, Palette
+from .. import film, picture
+from ..drawing import palettes
+from ..drawing.palettes import Indices, Palette
+from ..drawing.video import has_mp4
 from ..picture import Picture
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def still(shown: Picture) -> str:
 def indexed(indices: Indices, table: Palette, *, quality: int = 80) -> str:
     """A drawing of palette indices (H, W) for the page, without text in it."""
     if indices.size <= LOSSLESS:
-        return uri(colormaps.png(indices, table), "image/png")
+        return uri(palettes.png(indices, table), "image/png")
     buffer = io.BytesIO()
     Image.fromarray(table[indices]).save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
     return uri(buffer.getvalue(), "image/jpeg")
@@ -92,7 +94,7 @@ def indexed(indices: Indices, table: Palette, *, quality: int = 80) -> str:
 
 def gradient(table: Palette, stops: int = 13) -> str:
     """The colours of a scale as a CSS gradient from left to right."""
-    at = np.linspace(0, colormaps.LEVELS - 1, stops).round().astype(int)
+    at = np.linspace(0, palettes.LEVELS - 1, stops).round().astype(int)
     return "linear-gradient(90deg," + ",".join(f"#{table[i].tobytes().hex()}" for i in at) + ")"
 
 
@@ -118,14 +120,14 @@ def stills(run: Run, largest: float | None = None) -> Pictures | None:
     )
     signed, absolute = difference.mean(2), np.sqrt((difference**2).mean(2))
     largest = largest or max(float(np.quantile(absolute, QUANTILE)), 1 / 255)
-    heat, diverging = colormaps.palette("heat"), colormaps.palette("diverging")
+    heat, diverging = palettes.palette("heat"), palettes.palette("diverging")
     return Pictures(
         width,
         height,
         still(painted),
         still(target),
-        indexed(colormaps.index(absolute, 0, largest), heat),
-        indexed(colormaps.index(signed, -largest, largest), diverging),
+        indexed(palettes.index(absolute, 0, largest), heat),
+        indexed(palettes.index(signed, -largest, largest), diverging),
         largest,
     )
 
@@ -146,7 +148,7 @@ def moving(run: Run, *, share: float = 1.0) -> Film | None:
     listed = run.frames()
     if len(listed) < 2:
         return None
-    return (_video if reels.has_mp4() else _single)(run, share)
+    return (_video if has_mp4() else _single)(run, share)
 
 
 def _video(run: Run, share: float) -> Film:

@@ -7,12 +7,12 @@ any of them. Scales are made in Oklab (Ottosson 2020), where equal steps look eq
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 __all__ = [
     "GREYS",
@@ -28,8 +28,6 @@ __all__ = [
     "index",
     "palette",
     "png",
-    "png_chunk",
-    "png_header",
 ]
 
 Indices = npt.NDArray[np.uint8]
@@ -103,33 +101,13 @@ def colour(indices: Indices, table: Palette) -> npt.NDArray[np.float32]:
     return values[indices]
 
 
-# Palette PNG files -------------------------------------------------------------------------------------------
-
-
-def png(indices: Indices, table: Palette, *, level: int = 6, text: str = "") -> bytes:
-    """A PNG file of palette indices (H, W). level: zlib's, 1 (quick) to 9 (small). text: kept as its comment."""
-    height, width = indices.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # a leading 0 a row: no filter, best for palettes
-    rows[:, 1:] = indices
-    body = png_chunk(b"IDAT", zlib.compress(rows.tobytes(), level))
-    return png_header(height, width, table, text=text) + body + png_chunk(b"IEND", b"")
-
-
-def png_header(height: int, width: int, table: Palette, *, text: str = "") -> bytes:
-    """All of a palette PNG that comes before its pixels (PNG specification, third edition, section 11)."""
-    parts = [
-        b"\x89PNG\r\n\x1a\n",
-        png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-        png_chunk(b"PLTE", table.tobytes()),
-    ]
-    if text:
-        parts.append(png_chunk(b"tEXt", b"Comment\0" + text.encode("latin-1", "replace")))
-    return b"".join(parts)
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """One chunk: length, type, data, checksum."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def png(indices: Indices, table: Palette, *, level: int = 6) -> bytes:
+    """A PNG file of palette indices (H, W). level: zlib's, 1 (quick) to 9 (small)."""
+    image = Image.fromarray(indices, "P")
+    image.putpalette(table.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=level)
+    return buffer.getvalue()
 
 
 # Oklab -------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from sfumato import colormaps
-from sfumato.colormaps import LEVELS, MIDDLE, PAPER
+from sfumato.drawing import palettes
+from sfumato.drawing.palettes import LEVELS, MIDDLE, PAPER
 
 NAMES = ("diverging", "grey", "heat")
 
@@ -25,19 +25,19 @@ def luminance(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_palette_is_256_colours_with_paper_and_ink_at_its_end(name: str) -> None:
-    table = colormaps.palette(name)
+    table = palettes.palette(name)
     assert table.shape == (256, 3) and table.dtype == np.uint8
     assert (np.diff(luminance(table[PAPER:])) < 0).all()
 
 
 def test_zero_is_exactly_white() -> None:
-    table = colormaps.palette("diverging")
+    table = palettes.palette("diverging")
     assert table[MIDDLE].tolist() == [255, 255, 255]
-    assert colormaps.index([-2.0, 0.0, 2.0], -2, 2).tolist() == [0, MIDDLE, LEVELS - 1]
+    assert palettes.index([-2.0, 0.0, 2.0], -2, 2).tolist() == [0, MIDDLE, LEVELS - 1]
 
 
 def test_strength_reads_the_same_on_both_sides_of_zero() -> None:
-    light = luminance(colormaps.palette("diverging")[:LEVELS])
+    light = luminance(palettes.palette("diverging")[:LEVELS])
     assert (np.diff(light[: MIDDLE + 1]) > 0).all() and (np.diff(light[MIDDLE:]) < 0).all()
     # Oklab lightness is equal by construction; L* is another scale, and hues differ in it by a few units.
     assert np.abs(light - light[::-1]).max() < 9
@@ -45,7 +45,7 @@ def test_strength_reads_the_same_on_both_sides_of_zero() -> None:
 
 @pytest.mark.parametrize("name", ["grey", "heat"])
 def test_scales_without_a_sign_grow_ever_lighter(name: str) -> None:
-    assert (np.diff(luminance(colormaps.palette(name)[:LEVELS])) > 0).all()
+    assert (np.diff(luminance(palettes.palette(name)[:LEVELS])) > 0).all()
 
 
 DICHROMACIES = {  # Machado, Oliveira and Fernandes 2009, table 1 at severity 1, on linear RGB
@@ -64,7 +64,7 @@ DICHROMACIES = {  # Machado, Oliveira and Fernandes 2009, table 1 at severity 1,
 
 @pytest.mark.parametrize("kind", DICHROMACIES)
 def test_both_signs_stay_apart_for_colour_blind_eyes(kind: str) -> None:
-    srgb = colormaps.palette("diverging")[:LEVELS] / 255
+    srgb = palettes.palette("diverging")[:LEVELS] / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(DICHROMACIES[kind]).T, 0, 1)
     # Blue against yellow is what these eyes keep: from half way out on, equal strengths of the two signs must
@@ -77,22 +77,22 @@ def test_both_signs_stay_apart_for_colour_blind_eyes(kind: str) -> None:
 def test_values_beyond_the_ends_are_clipped_and_steps_are_rounded() -> None:
     step = 2 / (LEVELS - 1)
     values = [-9.0, -1 + 0.4 * step, -1 + 0.6 * step, 9.0]
-    assert colormaps.index(values, -1, 1).tolist() == [0, 0, 1, LEVELS - 1]
+    assert palettes.index(values, -1, 1).tolist() == [0, 0, 1, LEVELS - 1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (2, 300)])
 def test_palette_png_reads_back_as_written(shape: tuple[int, int]) -> None:
     indices = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    table = colormaps.palette("heat")
-    image = Image.open(io.BytesIO(colormaps.png(indices, table, text="neuron 2:117")))
-    assert image.mode == "P" and image.info["Comment"] == "neuron 2:117"
+    table = palettes.palette("heat")
+    image = Image.open(io.BytesIO(palettes.png(indices, table)))
+    assert image.mode == "P"
     assert (np.asarray(image) == indices).all()
     assert (np.asarray(image.convert("RGB")) == table[indices]).all()
     assert np.array_equal(
-        colormaps.colour(indices, table), (table / np.float32(255)).astype(np.float32)[indices]
+        palettes.colour(indices, table), (table / np.float32(255)).astype(np.float32)[indices]
     )
 
 
 def test_a_palette_that_was_changed_does_not_change_the_next_one() -> None:
-    colormaps.palette("grey")[:] = 7
-    assert colormaps.palette("grey")[LEVELS - 1].tolist() == [255, 255, 255]
+    palettes.palette("grey")[:] = 7
+    assert palettes.palette("grey")[LEVELS - 1].tolist() == [255, 255, 255]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .errors import MissingExtra
+from ..errors import MissingExtra
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from . import colormaps
-from .colormaps import GREYS, LEVELS, PAPER, Indices, Palette
-from .errors import RecipeError, RunError
-from .picture import Picture
+from ..errors import RecipeError, RunError
+from ..picture import Picture
+from . import palettes
+from .palettes import GREYS, LEVELS, PAPER, Indices, Palette
 
 __all__ = ["Canvas", "Drawing", "tiled"]
 
@@ -39,11 +39,11 @@ class Drawing:
 
     def picture(self) -> Picture:
         """The same as RGB values."""
-        return Picture(colormaps.colour(self.indices, self.palette), name=self.name)
+        return Picture(palettes.colour(self.indices, self.palette), name=self.name)
 
     def png(self, level: int = 6) -> bytes:
         """The bytes of a PNG file with this palette."""
-        return colormaps.png(self.indices, self.palette, level=level)
+        return palettes.png(self.indices, self.palette, level=level)
 
     def save(self, path: str | os.PathLike[str], *, level: int = 3) -> Path:
         """Write a PNG file, replaced in one step; folders are made. Raises RunError where the disk refuses."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from . import colormaps
-from .errors import RecipeError
-from .picture import Picture
-from .sheets import font
+from ..errors import RecipeError
+from ..picture import Picture
+from . import palettes
+from .canvas import font
 
 __all__ = ["CATEGORIES", "Series", "chart", "ramp"]
 
@@ -48,9 +48,9 @@ class Series:
 
 def ramp(count: int) -> list[Colour]:
     """Colours for series in an order, such as steps: from pale to dark, on white."""
-    table = colormaps.palette("heat")
+    table = palettes.palette("heat")
     at = np.linspace(0.78, 0.12, count) if count > 1 else np.array([0.35])
-    return [tuple(map(int, table[round(t * (colormaps.LEVELS - 1))])) for t in at]  # type: ignore[misc]
+    return [tuple(map(int, table[round(t * (palettes.LEVELS - 1))])) for t in at]  # type: ignore[misc]
 
 
 def chart(

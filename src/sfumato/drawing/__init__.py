@@ -1,0 +1,1 @@
+"""Drawing: palettes, a canvas for tiles and text, charts, video files. Knows pictures, and no net."""
