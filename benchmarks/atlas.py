@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from sfumato import atlas, nets, orders, pixels, plates
+from sfumato import atlas, nets, orders, plates
 from sfumato.importance import importance
+from sfumato.picture import pixels
 from sfumato.recipe import named
 from sfumato.strips import Raster, blocks, tile_pixels
 

@@ -29,9 +29,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sfumato import nets, pixels
+from sfumato import nets
 from sfumato.data import Array, Data
 from sfumato.engine import eager, native
+from sfumato.picture import pixels
 from sfumato.recipe import Recipe, named
 
 HEIGHT, WIDTH = 429, 300

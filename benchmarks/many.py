@@ -13,9 +13,10 @@ import time
 
 import numpy as np
 
-from sfumato import engine, nets, pixels
+from sfumato import engine, nets
 from sfumato.data import Data
 from sfumato.many import prepare_many
+from sfumato.picture import pixels
 from sfumato.recipe import Recipe
 
 HEIGHT, WIDTH, STEPS = 215, 300, 40

@@ -18,9 +18,9 @@ import statistics
 from itertools import pairwise
 from pathlib import Path
 
-from sfumato import engine, metrics, nets, picture
+from sfumato import engine, nets, picture
 from sfumato.errors import RunError
-from sfumato.picture import Picture
+from sfumato.picture import Picture, metrics
 from sfumato.recipe import Recipe, named, net_text
 from sfumato.tasks import picture as task
 from sfumato.training import train

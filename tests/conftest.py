@@ -10,7 +10,7 @@ import torch
 
 from sfumato import picture
 from sfumato.data import Array, Data
-from sfumato.pixels import coordinates
+from sfumato.picture.pixels import coordinates
 from sfumato.recipe import Recipe
 
 HEIGHT, WIDTH, BATCH = 13, 17, 48

@@ -28,7 +28,7 @@ import skimage.metrics  # noqa: E402, F401
 import torch  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
-FACTS = "pixels heldout metrics beats recipe variants activations encodings nets plan optimizers"
+FACTS = "pixels held_out metrics beats recipe variants activations encodings nets plan optimizers"
 LAYERS = {
     "facts": FACTS.split(),
     "contract": ["contracts", "architecture", "surface"],
@@ -57,8 +57,8 @@ MUTANTS = [
     Mutant("beta2 0.99", "optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "reference"),
     Mutant("beta2 0.99, trace", "optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "golden"),
     Mutant("adam's eps 1e-6", "optimizers.py", "eps=eps, fused", "eps=100 * eps, fused", "reference"),
-    Mutant("pixel corner for centre", "pixels.py", CENTRES, CENTRES.replace(" + 0.5", ""), "facts"),
-    Mutant("x and y swapped", "pixels.py", "grid[..., 0], grid[..., 1] =", "grid[..., 1], grid[..., 0] =", "facts"),
+    Mutant("pixel corner for centre", "picture/pixels.py", CENTRES, CENTRES.replace(" + 0.5", ""), "facts"),
+    Mutant("x and y swapped", "picture/pixels.py", "grid[..., 0], grid[..., 1] =", "grid[..., 1], grid[..., 0] =", "facts"),
     Mutant("first biases start at 0", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
     Mutant("first biases, trace", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
     Mutant("gradient 1% small", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "golden"),
@@ -70,17 +70,17 @@ MUTANTS = [
     Mutant("rate 10% high", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "facts"),
     Mutant("rate 10% high, trace", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "golden"),
     # Facts
-    Mutant("psnr of unclipped values", "metrics.py", "error = np.clip(painted, 0, 1).astype(np.float64)", "error = painted.astype(np.float64)", "facts"),
-    Mutant("psnr with 20 log", "metrics.py", "-10 * math.log10", "-20 * math.log10", "facts"),
-    Mutant("ssim with a window a pixel too small", "metrics.py", "/ 1.5) ** 2", "/ 1.4) ** 2", "facts"),
-    Mutant("corners divide by width", "pixels.py", "max(1, width - 1)", "max(1, width)", "facts"),
+    Mutant("psnr of unclipped values", "picture/metrics.py", "error = np.clip(painted, 0, 1).astype(np.float64)", "error = painted.astype(np.float64)", "facts"),
+    Mutant("psnr with 20 log", "picture/metrics.py", "-10 * math.log10", "-20 * math.log10", "facts"),
+    Mutant("ssim with a window a pixel too small", "picture/metrics.py", "/ 1.5) ** 2", "/ 1.4) ** 2", "facts"),
+    Mutant("corners divide by width", "picture/pixels.py", "max(1, width - 1)", "max(1, width)", "facts"),
     Mutant("omega missing in the hidden start", "activations.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
     Mutant("omega missing in the readout's start", "nets.py", "math.sqrt(6 / inputs) / omega if", "math.sqrt(6 / inputs) if", "facts"),
     Mutant("he with the variance of glorot", "activations.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
     Mutant("warm-up from 0", PLAN, "ramp = (steps + 1)", "ramp = steps", "facts"),
     Mutant("schedule planned for half the budget", PLAN, "(steps + 0.5) / self.total_steps", "(steps + 0.5) / (0.5 * self.total_steps)", "facts"),
     Mutant("unknown arguments ignored", "recipe.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
-    Mutant("checker hides the first pixel", "heldout.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
+    Mutant("checker hides the first pixel", "picture/held_out.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
     # Reference
     Mutant("finer's factor differentiated", "activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
     Mutant("half_square summed over the batch", "losses.py", ".square().sum(1).mean()", ".square().sum()", "reference"),
@@ -107,7 +107,7 @@ MUTANTS = [
     Mutant("the net left behind at the end", "training.py", "            _ = tick.net\n", "            pass\n", "properties"),
     Mutant("a beat trains a step more", "training.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
     # Contracts
-    Mutant("a fact that knows the model", "metrics.py", "import math\n", "import math\n\nfrom . import nets  # noqa\n", "contract"),
+    Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom . import nets  # noqa\n", "contract"),
     Mutant("a recipe that loads numpy", "recipe.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
     Mutant("an activation in float32 alone", "activations.py", "    return torch.sigmoid(x)", "    return torch.sigmoid(x.float())", "contract"),
     Mutant("an activation in place", "activations.py", "return functional.silu(x)", "return functional.silu(x, inplace=True)", "contract"),

@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato import atlas, nets, orders, pixels, plates, strips
+from sfumato import atlas, nets, orders, plates, strips
 from sfumato.drawing import canvas, palettes
 from sfumato.drawing.palettes import LEVELS, MIDDLE, PAPER
 from sfumato.errors import RecipeError, RunError, SfumatoError
 from sfumato.nets import Layer, Net
+from sfumato.picture import pixels
 from sfumato.recipe import Recipe
 
 H, W = 23, 17

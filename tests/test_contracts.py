@@ -12,9 +12,10 @@ from compare import equal_bits
 from conftest import picture_data
 from twin import one_hot, parameters, session
 
-from sfumato import activations, beats, encodings, engine, heldout, losses, metrics, optimizers, schedules
+from sfumato import activations, beats, encodings, engine, losses, optimizers, schedules
 from sfumato.errors import RecipeError
 from sfumato.nets import Net, build
+from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, pick, public
 
 REGISTRIES = {
@@ -23,7 +24,7 @@ REGISTRIES = {
     "optimizer": optimizers,
     "schedule": schedules,
     "loss": losses,
-    "held_out": heldout,
+    "held_out": held_out,
 }
 VARIANTS = [(field, name) for field, module in REGISTRIES.items() for name in public(module)]
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

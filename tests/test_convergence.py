@@ -7,9 +7,9 @@ import pytest
 from twin import session
 
 from sfumato.data import Data
-from sfumato.metrics import psnr
 from sfumato.nets import predict
-from sfumato.pixels import coordinates
+from sfumato.picture.metrics import psnr
+from sfumato.picture.pixels import coordinates
 from sfumato.recipe import Recipe
 
 

@@ -17,14 +17,15 @@ from PIL import Image, ImageCms
 from safetensors.torch import load_file, save_file
 from test_film import decoded, synthetic
 
-from sfumato import engine, nets, picture, pixels
+from sfumato import engine, nets, picture
 from sfumato import export as exporting
 from sfumato.data import Array
 from sfumato.errors import MissingExtra, PictureError, RecipeError, RunError
 from sfumato.export import export, load_net, sheet
+from sfumato.picture import pixels
+from sfumato.picture.png import Scanlines
 from sfumato.recipe import Recipe
 from sfumato.run import Run
-from sfumato.scanlines import Scanlines
 
 SMALL = Recipe(
     net=(12, 7), activation="sine:omega=30", encoding="fourier:bands=4,sigma=2", coordinates="corners"

@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato import atlas, cards, gallery, importance, metrics, nets, neurons, picture, pixels, strips
+from sfumato import atlas, cards, gallery, importance, nets, neurons, picture, strips
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
+from sfumato.picture import metrics, pixels
 from sfumato.recipe import Recipe
 from sfumato.run import Run
 

@@ -11,13 +11,14 @@ from conftest import colours
 from PIL import Image
 from test_film import decoded, swapped, synthetic
 
-from sfumato import film, metrics, nets, panels, picture
+from sfumato import film, nets, panels, picture
 from sfumato.drawing import palettes
 from sfumato.drawing.video import Frame
 from sfumato.errors import RecipeError, RunError
 from sfumato.export import export
 from sfumato.gallery import Gallery
 from sfumato.panels import GAP, MARGIN, TITLE
+from sfumato.picture import metrics
 from sfumato.recipe import Recipe
 from sfumato.run import Run
 

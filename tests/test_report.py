@@ -19,10 +19,10 @@ import torch
 from conftest import colours
 from PIL import Image
 
-from sfumato import cli, experiment, neurons, pixels, report
+from sfumato import cli, experiment, neurons, report
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Watch
-from sfumato.picture import from_array, save
+from sfumato.picture import from_array, pixels, save
 from sfumato.recipe import Recipe
 from sfumato.report import _curves, _neurons, _pictures, _words
 from sfumato.run import Run
@@ -138,7 +138,7 @@ def test_the_page_of_a_usual_net_stays_below_its_limit() -> None:
     """Tiles are the bulk of it: even noise, which JPEG hates, ends at 1.15 MB and 4/3 of that as text."""
     tiles = np.random.default_rng(0).integers(0, 239, (300, 104, 72), dtype=np.uint8)
     smooth = (tiles // 8 + np.linspace(60, 180, 72).astype(np.uint8)[None, None]).astype(np.uint8)
-    made = _neurons._encoded([smooth], _pictures.colormaps.palette("diverging"))
+    made = _neurons._encoded([smooth], _pictures.palettes.palette("diverging"))
     assert sum(len(uri) for uri, _, _ in made) < 1.6e6
 
 
@@ -157,7 +157,7 @@ def test_the_tiles_are_the_neurons_they_say(run: Run) -> None:
     means = pre.reshape(h, 2, w, 2).mean((1, 3))
     bound = np.sort(np.abs(means).ravel())[int(np.ceil(0.98 * means.size)) - 1]
     expected = np.rint((np.clip(means / bound, -1, 1) + 1) * 119).astype(int)
-    table = _pictures.colormaps.palette("diverging")
+    table = _pictures.palettes.palette("diverging")
     assert np.abs(table[expected].astype(float) - tile).max() <= 4  # float32 sums may round to the next index
 
 
@@ -216,7 +216,7 @@ def test_what_a_run_lacks_is_left_out(run: Run, tmp_path: Path, lost: str) -> No
 
 
 def test_without_a_video_encoder_the_film_is_single_frames(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pictures.reels, "has_mp4", lambda: False)
+    monkeypatch.setattr(_pictures, "has_mp4", lambda: False)
     film = _pictures.moving(run)
     assert film and not film.video and len(film.uris) == len(run.frames())
     monkeypatch.setattr(_pictures, "FRAMES_BYTES", 1)

@@ -19,9 +19,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato import nets, pixels
+from sfumato import nets
 from sfumato.data import Array, Data
 from sfumato.engine import eager
+from sfumato.picture import pixels
 from sfumato.recipe import Recipe, named
 
 PAINT = Path(__file__).parents[1] / "examples" / "paint.py"

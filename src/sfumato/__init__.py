@@ -27,9 +27,9 @@ if TYPE_CHECKING:
         TaskError,
     )
     from .experiment import perform, resume
-    from .metrics import psnr, ssim
     from .nets import Net, build
     from .picture import Picture
+    from .picture.metrics import psnr, ssim
     from .recipe import Recipe, read_recipe
     from .run import Run
     from .training import Tick, train

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from . import engine, nets, pixels
+from . import engine, nets
 from .data import Data
 from .engine import Session
 from .errors import EngineError, RecipeError
+from .picture import pixels
 from .recipe import Recipe, named
 
 __all__ = ["WORKLOADS", "Workload", "measure", "run", "text"]

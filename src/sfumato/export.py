@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from . import engine, nets, picture, pixels
+from . import engine, nets, picture
 from . import film as films
 from .drawing.canvas import text_width
 from .errors import PictureError, RecipeError, RunError
 from .film import replacing, wanted_size
 from .nets import Net
+from .picture import pixels
+from .picture.png import Levels, Scanlines
 from .recipe import Recipe
-from .scanlines import Levels, Scanlines
 
 if TYPE_CHECKING:
     from .run import Run

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import atlas, cards, neurons, orders, pixels, plates
+from . import atlas, cards, neurons, orders, plates
 from .atlas import Preview, Scale
 from .drawing.canvas import Drawing
 from .errors import RecipeError
 from .neurons import Neurons
-from .picture import Picture
+from .picture import Picture, pixels
 from .strips import Looking, number, sample
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from .data import Array
-from .metrics import psnr_of_mse
 from .nets import Layer, Net
+from .picture.metrics import psnr_of_mse
 from .strips import number, sample, tensor, tile_pixels
 
 __all__ = ["importance"]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import neurons, picture, pixels, regions, spectrum
+from . import neurons, picture, regions, spectrum
 from .errors import RecipeError
 from .nets import Net
+from .picture import pixels
 from .run import Run
 from .tasks.picture import paint
 

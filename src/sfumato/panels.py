@@ -23,13 +23,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
-from . import metrics, orders, picture
+from . import orders, picture
 from .drawing import palettes
 from .drawing.canvas import font, text_width
 from .drawing.charts import INK, PAPER, Series, chart
 from .drawing.video import Frame
 from .errors import RecipeError, RunError
 from .film import LONGEST, epoch_text, opened, score_text, to_srgb, wanted_size
+from .picture import metrics
 from .strips import Raster, blocks, number, tensor, tile_pixels
 
 if TYPE_CHECKING:

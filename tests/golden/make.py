@@ -22,7 +22,7 @@ from conftest import BATCH, HEIGHT, WIDTH, picture_data  # noqa: E402 - tests ar
 from twin import session  # noqa: E402
 
 from sfumato.nets import Net, build  # noqa: E402
-from sfumato.pixels import coordinates  # noqa: E402
+from sfumato.picture.pixels import coordinates  # noqa: E402
 from sfumato.recipe import Recipe  # noqa: E402
 
 STEPS = 8

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from .. import atlas, features, neurons, orders, pixels
+from .. import atlas, features, neurons, orders
 from ..data import Data
 from ..drawing import palettes
 from ..nets import Net
-from ..picture import Picture
+from ..picture import Picture, pixels
 from ..strips import sample, tensor, tile_pixels, widths
 from ._pictures import LOSSLESS, gradient, uri
 

@@ -30,7 +30,8 @@ def mona_lisa() -> Picture:
     """
     from safetensors.torch import load
 
-    from .. import nets, pixels
+    from .. import nets
+    from ..picture import pixels
 
     about = card()
     try:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from .. import metrics, nets, picture
+from .. import nets, picture
+from ..picture import metrics
 from ..recipe import named
 from ..tasks import picture as task
 from ..training import train

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .. import heldout, metrics, picture, pixels, samples
+from .. import picture, samples
 from ..data import Data
 from ..engine import predict
 from ..errors import RecipeError
 from ..nets import Net
-from ..picture import Picture
+from ..picture import Picture, held_out, metrics, pixels
 from ..recipe import NAMED, Recipe, pick
 
 __all__ = ["RECIPE", "RECIPES", "draw", "load", "paint", "score"]
@@ -55,7 +55,7 @@ def pixel_data(target: Picture, recipe: Recipe) -> Data:
     text = recipe.held_out
     if text.replace(".", "", 1).isdigit():
         text = f"random:share={float(text)}"
-    choice = pick(heldout, text, "held_out")
+    choice = pick(held_out, text, "held_out")
     hidden = choice(
         target.height, target.width, **({} if "seed" in choice.arguments else {"seed": recipe.seed})
     )

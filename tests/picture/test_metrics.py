@@ -9,7 +9,7 @@ import pytest
 from compare import bound, close
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sfumato import metrics
+from sfumato.picture import metrics
 
 
 def pair(height: int, width: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["blocks", "checker", "none", "random"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sfumato import heldout
 from sfumato.errors import RecipeError
+from sfumato.picture import held_out
 from sfumato.recipe import pick, public
 
-VARIANTS = public(heldout)
+VARIANTS = public(held_out)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -31,36 +31,36 @@ def test_every_rule_leaves_something_to_train_on(name: str) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_random_hides_the_stated_share(share: float) -> None:
-    assert heldout.random(13, 17, share=share).sum() == round(share * 221)
+    assert held_out.random(13, 17, share=share).sum() == round(share * 221)
 
 
 def test_seeds_differ() -> None:
-    assert not np.array_equal(heldout.random(13, 17, seed=0), heldout.random(13, 17, seed=1))
+    assert not np.array_equal(held_out.random(13, 17, seed=0), held_out.random(13, 17, seed=1))
 
 
 def test_blocks_are_whole_squares_also_at_the_borders() -> None:
-    mask = heldout.blocks(13, 17, share=0.5, size=4, seed=2)
+    mask = held_out.blocks(13, 17, share=0.5, size=4, seed=2)
     squares = [mask[r : r + 4, c : c + 4] for r in range(0, 13, 4) for c in range(0, 17, 4)]
     assert all(square.all() or not square.any() for square in squares)
     assert sum(bool(square.any()) for square in squares) == 10  # half of 4 x 5
 
 
 def test_checker_is_a_chessboard_with_the_first_pixel_seen() -> None:
-    assert heldout.checker(2, 3).tolist() == [[False, True, False], [True, False, True]]
+    assert held_out.checker(2, 3).tolist() == [[False, True, False], [True, False, True]]
 
 
 def test_none_hides_nothing() -> None:
-    assert not heldout.none(13, 17).any()
+    assert not held_out.none(13, 17).any()
 
 
 @pytest.mark.parametrize(
     ("rule", "arguments"),
     [
-        (heldout.random, {"share": 1.0}),
-        (heldout.random, {"share": -0.1}),
-        (heldout.random, {"share": float("nan")}),
-        (heldout.blocks, {"share": 1.5}),
-        (heldout.blocks, {"size": 0}),
+        (held_out.random, {"share": 1.0}),
+        (held_out.random, {"share": -0.1}),
+        (held_out.random, {"share": float("nan")}),
+        (held_out.blocks, {"share": 1.5}),
+        (held_out.blocks, {"size": 0}),
     ],
 )
 def test_arguments_out_of_range_are_refused(rule: Callable[..., Any], arguments: dict[str, Any]) -> None:
@@ -69,5 +69,5 @@ def test_arguments_out_of_range_are_refused(rule: Callable[..., Any], arguments:
 
 
 def test_a_rule_is_picked_by_text() -> None:
-    chosen = pick(heldout, "blocks:share=0.2,size=8", "held_out")
-    assert np.array_equal(chosen(30, 20, seed=1), heldout.blocks(30, 20, share=0.2, size=8, seed=1))
+    chosen = pick(held_out, "blocks:share=0.2,size=8", "held_out")
+    assert np.array_equal(chosen(30, 20, seed=1), held_out.blocks(30, 20, share=0.2, size=8, seed=1))

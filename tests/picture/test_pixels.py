@@ -7,7 +7,7 @@ import pytest
 from compare import bound, close
 
 from sfumato.errors import RecipeError
-from sfumato.pixels import coordinates, rows
+from sfumato.picture.pixels import coordinates, rows
 
 
 def test_centres_of_2x3_by_hand() -> None:

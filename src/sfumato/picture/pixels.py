@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .data import Array
-from .errors import RecipeError
+from ..data import Array
+from ..errors import RecipeError
 
 __all__ = ["coordinates", "rows"]
 
