@@ -23,9 +23,9 @@ def test_looking_at_the_package_loads_neither_torch_nor_numpy() -> None:
     here = str(Path(sfumato.__file__).parents[1])
     code = (
         f"import sys; sys.path[:0] = {[here, *sys.path]!r}\n"
-        "import sfumato, sfumato.recipe, sfumato.beats, sfumato.errors\n"
+        "import sfumato, sfumato.recipe, sfumato.recipe.beats, sfumato.errors\n"
         "sfumato.Recipe, sfumato.RecipeError, dir(sfumato)\n"
-        "sfumato.read_recipe('classic').to_json(), sfumato.beats.parse('150', 10**6)\n"
+        "sfumato.read_recipe('classic').to_json(), sfumato.recipe.beats.parse('150', 10**6)\n"
         f"assert sfumato.__file__ == {sfumato.__file__!r}\n"
         "print(sorted({'torch', 'numpy', 'PIL', 'rich', 'safetensors'} & set(sys.modules)))"
     )

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import beats, diagnosis, engine, losses, nets, optimizers, picture, schedules, tasks
+from . import diagnosis, engine, losses, nets, optimizers, picture, schedules, tasks
 from .data import Data
 from .errors import RecipeError, RunError
 from .nets import Net
-from .recipe import Recipe, pick
+from .recipe import Recipe, beats, pick
 from .run import Run, save_bytes
 from .training import Tick, train
 from .watchers import Checkpoints, Frames, Weights

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato import beats
 from sfumato.errors import RecipeError
+from sfumato.recipe import beats
 
 TOTALS = st.integers(1, 200_000)
 

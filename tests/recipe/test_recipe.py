@@ -15,7 +15,7 @@ from sfumato import activations, encodings, optimizers
 from sfumato.errors import RecipeError
 from sfumato.recipe import NAMED, Recipe, difference, named, net_text, parse_net, pick, read_recipe
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 NORMAL = {"allow_nan": False, "allow_subnormal": False}
 """The engines flush denormal numbers to zero, so that hypothesis cannot tell them from 0."""
 
@@ -169,7 +169,7 @@ def test_a_mistake_is_named_with_its_value(changes: dict[str, Any], message: str
 )
 def test_hostile_json_is_refused(text: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        Recipe.from_json(text, where="its file")
+        Recipe.from_json(text, where="its file", base=named)
     assert message in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["every", "linear", "listed", "logarithmic", "parse"]
 

@@ -1,0 +1,27 @@
+"""What is asked for: the recipe, variants by name, named recipes, and the beats at which a run is looked at.
+
+Nothing runs here, and nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from .fields import PRECISIONS, Recipe, difference, net_text, parse_net, steps_per_epoch
+from .named import NAMED, named, read_recipe
+from .variants import Choice, parse_variant, pick, public, value_of
+
+__all__ = [
+    "NAMED",
+    "PRECISIONS",
+    "Choice",
+    "Recipe",
+    "difference",
+    "named",
+    "net_text",
+    "parse_net",
+    "parse_variant",
+    "pick",
+    "public",
+    "read_recipe",
+    "steps_per_epoch",
+    "value_of",
+]

@@ -1,0 +1,232 @@
+"""The recipe: one flat frozen dataclass of everything that decides the weights, its checks and its text forms.
+
+Nothing runs here, and nothing heavy is imported: a recipe can be parsed, checked, compared and printed in
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
+
+from ..errors import RecipeError
+from .variants import near, short
+
+__all__ = ["PRECISIONS", "Recipe", "coerce", "difference", "net_text", "parse_net", "steps_per_epoch"]
+
+MOST_LAYERS = 1000
+
+PRECISIONS = ("float32", "bfloat16", "bfloat16-all", "auto")
+"""Coordinates do not fit into bfloat16's 8 bits, so the first layer is left out unless `-all` is said: the pixels
+of a digit do fit, and there the first layer is nearly all of the work."""
+
+FORMAT = 1
+"""Version of the JSON form; a newer one is refused, an older one is read for ever."""
+
+
+def _said(default: Any, help_text: str) -> Any:
+    """A field with its default and its help text, which the command line shows."""
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights, and nothing else; a field carries its help text."""
+
+    task: str = _said("picture", "what is learned: a file of sfumato.tasks")
+    net: tuple[int, ...] = _said((300, 300, 300, 300), "width of each hidden layer: 4x300 or 300,300,64")
+    activation: str = _said("relu", "of the hidden layers, e.g. relu, sine:omega=30")
+    encoding: str = _said("none", "of the inputs, e.g. fourier:bands=128,sigma=10")
+    skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
+    init: str = _said("published", "the activation's own start, published:gain=0.5, or gaussian:scale=0.3")
+    coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
+    loss: str = _said("mse", "mse or l1; a task may offer more")
+    optimizer: str = _said("adam", "adam, sgd:momentum=0.9, muon")
+    rate: float = _said(0.002, "learning rate at the top of the schedule")
+    schedule: str = _said(
+        "cosine", "constant, cosine, hold:share_held=0.6,floor=0.02; planned for the whole budget"
+    )
+    warmup: float = _said(0.0, "share of the budget over which the rate rises linearly from 0")
+    clip: float = _said(0.0, "largest global norm of the gradient; 0 = no limit")
+    dropout: tuple[float, ...] = _said((), "shares of inputs and of hidden units dropped: 0.2,0.5")
+    wake: int = _said(
+        0, "every so many steps, rectified units silent on the whole minibatch are woken; 0 = never"
+    )
+    batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter")
+    epochs: float = _said(500.0, "the budget in passes over the data")
+    steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
+    seed: int = _said(0, "of initial weights, order, dropout, held-out choice")
+    held_out: str = _said("none", "pixels never trained on: 0.1, blocks:..., checker")
+    precision: str = _said(
+        "float32", "of operands: float32, bfloat16 (first layer float32), bfloat16-all, auto"
+    )
+    engine: str = _said("auto", "auto, eager, native, cuda")
+    threads: int = _said(0, "0 = all that this process may use")
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "the task's own settings"})
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def replace(self, **changes: Any) -> Recipe:
+        """A copy with some fields changed; raises RecipeError for an unknown field or a bad value."""
+        return dataclasses.replace(self, **coerce(changes))
+
+    def total_steps(self, samples: int) -> int:
+        """Steps of the whole budget for `samples` training samples; at least 1."""
+        if self.steps:
+            return self.steps
+        return max(1, round(self.epochs * steps_per_epoch(samples, self.batch)))
+
+    def to_json(self) -> str:
+        """All fields, defaults expanded, readable and stable."""
+        body = {"format": FORMAT} | dataclasses.asdict(self)
+        body["options"] = dict(self.options)
+        return json.dumps(body, indent=2) + "\n"
+
+    @classmethod
+    def from_json(
+        cls, text: str, where: str = "recipe", *, base: Callable[[str], Recipe] | None = None
+    ) -> Recipe:
+        """The recipe written by `to_json`, or by hand with any part of the fields.
+
+        base: finds the recipe that the field `base` names, from which the others depart; without it there is no
+        such field.
+
+        Raises RecipeError on malformed JSON, an unknown field, or a format newer than this version reads.
+        """
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError) as error:  # malformed, thousands of digits, thousands of brackets
+            raise RecipeError(f"{where} is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise RecipeError(f"{where} must be a JSON object of recipe fields")
+        version = body.pop("format", FORMAT)
+        if not isinstance(version, int) or version > FORMAT:
+            raise RecipeError(
+                f"{where} has format {version!r}, this sfumato reads up to {FORMAT}\nhint: update sfumato"
+            )
+        start = base(str(body.pop("base"))) if base and "base" in body else cls()
+        return start.replace(**body)
+
+
+def steps_per_epoch(samples: int, batch: int) -> int:
+    """Minibatches that see each of `samples` exactly once, the last short one included."""
+    return -(-samples // min(batch, samples))
+
+
+def parse_net(text: str | int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
+    """Widths of the hidden layers: `4x300` is four of 300, `300,300,64` are three, `6000` is one."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
+    if not isinstance(text, str):
+        widths = tuple(text) if isinstance(text, (tuple, list)) else ()
+    else:
+        widths_list: list[int] = []
+        for part in text.replace(" ", "").split(","):
+            # At most ten digits a number: Python refuses to read thousands of them, memory to repeat so often.
+            match = re.fullmatch(r"(?:(\d{1,10})x)?(\d{1,10})", part)
+            if not match:
+                raise RecipeError(
+                    f"net={short(text)}: {short(part)} is no layer\nhint: 4x300, 6000 or 300,300,64"
+                )
+            widths_list += [int(match[2])] * min(int(match[1] or 1), MOST_LAYERS + 1)
+        widths = tuple(widths_list)
+    if not widths or any(not isinstance(w, int) or isinstance(w, bool) or w < 1 for w in widths):
+        raise RecipeError(f"net={short(text)} needs at least one hidden layer of at least one unit")
+    if len(widths) > MOST_LAYERS or max(widths) > 1_000_000:
+        raise RecipeError(f"net={short(text)} is too large: at most {MOST_LAYERS} layers of 1,000,000 units")
+    return widths
+
+
+def net_text(widths: tuple[int, ...]) -> str:
+    """The short form of `parse_net`: `4x300`, or `300,300,64` where widths differ."""
+    if len(set(widths)) == 1:
+        return f"{len(widths)}x{widths[0]}"
+    return ",".join(map(str, widths))
+
+
+# Checking ----------------------------------------------------------------------------------------------------
+
+
+def coerce(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as typed on a command line or read from JSON, turned into the fields' types.
+
+    Raises RecipeError for an unknown field or a value that cannot be read as the field's type.
+    """
+    kinds = get_type_hints(Recipe)
+    result: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in kinds:
+            raise RecipeError(f"recipe field {key!r} is unknown; {near(key, list(kinds))}")
+        try:
+            result[key] = _as(kinds[key], key, value)
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            kind = getattr(kinds[key], "__name__", str(kinds[key]))
+            raise RecipeError(f"{key}={short(value)} is not a valid {kind}") from error
+    return result
+
+
+def check(recipe: Recipe) -> None:
+    """Raise RecipeError for the first field whose value cannot be meant; variants are checked when picked."""
+    if not recipe.net or any(not isinstance(w, int) or w < 1 for w in recipe.net):
+        raise RecipeError(f"net={recipe.net!r} needs at least one hidden layer of at least one unit")
+    limits: list[tuple[str, bool, str]] = [
+        ("rate", 0 < recipe.rate < 1e6, "greater than 0 and less than a million"),
+        ("batch", recipe.batch >= 1, "at least 1"),
+        ("epochs", 0 < recipe.epochs < 1e9, "greater than 0 and less than 1e9"),
+        ("steps", 0 <= recipe.steps < 1 << 40, "0 (use epochs) or more"),
+        ("warmup", 0 <= recipe.warmup <= 1, "a share of the budget in [0, 1]"),
+        ("clip", 0 <= recipe.clip < 1e9, "0 (no limit) or more"),
+        ("wake", 0 <= recipe.wake < 1 << 40, "0 (never) or more"),
+        ("seed", 0 <= recipe.seed < 1 << 63, "a whole number of at most 63 bits, not negative"),
+        ("threads", 0 <= recipe.threads <= 4096, "0 (all) to 4096"),
+        ("coordinates", recipe.coordinates in ("centres", "corners"), "centres or corners"),
+        ("precision", recipe.precision in PRECISIONS, " or ".join(PRECISIONS)),
+        (
+            "dropout",
+            len(recipe.dropout) in (0, 2) and all(0 <= d < 1 for d in recipe.dropout),
+            "empty, or two shares in [0, 1): inputs,hidden",
+        ),
+    ]
+    for name, fine, allowed in limits:
+        if not fine:
+            raise RecipeError(f"{name}={getattr(recipe, name)!r} must be {allowed}")
+
+
+def _as(kind: Any, key: str, value: Any) -> Any:
+    if key == "net":
+        return parse_net(value)
+    if key == "dropout":
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(float(p) for p in parts if p != "")
+    if key == "options":
+        return dict(value)
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+    if kind is int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError(value)
+        return int(value)
+    if kind is float:
+        if isinstance(value, bool):
+            raise ValueError(value)
+        return float(value)
+    if not isinstance(value, str):
+        if key in ("activation", "encoding") and callable(value):
+            return value
+        if key == "held_out" and isinstance(value, float):
+            return str(value)
+        raise TypeError(value)
+    return value
+
+
+def difference(a: Recipe, b: Recipe) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two recipes differ: name -> (value in `a`, value in `b`)."""
+    pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(Recipe)}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

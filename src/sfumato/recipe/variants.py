@@ -1,0 +1,113 @@
+"""Variants: functions of a module that a recipe names, as a person would type them: `sine:omega=30`.
+
+The module that holds the variants is their registry: what stands in its `__all__` can be picked.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from ..errors import RecipeError
+
+__all__ = ["Choice", "near", "parse_variant", "pick", "public", "short", "value_of"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant that was picked: a function of a module with some keyword arguments fixed. Call it."""
+
+    name: str
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        return self.function(*args, **self.arguments, **more)
+
+    def argument(self, name: str) -> Any:
+        """The value of a keyword argument, the function's own default included."""
+        if name in self.arguments:
+            return self.arguments[name]
+        return inspect.signature(self.function).parameters[name].default
+
+    def __str__(self) -> str:
+        listed = ",".join(f"{key}={value}" for key, value in self.arguments.items())
+        return f"{self.name}:{listed}" if listed else self.name
+
+
+def public(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The variants of a module: the functions of its `__all__`, by name (classes and helpers marked
+    `_variant = False` excepted)."""
+    found = ((name, getattr(module, name)) for name in getattr(module, "__all__", ()))
+    return {n: f for n, f in found if inspect.isfunction(f) and getattr(f, "_variant", True)}
+
+
+def parse_variant(text: str) -> tuple[str, dict[str, Any]]:
+    """Split `sine:omega=30` into ("sine", {"omega": 30}); numbers and True/False become values."""
+    name, _, rest = text.strip().partition(":")
+    arguments: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip().isidentifier():
+            raise RecipeError(f"{text!r}: expected name=value after the colon, got {part!r}")
+        arguments[key.strip()] = value_of(value.strip())
+    return name, arguments
+
+
+def pick(module: ModuleType, choice: str | Callable[..., Any], what: str = "") -> Choice:
+    """The variant of `module` that `choice` names, its arguments checked against the signature.
+
+    choice: text such as `fourier:bands=128,sigma=10`, or a callable, which is taken as it is.
+    what: the recipe's field, for messages. Raises RecipeError for an unknown name (with near misses), an
+    unknown argument, or an argument whose type differs from its default's.
+    """
+    if callable(choice):
+        return Choice(getattr(choice, "__name__", "callable"), choice)
+    what = what or module.__name__.rpartition(".")[2].rstrip("s")
+    name, arguments = parse_variant(choice)
+    variants = public(module)
+    if name not in variants:
+        raise RecipeError(f"{what}={choice!r} is unknown; {near(name, list(variants))}")
+    function = variants[name]
+    allowed = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    for key, value in arguments.items():
+        if key not in allowed:
+            raise RecipeError(f"{what}={choice!r}: {name} has no {key!r}; {near(key, list(allowed))}")
+        default = allowed[key].default
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            arguments[key] = float(value)
+        elif default is not inspect.Parameter.empty and type(value) is not type(default):
+            raise RecipeError(f"{what}={choice!r}: {key} must be {type(default).__name__}, got {value!r}")
+    return Choice(name, function, arguments)
+
+
+def value_of(text: str) -> Any:
+    """What a person means by a word: True or False, a whole number, a number, or the word itself."""
+    if text in ("True", "true"):
+        return True
+    if text in ("False", "false"):
+        return False
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def short(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:60] + "..."
+
+
+def near(name: str, known: list[str]) -> str:
+    """The nearest known name to a misspelt one, as a question; else the list of the known ones."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known are " + ", ".join(sorted(known)) if known else "it takes no arguments"
