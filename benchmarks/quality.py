@@ -36,9 +36,9 @@ from torch.nn import functional
 
 from sfumato import diagnosis, engine, nets
 from sfumato.data import Data
-from sfumato.encodings import Grid
 from sfumato.engine.plan import Plan
 from sfumato.nets import Net
+from sfumato.nets.encodings import Grid
 from sfumato.picture import metrics
 from sfumato.recipe import Recipe, named
 from sfumato.tasks import picture

@@ -9,9 +9,10 @@ import torch
 from compare import bound, close, equal_bits, same_gradients
 from twin import one_hot, parameters, session, witness
 
-from sfumato import activations, losses
+from sfumato import losses
 from sfumato.data import Data
 from sfumato.engine import eager
+from sfumato.nets import activations
 from sfumato.recipe import Recipe, named, public
 
 ACTIVATIONS = [

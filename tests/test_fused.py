@@ -9,8 +9,8 @@ from compare import close
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sfumato import activations
 from sfumato.errors import EngineError, RecipeError
+from sfumato.nets import activations
 from sfumato.recipe import pick
 
 pytest.importorskip("sfumato._native", reason="the native engine is not built")

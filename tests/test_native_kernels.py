@@ -15,8 +15,9 @@ from compare import bound, close
 from conftest import picture_data
 from torch.nn import functional
 
-from sfumato import activations, nets
+from sfumato import nets
 from sfumato.engine import native
+from sfumato.nets import activations
 from sfumato.recipe import Recipe, pick
 
 _native = pytest.importorskip("sfumato._native", reason="the native engine is not built")

@@ -7,9 +7,9 @@ import torch
 from oracle import Array, Model, Tensors
 
 from sfumato.data import Data
-from sfumato.encodings import Grid, Waves
 from sfumato.engine.eager import EagerSession, prepare
 from sfumato.nets import Net, build
+from sfumato.nets.encodings import Grid, Waves
 from sfumato.recipe import Recipe, parse_variant
 
 

@@ -47,7 +47,7 @@ _HOMES = {
         "TaskError",
     ),
     "experiment": ("perform", "resume"),
-    "metrics": ("psnr", "ssim"),
+    "picture.metrics": ("psnr", "ssim"),
     "nets": ("Net", "build"),
     "picture": ("Picture",),
     "recipe": ("Recipe", "read_recipe"),

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from . import activations
 from .engine import available_threads, native
 from .errors import EngineError
+from .nets import activations
 from .recipe import Choice, pick
 
 __all__ = ["FusedMLP"]

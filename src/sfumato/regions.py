@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from . import encodings
 from .drawing.charts import CATEGORIES, Series, chart
 from .errors import RecipeError
-from .nets import Net
+from .nets import Net, encodings
 from .picture import Picture, sheet
 from .strips import Raster, blocks, check_finite, number, tensor, tile_pixels
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato import activations, encodings
 from sfumato.errors import RecipeError
+from sfumato.nets import activations, encodings
 from sfumato.recipe import parse_variant, pick
 
 

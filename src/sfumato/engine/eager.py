@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from .. import losses, optimizers
 from ..data import Data
-from ..encodings import Grid
 from ..errors import RecipeError, RunError
 from ..nets import Net
+from ..nets.encodings import Grid
 from ..recipe import Recipe, pick
 from .plan import WOKEN_SHARE, Plan
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import activations, losses, optimizers
+from .. import losses, optimizers
 from ..data import Array, Data
-from ..encodings import Grid
 from ..errors import EngineError, RunError
-from ..nets import Net
+from ..nets import Net, activations
+from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
 from . import available_threads
 from .eager import DROPOUT_STREAM

@@ -26,10 +26,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import activations, encodings, losses, optimizers
+from .. import losses, optimizers
 from ..data import Data
 from ..errors import RunError
-from ..nets import Net
+from ..nets import Net, activations, encodings
 from ..recipe import Recipe, pick
 from .plan import Plan
 

@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["finer", "gaussian", "leaky_relu", "relu", "sigmoid", "silu", "sine", "tanh"]
 

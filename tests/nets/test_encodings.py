@@ -12,8 +12,8 @@ from compare import bound, close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato import encodings
 from sfumato.errors import RecipeError
+from sfumato.nets import encodings
 from sfumato.recipe import pick
 
 POINTS = np.array([[0, 0], [1, 1], [0, 1], [1, 0], [0.5, 0.5], [0.25, 0.75], [0.123, 0.987], [1 / 3, 2 / 3]])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["fourier", "grid", "none", "positional", "raw"]
 

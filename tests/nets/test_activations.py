@@ -10,9 +10,8 @@ import pytest
 import torch
 from compare import bound, close
 
-from sfumato import activations
 from sfumato.errors import RecipeError
-from sfumato.nets import build
+from sfumato.nets import activations, build
 from sfumato.recipe import Recipe, pick
 
 X = torch.linspace(-3, 3, 61, dtype=torch.float64)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..data import Array
+from ..errors import RecipeError
+from ..recipe import Choice, Recipe, parse_variant, pick
 from . import activations, encodings
-from .data import Array
-from .errors import RecipeError
-from .recipe import Choice, Recipe, parse_variant, pick
 
 __all__ = ["Layer", "Net", "build", "predict"]
 

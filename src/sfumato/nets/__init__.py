@@ -1,0 +1,7 @@
+"""What learns: networks built from a recipe, their activations and encodings."""
+
+from __future__ import annotations
+
+from .net import Layer, Net, build, predict, start
+
+__all__ = ["Layer", "Net", "build", "predict", "start"]
