@@ -33,10 +33,10 @@ import torch
 
 from sfumato import diagnosis, nets
 from sfumato.data import Data
+from sfumato.learning.loop import train
 from sfumato.picture import Picture
 from sfumato.recipe import NAMED, Recipe, named
 from sfumato.tasks import picture as task
-from sfumato.training import train
 
 RECIPES = {
     "relu": Recipe(optimizer="adam", rate=1e-3, batch=512),  # the 2012 net with Adam, cosine

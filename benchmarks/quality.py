@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from sfumato import diagnosis, engine, nets
 from sfumato.data import Data
-from sfumato.engine.plan import Plan
+from sfumato.learning.plan import Plan
 from sfumato.nets import Net
 from sfumato.nets.encodings import Grid
 from sfumato.picture import metrics

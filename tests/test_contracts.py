@@ -12,8 +12,9 @@ from compare import equal_bits
 from conftest import picture_data
 from twin import one_hot, parameters, session
 
-from sfumato import engine, losses, optimizers, schedules
+from sfumato import engine
 from sfumato.errors import RecipeError
+from sfumato.learning import losses, optimizers, schedules
 from sfumato.nets import Net, activations, build, encodings
 from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, beats, pick, public

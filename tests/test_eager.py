@@ -9,9 +9,9 @@ import torch
 from compare import bound, close, equal_bits, same_gradients
 from twin import one_hot, parameters, session, witness
 
-from sfumato import losses
 from sfumato.data import Data
 from sfumato.engine import eager
+from sfumato.learning import losses
 from sfumato.nets import activations
 from sfumato.recipe import Recipe, named, public
 

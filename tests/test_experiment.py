@@ -16,9 +16,9 @@ import torch
 from sfumato import experiment, idx, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Until, Watch
+from sfumato.learning.loop import Tick
 from sfumato.recipe import Recipe
 from sfumato.run import Run, find, listing
-from sfumato.training import Tick
 
 SMALL = Recipe(net=(12, 7), batch=16, epochs=6.0, engine="eager", threads=1, rate=0.01)
 QUIET = Watch(frames="6", keep="3", film="none", checkpoint=1e9)

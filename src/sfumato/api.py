@@ -8,9 +8,9 @@ from typing import Any
 
 from . import tasks
 from .experiment import Until, Watch, perform
+from .learning.loop import Tick
 from .recipe import Recipe, read_recipe
 from .run import Run
-from .training import Tick
 
 __all__ = ["digits", "paint"]
 

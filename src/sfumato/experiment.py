@@ -26,13 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import diagnosis, engine, losses, nets, optimizers, picture, schedules, tasks
+from . import diagnosis, engine, nets, picture, tasks
 from .data import Data
 from .errors import RecipeError, RunError
+from .learning import losses, optimizers, schedules
+from .learning.loop import Tick, train
 from .nets import Net
 from .recipe import Recipe, beats, pick
 from .run import Run, save_bytes
-from .training import Tick, train
 from .watchers import Checkpoints, Frames, Weights
 
 __all__ = ["Until", "Watch", "fork", "perform", "prepare", "resume"]

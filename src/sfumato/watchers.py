@@ -14,9 +14,9 @@ import torch
 
 from . import picture
 from .data import Data
+from .learning.loop import Tick
 from .run import Run, save_bytes
 from .tasks import Task
-from .training import Tick
 
 __all__ = ["Checkpoints", "Frames", "Weights"]
 

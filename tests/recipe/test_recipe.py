@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato import optimizers
 from sfumato.errors import RecipeError
+from sfumato.learning import optimizers
 from sfumato.nets import activations, encodings
 from sfumato.recipe import NAMED, Recipe, difference, named, net_text, parse_net, pick, read_recipe
 

@@ -21,9 +21,9 @@ from torch import Tensor
 from .. import nets
 from ..data import Array, Data
 from ..errors import EngineError
+from ..learning.plan import Plan
 from ..nets import Net
 from ..recipe import Recipe
-from .plan import Plan
 
 __all__ = ["Engine", "Session", "available_threads", "choose", "engine", "names", "predict", "settled"]
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .. import losses, optimizers
 from ..data import Data
 from ..errors import EngineError, RunError
+from ..learning import losses, optimizers
+from ..learning.plan import Plan
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
-from .plan import Plan
 
 __all__ = ["CudaSession", "prepare", "why_not"]
 

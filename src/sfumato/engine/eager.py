@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .. import losses, optimizers
 from ..data import Data
 from ..errors import RecipeError, RunError
+from ..learning import losses, optimizers
+from ..learning.plan import WOKEN_SHARE, Plan
 from ..nets import Net
 from ..nets.encodings import Grid
 from ..recipe import Recipe, pick
-from .plan import WOKEN_SHARE, Plan
 
 __all__ = ["EagerSession", "prepare", "why_not"]
 

@@ -17,15 +17,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import losses, optimizers
 from ..data import Array, Data
 from ..errors import EngineError, RunError
+from ..learning import losses, optimizers
+from ..learning.plan import WOKEN_SHARE, Plan
 from ..nets import Net, activations
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
 from . import available_threads
 from .eager import DROPOUT_STREAM
-from .plan import WOKEN_SHARE, Plan
 
 try:
     _native: Any = importlib.import_module("sfumato._native")

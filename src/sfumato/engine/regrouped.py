@@ -26,12 +26,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .. import losses, optimizers
 from ..data import Data
 from ..errors import RunError
+from ..learning import losses, optimizers
+from ..learning.plan import Plan
 from ..nets import Net, activations, encodings
 from ..recipe import Recipe, pick
-from .plan import Plan
 
 __all__ = ["BLOCK", "GROUP", "RegroupedSession", "prepare", "why_not"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["cross_entropy", "half_square", "l1", "mse"]
 

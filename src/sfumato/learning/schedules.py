@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .errors import RecipeError
+from ..errors import RecipeError
 
 __all__ = ["constant", "cosine", "hold"]
 

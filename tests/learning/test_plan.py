@@ -8,8 +8,8 @@ from compare import bound, close, equal_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato import schedules
-from sfumato.engine.plan import Plan, order
+from sfumato.learning import schedules
+from sfumato.learning.plan import Plan, order
 from sfumato.recipe import Recipe
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .. import schedules
 from ..recipe import Recipe, pick, steps_per_epoch
+from . import schedules
 
 __all__ = ["Plan", "order"]
 

@@ -11,10 +11,10 @@ from compare import bound, close
 from conftest import picture_data
 from twin import parameters, session
 
-from sfumato import losses, optimizers
 from sfumato.data import Data
 from sfumato.engine.eager import prepare
 from sfumato.errors import RecipeError
+from sfumato.learning import losses, optimizers
 from sfumato.nets import build
 from sfumato.recipe import Recipe, pick
 

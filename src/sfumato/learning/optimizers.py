@@ -12,8 +12,8 @@ import math
 import torch
 from torch import nn
 
-from .errors import RecipeError
-from .nets import Net
+from ..errors import RecipeError
+from ..nets import Net
 
 __all__ = ["adam", "muon", "sgd"]
 

@@ -14,13 +14,13 @@ import torch
 from compare import equal_bits
 from twin import parameters
 
-from sfumato import training
 from sfumato.data import Data
 from sfumato.engine import eager
 from sfumato.errors import EngineError, RecipeError, RunError
+from sfumato.learning import loop
+from sfumato.learning.loop import train
 from sfumato.nets import Net, build
 from sfumato.recipe import Recipe
-from sfumato.training import train
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, per_step: float = 1.0) -> None:
         self.now = 0.0
-        monkeypatch.setattr(training, "time", types.SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: self.now))
         advance = eager.EagerSession.advance
 
         def slow(session: eager.EagerSession, steps: int) -> Any:

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from . import engine as engines
-from .data import Data
-from .engine import Session
-from .errors import RunError
-from .nets import Net
-from .recipe import Recipe
+from .. import engine as engines
+from ..data import Data
+from ..engine import Session
+from ..errors import RunError
+from ..nets import Net
+from ..recipe import Recipe
 
 __all__ = ["Tick", "train"]
 
