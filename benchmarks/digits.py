@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sfumato import engine, nets
+from sfumato import engine, machine, nets
 from sfumato.data import Data
 from sfumato.nets import Net
 from sfumato.recipe import Recipe
@@ -96,7 +96,7 @@ def compare(name: str, source: str, rounds: int, threads: int) -> str:
     ratios = sorted(b[0] / a[0] for a, b in turns)
     best = [min(turn[who][kind] for turn in turns) for who in (0, 1) for kind in (0, 1)]
     return (
-        f"{name}, {threads or engine.available_threads()} threads: {chosen} is "
+        f"{name}, {threads or machine.available_threads()} threads: {chosen} is "
         f"**{statistics.median(ratios):.1f}x** the plain loop ({ratios[0]:.1f} to {ratios[-1]:.1f}, "
         f"{rounds} rounds); a pass costs {best[0]:.1f} s ({best[1]:.1f} CPU-s) against {best[2]:.1f} s "
         f"({best[3]:.1f} CPU-s)"

@@ -36,11 +36,11 @@ from sfumato.data import Array
 from sfumato.diagnosis import processor
 from sfumato.engine import eager
 from sfumato.experiment import Watch, perform, prepare
-from sfumato.learning.loop import train
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe, named
 from sfumato.run import Run
 from sfumato.tasks import picture as task
+from sfumato.training import train
 
 HEIGHT, WIDTH = 429, 300
 """The size of the picture that the classic recipe was chosen for; its content does not change the speed."""

@@ -31,12 +31,12 @@ from typing import Any
 
 import torch
 
-from sfumato import diagnosis, nets
+from sfumato import nets
 from sfumato.data import Data
-from sfumato.learning.loop import train
 from sfumato.picture import Picture
 from sfumato.recipe import NAMED, Recipe, named
 from sfumato.tasks import picture as task
+from sfumato.training import train
 
 RECIPES = {
     "relu": Recipe(optimizer="adam", rate=1e-3, batch=512),  # the 2012 net with Adam, cosine
@@ -175,7 +175,7 @@ def main() -> None:
     target: Picture = data.facts["picture"]
     spent = sum(line["cpu_seconds"] for line in lines if line["key"] in keys)
     print(
-        f"\n{date.today()}, {diagnosis.processor()}, torch {torch.__version__}, one thread, "
+        f"\n{date.today()}, {machine.processor()}, torch {torch.__version__}, one thread, "
         f"{target.width}x{target.height} pixels, {spent / 60:.0f} CPU-minutes; PSNR in dB, mean ± standard "
         "deviation over seeds; differences paired by seed, mean ± standard error\n"
     )

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from sfumato import engine, nets
+from sfumato import engine, machine, nets
 from sfumato.data import Data
 from sfumato.many import prepare_many
 from sfumato.picture import pixels
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    cores = engine.available_threads()
+    cores = machine.available_threads()
     xy = pixels.coordinates(HEIGHT, WIDTH)
     colours = np.random.default_rng(0).random((len(xy), 3), np.float32)
     data = Data(xy, colours, xy[:0], colours[:0])

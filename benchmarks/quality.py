@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfumato import diagnosis, engine, nets
+from sfumato import engine, machine, nets, painting
 from sfumato.data import Data
 from sfumato.learning.plan import Plan
 from sfumato.nets import Net
@@ -161,7 +161,7 @@ def seconds_to(aim: float, setting: Setting, rival: str, data: Data, seed: int) 
 
 def psnr(net: Net, data: Data) -> float:
     """Of all pixels, clipped and not rounded."""
-    return metrics.psnr(data.targets, engine.predict(net, data.inputs))
+    return metrics.psnr(data.targets, painting.predict(net, data.inputs))
 
 
 def search(aim: float, data: Data, grid: Iterator[Setting], least: float, seeds: int) -> None:
@@ -235,7 +235,7 @@ def cost(data: Data, batches: list[int]) -> None:
 def compare(aims: list[int], data: Data, rivals: list[str], rounds: int) -> None:
     """Print the table: rivals take turns, each round has its own seed."""
     print(
-        f"{diagnosis.processor()}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, torch "
+        f"{machine.processor()}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, torch "
         f"{torch.__version__}, {rounds} rounds (seeds 0 ...), CPU seconds of one thread, {date.today()}\n"
     )
     print("| aim | side | batch, rate, schedule, epochs | steps | CPU-s, median | ratio to native | dB |")

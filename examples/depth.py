@@ -20,10 +20,10 @@ from pathlib import Path
 
 from sfumato import engine, nets, picture
 from sfumato.errors import RunError
-from sfumato.learning.loop import train
 from sfumato.picture import Picture, metrics
 from sfumato.recipe import Recipe, named, net_text
 from sfumato.tasks import picture as task
+from sfumato.training import train
 
 Shape = tuple[int, ...]
 

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 
 from sfumato import nets
-from sfumato.learning.loop import train
 from sfumato.recipe import Recipe, net_text, read_recipe
 from sfumato.tasks import digits
+from sfumato.training import train
 
 HERE = Path(__file__).parent
 

@@ -16,10 +16,10 @@ from sfumato import engine, idx
 from sfumato.data import Data
 from sfumato.engine import eager
 from sfumato.errors import EngineError, RecipeError, TaskError
-from sfumato.learning.loop import train
 from sfumato.nets import build
 from sfumato.recipe import Recipe
 from sfumato.tasks import digits
+from sfumato.training import train
 
 COUNTS = (120, 24)
 SMALL = {"net": (20,), "threads": 1}

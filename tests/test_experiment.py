@@ -16,7 +16,7 @@ import torch
 from sfumato import experiment, idx, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Until, Watch
-from sfumato.learning.loop import Tick
+from sfumato.learning.session import Tick
 from sfumato.recipe import Recipe
 from sfumato.run import Run, find, listing
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from safetensors.torch import load_file, save_file
 from test_film import decoded, synthetic
 
-from sfumato import engine, nets, picture
+from sfumato import engine, nets, painting, picture
 from sfumato import export as exporting
 from sfumato.data import Array
 from sfumato.errors import MissingExtra, PictureError, RecipeError, RunError
@@ -122,7 +122,7 @@ def test_a_large_painting_takes_the_memory_of_a_strip(
 ) -> None:
     run = painted(tmp_path, Recipe(net=(2,)))
     bands: list[int] = []
-    predict: Callable[..., Array] = engine.predict
+    predict: Callable[..., Array] = painting.predict
 
     def counted(net: nets.Net, inputs: Array, **more: Any) -> Array:
         bands.append(len(inputs))

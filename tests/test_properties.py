@@ -17,9 +17,9 @@ from twin import parameters
 from sfumato import engine as engines
 from sfumato.data import Data
 from sfumato.errors import EngineError, RunError
-from sfumato.learning.loop import train
 from sfumato.nets import build
 from sfumato.recipe import Recipe
+from sfumato.training import train
 
 STEPS = 12
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
         TaskError,
     )
     from .experiment import perform, resume
-    from .learning.loop import Tick, train
+    from .learning.session import Tick
     from .nets import Net, build
     from .picture import Picture
     from .picture.metrics import psnr, ssim
     from .recipe import Recipe, read_recipe
     from .run import Run
+    from .training import train
 
 _HOMES = {
     "api": ("digits", "paint"),
@@ -52,7 +53,8 @@ _HOMES = {
     "picture": ("Picture",),
     "recipe": ("Recipe", "read_recipe"),
     "run": ("Run",),
-    "learning.loop": ("Tick", "train"),
+    "learning.session": ("Session", "Tick"),
+    "training": ("train",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import tasks
 from .experiment import Until, Watch, perform
-from .learning.loop import Tick
+from .learning.session import Tick
 from .recipe import Recipe, read_recipe
 from .run import Run
 

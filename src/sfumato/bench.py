@@ -17,8 +17,8 @@ import numpy as np
 
 from . import engine, nets
 from .data import Data
-from .engine import Session
 from .errors import EngineError, RecipeError
+from .learning.session import Session
 from .picture import pixels
 from .recipe import Recipe, named
 

@@ -6,10 +6,11 @@ import importlib.util
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-__all__ = ["facts", "has", "hint", "processor", "text"]
+from . import machine
+
+__all__ = ["facts", "has", "hint", "text"]
 
 EXTRAS = {"video": "av", "data": "pooch", "plots": "matplotlib"}
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -37,9 +38,9 @@ def facts() -> dict[str, Any]:
         "packages": packages,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": processor(),
-        "threads": engine.available_threads(),
-        "cpu_flags": [flag for flag in FLAGS if flag in _cpuinfo("flags").split()],
+        "processor": machine.processor(),
+        "threads": machine.available_threads(),
+        "cpu_flags": [flag for flag in FLAGS if flag in machine.cpu_info("flags").split()],
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
         "engines": engines,
         "isa": _isa(),
@@ -55,7 +56,7 @@ def text(found: dict[str, Any]) -> str:
         ("sfumato", found["packages"]["sfumato"]),
         ("python", f"{found['python']} on {found['system']}"),
         ("packages", ", ".join(f"{k} {v}" for k, v in found["packages"].items() if k != "sfumato")),
-        ("processor", f"{found['processor']}, {found['threads']} threads"),
+        (f"{found['processor']}, {found['threads']} threads"),
         ("flags", " ".join(found["cpu_flags"]) or "none that matter here"),
         *((f"engine {name}", state.replace("\nhint: ", "; ")) for name, state in found["engines"].items()),
         ("native isa", found["isa"] or "not built"),
@@ -84,11 +85,6 @@ def hint(part: str) -> str:
     }.get(part, f"known are {', '.join(['native', 'cuda', *EXTRAS])}")
 
 
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
 def _isa() -> str:
     """Instruction sets the native engine can use here, best first; empty if it is not built."""
     from .engine import native
@@ -105,14 +101,3 @@ def _codecs() -> list[str]:
 
         found += [name for name in ("libx264", "libvpx-vp9") if name in av.codecs_available]
     return found
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == key:
-                return value.strip()
-    except OSError:
-        pass
-    return ""

@@ -26,14 +26,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import diagnosis, engine, nets, picture, tasks
+from . import engine, machine, nets, picture, tasks
 from .data import Data
 from .errors import RecipeError, RunError
 from .learning import losses, optimizers, schedules
-from .learning.loop import Tick, train
+from .learning.session import Tick
 from .nets import Net
 from .recipe import Recipe, beats, pick
 from .run import Run, save_bytes
+from .training import train
 from .watchers import Checkpoints, Frames, Weights
 
 __all__ = ["Until", "Watch", "fork", "perform", "prepare", "resume"]
@@ -361,8 +362,8 @@ def _origin(
         "packages": packages,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "processor": diagnosis.processor(),
-        "threads": recipe.threads or engine.available_threads(),
+        "processor": machine.processor(),
+        "threads": recipe.threads or machine.available_threads(),
         "engine": chosen,
         "inputs": data.inputs.shape[1],
         "outputs": data.targets.shape[1],

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from . import engine, nets, picture
 from . import film as films
+from . import nets, painting, picture
 from .drawing.canvas import text_width
 from .errors import PictureError, RecipeError, RunError
 from .film import replacing, wanted_size
@@ -145,7 +145,7 @@ def strips(net: Net, height: int, width: int, *, where: str = "centres") -> Iter
     rows = max(1, STRIP // width)
     for first in range(0, height, rows):
         last = min(height, first + rows)
-        values = engine.predict(net, pixels.rows(first, last, height, width, where=where))
+        values = painting.predict(net, pixels.rows(first, last, height, width, where=where))
         if not np.isfinite(values).all():
             raise PictureError(
                 f"the painting is not finite in rows {first} to {last - 1}\nhint: choose an earlier step"

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .engine import available_threads, native
+from .engine import native
 from .errors import EngineError
+from .machine import available_threads
 from .nets import activations
 from .recipe import Choice, pick
 

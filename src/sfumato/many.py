@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from . import engine
 from .data import Data
-from .engine import Session
 from .errors import RecipeError
+from .learning.session import Session
+from .machine import available_threads
 from .nets import Net
 from .recipe import Recipe
 
@@ -63,4 +64,4 @@ def prepare_many(
         alone = engine.settled(recipe.replace(threads=1))
         name, _ = engine.choose(alone)
         sessions.append(engine.engine(name).prepare(net, data, alone, total_steps))
-    return Many(sessions, workers or engine.available_threads())
+    return Many(sessions, workers or available_threads())

@@ -14,7 +14,7 @@ import torch
 
 from . import picture
 from .data import Data
-from .learning.loop import Tick
+from .learning.session import Tick
 from .run import Run, save_bytes
 from .tasks import Task
 

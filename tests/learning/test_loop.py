@@ -18,9 +18,9 @@ from sfumato.data import Data
 from sfumato.engine import eager
 from sfumato.errors import EngineError, RecipeError, RunError
 from sfumato.learning import loop
-from sfumato.learning.loop import train
 from sfumato.nets import Net, build
 from sfumato.recipe import Recipe
+from sfumato.training import train
 
 
 @pytest.fixture

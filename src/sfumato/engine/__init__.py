@@ -8,54 +8,17 @@ specification; the others are opinions about it and are tested against it.
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol, cast
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from .. import nets
-from ..data import Array, Data
+from ..data import Data
 from ..errors import EngineError
-from ..learning.plan import Plan
+from ..learning.session import Session
 from ..nets import Net
 from ..recipe import Recipe
 
-__all__ = ["Engine", "Session", "available_threads", "choose", "engine", "names", "predict", "settled"]
-
-
-class Session(Protocol):
-    """A training in progress: weights, optimizer and position belong to it."""
-
-    step: int
-    plan: Plan
-
-    def advance(self, steps: int) -> npt.NDArray[np.float32]:
-        """Train for `steps` steps without interruption; the loss of each minibatch before its update, (steps,).
-
-        Cutting a stretch into several calls changes no bit of the result.
-        """
-        ...
-
-    def pull(self, net: Net) -> None:
-        """Copy the weights into `net`, which must have been built from the same recipe."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """All that is needed to go on beside the weights: `step`, and `<moment>/<parameter>` in float32."""
-        ...
-
-    def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
-        """Go on from the weights in `net` and a `state()` of this or another engine."""
-        ...
-
-    def close(self) -> None:
-        """Give threads and memory back; the session cannot be used afterwards."""
-        ...
+__all__ = ["Engine", "choose", "engine", "names", "settled"]
 
 
 class Engine(Protocol):
@@ -71,7 +34,7 @@ PREFERENCE = ("cuda", "native", "regrouped", "eager")
 
 def names() -> list[str]:
     """Engines in the order of preference; a file added to this folder comes last."""
-    files = {m.name for m in pkgutil.iter_modules(__path__)} - {"plan"}
+    files = {m.name for m in pkgutil.iter_modules(__path__)}
     return [n for n in PREFERENCE if n in files] + sorted(files - set(PREFERENCE))
 
 
@@ -116,23 +79,3 @@ def settled(recipe: Recipe) -> Recipe:
     if any(engine(name).why_not(half) is None for name in fast):
         return half
     return recipe.replace(precision="float32")
-
-
-def predict(net: Net, inputs: Array) -> Array:
-    """The net's outputs for inputs (N, D), float32 (N, C), in bounded memory, by the fastest engine that can.
-
-    Uses as many threads as PyTorch is set to. Engines differ by rounding, about 1e-7 of a value.
-    """
-    from . import native
-
-    finite = all(bool(torch.isfinite(value).all()) for value in net.parameters())  # native refuses others
-    if finite and native.can_paint(net):
-        return native.predict(net, inputs, torch.get_num_threads())
-    return nets.predict(net, inputs)
-
-
-def available_threads() -> int:
-    """Cores this process may use: its affinity mask, where the system tells, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1

@@ -19,6 +19,7 @@ from ..data import Data
 from ..errors import RecipeError, RunError
 from ..learning import losses, optimizers
 from ..learning.plan import WOKEN_SHARE, Plan
+from ..machine import available_threads
 from ..nets import Net
 from ..nets.encodings import Grid
 from ..recipe import Recipe, pick
@@ -40,8 +41,6 @@ def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSess
     """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
     # Moments of dead units decay into denormal numbers, which make Adam up to nine times slower.
     torch.set_flush_denormal(True)
-    from . import available_threads
-
     torch.set_num_threads(recipe.threads or available_threads())
     if recipe.wake and net.activation.name not in ("relu", "leaky_relu"):
         raise RecipeError(f"wake={recipe.wake} is for relu and leaky_relu, not for {net.activation.name}")

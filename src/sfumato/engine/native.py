@@ -21,10 +21,10 @@ from ..data import Array, Data
 from ..errors import EngineError, RunError
 from ..learning import losses, optimizers
 from ..learning.plan import WOKEN_SHARE, Plan
+from ..machine import available_threads
 from ..nets import Net, activations
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
-from . import available_threads
 from .eager import DROPOUT_STREAM
 
 try:

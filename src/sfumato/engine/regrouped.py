@@ -30,6 +30,7 @@ from ..data import Data
 from ..errors import RunError
 from ..learning import losses, optimizers
 from ..learning.plan import Plan
+from ..machine import available_threads
 from ..nets import Net, activations, encodings
 from ..recipe import Recipe, pick
 
@@ -81,7 +82,6 @@ def why_not(recipe: Recipe) -> str | None:
 def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> RegroupedSession:
     """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
     torch.set_flush_denormal(True)
-    from . import available_threads
 
     torch.set_num_threads(recipe.threads or available_threads())
     return RegroupedSession(net, data, recipe, total_steps)

@@ -13,10 +13,10 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from .. import nets, picture
-from ..learning.loop import train
 from ..picture import metrics
 from ..recipe import named
 from ..tasks import picture as task
+from ..training import train
 
 RECIPE = named("sharp").replace(epochs=250.0, engine="eager")
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from .. import picture, samples
 from ..data import Data
-from ..engine import predict
 from ..errors import RecipeError
 from ..nets import Net
+from ..painting import predict
 from ..picture import Picture, held_out, metrics, pixels
 from ..recipe import NAMED, Recipe, pick
 

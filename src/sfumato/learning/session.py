@@ -1,0 +1,114 @@
+"""What a training in progress is to the loop and to whoever looks: the protocol `Session`, and the `Tick`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from ..errors import RunError
+
+__all__ = ["Position", "Session", "Tick"]
+
+
+class Position(Protocol):
+    """Where a step stands in the data."""
+
+    samples: int
+    total_steps: int
+
+    def epochs(self, step: int) -> float:
+        """Passes over the data that are complete after `step` steps; fractional."""
+        ...
+
+    def seen(self, step: int) -> int:
+        """Samples in the first `step` minibatches."""
+        ...
+
+
+class Session(Protocol):
+    """A training in progress: weights, optimizer and position belong to it."""
+
+    step: int
+    plan: Position
+
+    def advance(self, steps: int) -> npt.NDArray[np.float32]:
+        """Train for `steps` steps without interruption; the loss of each minibatch before its update, (steps,).
+
+        Cutting a stretch into several calls changes no bit of the result.
+        """
+        ...
+
+    def pull(self, net: nn.Module) -> None:
+        """Copy the weights into `net`, which has the parameters of the one that the session started from."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is needed to go on beside the weights: `step`, and `<moment>/<parameter>` in float32."""
+        ...
+
+    def load(self, net: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Go on from the weights in `net` and a `state()` of this or another engine."""
+        ...
+
+    def close(self) -> None:
+        """Give threads and memory back; the session cannot be used afterwards."""
+        ...
+
+
+class Tick:
+    """A moment at which the engine has stopped for the caller to look.
+
+    step, total_steps: steps done and steps of the budget. epoch: passes over the data, fractional. seconds:
+    training time so far, looking not included. loss: mean minibatch loss since the last tick (nan before the
+    first step). beat: False for a pulse, which serves progress displays between beats. samples: training
+    samples seen so far by this process.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        net: Any,
+        seconds: float,
+        loss: float,
+        beat: bool,
+        samples: int,
+    ) -> None:
+        self.session = session
+        self.step = session.step
+        self.total_steps = session.plan.total_steps
+        self.epoch = session.plan.epochs(session.step)
+        self.seconds = seconds
+        self.loss = loss
+        self.beat = beat
+        self.samples = samples
+        self._net = net
+        self._pulled = self._over = False
+
+    @property
+    def net(self) -> Any:
+        """The net with this tick's weights; fetched from the engine when first asked for.
+
+        It is the caller's own net, which later ticks change: RunError once the loop has gone on.
+        """
+        if self._over:
+            raise RunError(
+                f"the tick of step {self.step} is over: the net has moved on to step {self.session.step}\n"
+                "hint: copy.deepcopy(tick.net) while it lasts"
+            )
+        if not self._pulled:
+            self.session.pull(self._net)
+            self._pulled = True
+        return self._net
+
+    def end(self) -> None:
+        """Say that the loop goes on: the weights of this moment are no longer to be had."""
+        self._over = True
+
+    @property
+    def last(self) -> bool:
+        """Whether the budget is spent."""
+        return self.step >= self.total_steps
