@@ -26,11 +26,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from sfumato import atlas, nets, orders, plates
-from sfumato.importance import importance
+from sfumato import nets
+from sfumato.neurons import full_size, orders, previews, sheets
+from sfumato.neurons.importance import importance
+from sfumato.neurons.raster import Raster, blocks, tile_pixels
 from sfumato.picture import pixels
 from sfumato.recipe import named
-from sfumato.strips import Raster, blocks, tile_pixels
 
 
 class Clock:
@@ -46,12 +47,12 @@ class Clock:
 def everything(net: nets.Net, folder: Path, height: int, width: int) -> np.ndarray:
     """B: seconds."""
     clock = Clock()
-    views = atlas.preview(net, height, width)
-    scales = [atlas.scale(view) for view in views]
+    views = previews.preview(net, height, width)
+    scales = [previews.scale(view) for view in views]
     for view, scale in zip(views, scales, strict=True):
-        drawn = atlas.sheet(view, scale, arranged=orders.order(view, "similarity"), sorted_by="similarity")
+        drawn = sheets.sheet(view, scale, arranged=orders.order(view, "similarity"), sorted_by="similarity")
         drawn.save(folder / f"layer-{view.number}.png")
-    plates.plates(net, folder, height, width, scales)
+    full_size.plates(net, folder, height, width, scales)
     return clock.read()
 
 
@@ -71,7 +72,9 @@ def encode(pictures: np.ndarray, workers: int) -> np.ndarray:
     def part(first: int) -> int:
         size = 0
         for picture in pictures[first::workers]:
-            stream = zlib.compressobj(plates.LEVEL, zlib.DEFLATED, plates.WINDOW_BITS, plates.MEMORY_LEVEL)
+            stream = zlib.compressobj(
+                full_size.LEVEL, zlib.DEFLATED, full_size.WINDOW_BITS, full_size.MEMORY_LEVEL
+            )
             size += len(stream.compress(picture.data)) + len(stream.flush())
         return size
 
@@ -83,10 +86,10 @@ def encode(pictures: np.ndarray, workers: int) -> np.ndarray:
 
 def finished(net: nets.Net, height: int, width: int) -> np.ndarray:
     """All index pictures in memory, as A compresses them."""
-    scales = [atlas.scale(view) for view in atlas.preview(net, height, width)]
+    scales = [previews.scale(view) for view in previews.preview(net, height, width)]
     chosen = [(n, i) for n, count in enumerate(net.widths, 1) for i in range(count)]
     band = np.zeros((len(chosen), height, width + 1), np.uint8)
-    plates._fill(net, band, Raster(height, width), 0, height, scales, chosen, net.widths)
+    full_size._fill(net, band, Raster(height, width), 0, height, scales, chosen, net.widths)
     return band
 
 

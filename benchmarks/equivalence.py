@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 
-from sfumato import nets
+from sfumato import machine, nets
 from sfumato.data import Data
 from sfumato.picture import Picture
 from sfumato.recipe import NAMED, Recipe, named

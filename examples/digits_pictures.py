@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sfumato import features, mistakes, picture
+from sfumato import picture
 from sfumato.experiment import prepare
+from sfumato.neurons import features, mistakes
 from sfumato.run import Run
 
 

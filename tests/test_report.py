@@ -19,9 +19,10 @@ import torch
 from conftest import colours
 from PIL import Image
 
-from sfumato import cli, experiment, neurons, report
+from sfumato import cli, experiment, report
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Watch
+from sfumato.neurons import statistics
 from sfumato.picture import from_array, pixels, save
 from sfumato.recipe import Recipe
 from sfumato.report import _curves, _neurons, _pictures, _words
@@ -166,7 +167,7 @@ def test_the_table_in_the_page_is_the_neurons_table(run: Run, page: str) -> None
     target = run.target
     rows = [
         row
-        for one in neurons.table(run.net(), pixels.coordinates(26, 20), target.values.reshape(-1, 3))
+        for one in statistics.table(run.net(), pixels.coordinates(26, 20), target.values.reshape(-1, 3))
         for row in one.rows()
     ]
     assert len(table["rows"]) == 16
@@ -181,8 +182,8 @@ def test_the_table_in_the_page_is_the_neurons_table(run: Run, page: str) -> None
 
 def test_a_table_on_disk_is_taken_if_it_is_newer_than_the_weights(run: Run, tmp_path: Path) -> None:
     copy = Run(shutil.copytree(run.folder, tmp_path / "copy"))
-    rows = neurons.table(copy.net(), pixels.coordinates(26, 20), copy.target.values.reshape(-1, 3))
-    neurons.write_csv(rows, copy.folder / "atlas" / "neurons.csv")
+    rows = statistics.table(copy.net(), pixels.coordinates(26, 20), copy.target.values.reshape(-1, 3))
+    statistics.write_csv(rows, copy.folder / "atlas" / "neurons.csv")
     table = _neurons.of_picture(copy, copy.net(), copy.target)
     assert table.note == "measured on all pixels, by sfumato atlas"
     assert table.rows == _neurons._table([r for one in rows for r in one.rows()], "").rows

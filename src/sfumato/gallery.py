@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import atlas, cards, neurons, orders, plates
-from .atlas import Preview, Scale
 from .drawing.canvas import Drawing
 from .errors import RecipeError
-from .neurons import Neurons
+from .neurons import cards, full_size, orders, previews, sheets, statistics
+from .neurons.previews import Preview, Scale
+from .neurons.raster import Looking, number, sample
+from .neurons.statistics import Neurons
 from .picture import Picture, pixels
-from .strips import Looking, number, sample
 
 if TYPE_CHECKING:
     from .nets import Net
@@ -58,7 +58,7 @@ class Still:
     ) -> Drawing:
         """One layer's contact sheet for these weights. Every sheet of a layer and tile size has the same size."""
         view = self.scales[number(layer, len(self.scales)) - 1].view
-        (small,) = atlas.preview(
+        (small,) = previews.preview(
             net, self.height, self.width, view=view, where=self.where, tile=tile, layers=[layer]
         )
         return self.drawn(small, title)
@@ -69,12 +69,12 @@ class Still:
         """One neuron's picture for these weights, at the picture's size or another."""
         size = height or self.height, width or self.width
         scale = self.scales[number(layer, len(self.scales)) - 1]
-        return plates.neuron(net, layer, index, *size, scale, where=self.where)
+        return full_size.neuron(net, layer, index, *size, scale, where=self.where)
 
     def drawn(self, view: Preview, title: str = "") -> Drawing:
         """The contact sheet of a preview, in these colours and this order."""
         at = view.number - 1
-        return atlas.sheet(
+        return sheets.sheet(
             view, self.scales[at], arranged=self.arranged[at], title=title, sorted_by=self.sorted_by
         )
 
@@ -91,10 +91,10 @@ def hold_still(
     importance: Sequence[npt.ArrayLike] | None = None,
 ) -> Still:
     """Colour ranges that hold the values of all these nets (the steps of a run, oldest first), and the order of
-    the last one. See `atlas.scale` for `per`, `orders.order` for `sort`; importance: (units,) for each layer."""
+    the last one. See `previews.scale` for `per`, `orders.order` for `sort`; importance: (units,) for each layer."""
     if not nets:
         raise RecipeError("colours are measured on at least one net")
-    views = [atlas.preview(net, height, width, view=view, where=where) for net in nets]
+    views = [previews.preview(net, height, width, view=view, where=where) for net in nets]
     return _held(views, height, width, where, per, sort, importance)
 
 
@@ -108,7 +108,7 @@ def _held(
     importance: Sequence[npt.ArrayLike] | None,
 ) -> Still:
     scales = [
-        atlas.widest([atlas.scale(one, per=per) for one in layer]) for layer in zip(*views, strict=True)
+        previews.widest([previews.scale(one, per=per) for one in layer]) for layer in zip(*views, strict=True)
     ]
     worth = importance if importance is not None else [None] * len(scales)
     arranged = [orders.order(one, sort, importance=w) for one, w in zip(views[-1], worth, strict=True)]
@@ -203,7 +203,7 @@ class Gallery:
             values = self.target.values[..., : net.outputs]  # a stored target may carry an opacity of 1
             inputs = pixels.coordinates(height, width, where=self.where)
             keep = sample(height * width, LARGEST_TABLE)
-            self._tables[step] = neurons.table(
+            self._tables[step] = statistics.table(
                 net,
                 np.ascontiguousarray(inputs[keep]),
                 np.ascontiguousarray(values.reshape(height * width, net.outputs)[keep]),
@@ -250,17 +250,17 @@ class Gallery:
         wanted = list(layers) if layers is not None else list(range(1, len(net.widths) + 1))
         for layer in wanted:
             number(layer, len(net.widths))
-        views = atlas.preview(net, self.height, self.width, view=self.view, where=self.where)
+        views = previews.preview(net, self.height, self.width, view=self.view, where=self.where)
         still = self.over_time if self.still else self._held([views], step)
         paths = []
         for layer in wanted:
             drawn = still.drawn(views[layer - 1], self._title(layer, len(net.widths), step))
             paths.append(drawn.save(folder / f"layer-{layer}.png"))
         if table:
-            paths.append(neurons.write_csv(self.table(step), folder / "neurons.csv"))
+            paths.append(statistics.write_csv(self.table(step), folder / "neurons.csv"))
         if picked:
             title = f"sfumato, {self.run.name}, step {self.nearest(step)},"
-            paths += plates.plates(
+            paths += full_size.plates(
                 net, folder, self.height, self.width, still.scales, picked, where=self.where, title=title
             )
         return paths
@@ -274,7 +274,9 @@ class Gallery:
 
     def _still(self, nets: Sequence[Net], step: int | None) -> Still:
         size = self.height, self.width
-        return self._held([atlas.preview(net, *size, view=self.view, where=self.where) for net in nets], step)
+        return self._held(
+            [previews.preview(net, *size, view=self.view, where=self.where) for net in nets], step
+        )
 
     def _held(self, views: Sequence[Sequence[Preview]], step: int | None) -> Still:
         worth = [one.importance for one in self.table(step)] if self.sort == "importance" else None

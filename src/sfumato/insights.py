@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from . import neurons, picture, regions, spectrum
+from . import picture
 from .errors import RecipeError
 from .nets import Net
+from .neurons import regions, spectrum, statistics
 from .picture import pixels
 from .run import Run
 from .tasks.picture import paint
@@ -77,9 +78,9 @@ def draw_ranks(run: Run, step: int | None = None) -> list[Path]:
 
 
 def write_without(run: Run, chosen: Sequence[tuple[int, int]], step: int | None = None) -> list[Path]:
-    """`without.png`: the painting with the chosen (layer, index) neurons removed; see `neurons.ablate`."""
+    """`without.png`: the painting with the chosen (layer, index) neurons removed; see `statistics.ablate`."""
     target = run.target
-    net = neurons.ablate(run.net(step), chosen)
+    net = statistics.ablate(run.net(step), chosen)
     painted = paint(net, target.height, target.width, where=run.recipe.coordinates, icc=target.icc)
     return [_save(run, "without.png", painted)]
 

@@ -23,15 +23,16 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
-from . import orders, picture
+from . import picture
 from .drawing import palettes
 from .drawing.canvas import font, text_width
 from .drawing.charts import INK, PAPER, Series, chart
 from .drawing.video import Frame
 from .errors import RecipeError, RunError
 from .film import LONGEST, epoch_text, opened, score_text, to_srgb, wanted_size
+from .neurons import orders
+from .neurons.raster import Raster, blocks, number, tensor, tile_pixels
 from .picture import metrics
-from .strips import Raster, blocks, number, tensor, tile_pixels
 
 if TYPE_CHECKING:
     from .gallery import Gallery, Still
@@ -281,7 +282,7 @@ def _chosen(text: str, gallery: Gallery) -> list[tuple[int, int]]:
 @torch.no_grad()
 def _neurons(net: Net, still: Still, chosen: list[tuple[int, int]], down: int, when: str) -> Frame:
     """A block of neuron pictures in two rows, together about as high as the painting's panel of `down` pixels."""
-    from .atlas import shown, shows_activation
+    from .neurons.previews import shown, shows_activation
 
     rows, shape = 1 if len(chosen) == 1 else 2, still.width / still.height
     height = max(8, (down - (rows - 1) * (TITLE + GAP)) // rows)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from .. import atlas, features, neurons, orders
 from ..data import Data
 from ..drawing import palettes
 from ..nets import Net
+from ..neurons import features, orders, previews, statistics
+from ..neurons.raster import sample, tensor, tile_pixels, widths
 from ..picture import Picture, pixels
-from ..strips import sample, tensor, tile_pixels, widths
 from ._pictures import LOSSLESS, gradient, uri
 
 if TYPE_CHECKING:
@@ -99,11 +99,11 @@ def sheets_of_picture(net: Net, height: int, width: int, where: str) -> list[She
     counts = [min(MOST, units) for units in widths(net)]
     size = _tile(height, width, sum(counts))
     made, facts = [], []
-    for view in atlas.preview(net, height, width, where=where, tile=size):
+    for view in previews.preview(net, height, width, where=where, tile=size):
         units = np.arange(view.units)
         if view.units > MOST:
             units = np.sort(orders.order(view, "contrast")[:MOST])
-        scale = atlas.scale(view)
+        scale = previews.scale(view)
         low, high = scale.low[units, None, None], scale.high[units, None, None]
         made.append(palettes.index(view.values[units], low, high))
         similar = orders.chain(orders.correlations(view.values[units])) if len(units) > 1 else np.arange(1)
@@ -219,7 +219,7 @@ def of_picture(run: Run, net: Net, target: Picture) -> Table:
     at = sample(count, EXACT)
     inputs = pixels.coordinates(target.height, target.width, where=run.recipe.coordinates)[at]
     values = target.values[..., : net.outputs].reshape(count, -1)[at]
-    made = neurons.table(net, np.ascontiguousarray(inputs), np.ascontiguousarray(values), samples=1024)
+    made = statistics.table(net, np.ascontiguousarray(inputs), np.ascontiguousarray(values), samples=1024)
     whole = len(at) == count
     note = "measured on all pixels" if whole else f"measured on {len(at):,} of the {count:,} pixels"
     if len(made) > 1 and count > 1024:
@@ -234,7 +234,7 @@ def of_data(net: Net, data: Data, samples: int = 2000) -> Table:
     size = tile_pixels(max(net.widths))
     import torch
 
-    rectifier = atlas.is_rectifier(net)
+    rectifier = previews.is_rectifier(net)
     with torch.no_grad():
         for first in range(0, len(inputs), size):
             for n, layer in enumerate(net.hidden(tensor(net, inputs[first : first + size])), 1):

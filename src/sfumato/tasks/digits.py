@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import features, idx
+from .. import idx
 from ..data import Data
 from ..errors import MissingExtra, RecipeError, TaskError
 from ..nets import Net, predict
+from ..neurons import features
 from ..picture import Picture
 from ..recipe import Recipe
 

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from . import picture
-from .data import Array, Data
-from .drawing import palettes
-from .nets import Net, build
-from .picture import Picture
-from .recipe import Recipe
+from .. import picture
+from ..data import Array, Data
+from ..drawing import palettes
+from ..nets import Net, build
+from ..picture import Picture
+from ..recipe import Recipe
 
 __all__ = [
     "Portrait",

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import picture
-from .data import Array, Data
-from .nets import Net, predict
-from .picture import Picture
-from .recipe import Recipe, pick
+from .. import picture
+from ..data import Array, Data
+from ..nets import Net, predict
+from ..picture import Picture
+from ..recipe import Recipe, pick
 
 __all__ = [
     "Calibration",
@@ -40,7 +40,7 @@ def probabilities(outputs: Array, recipe: Recipe) -> Array:
     Cross-entropy trains the softmax of the outputs. A squared error on one-hot targets trains the outputs to be
     the probabilities themselves: they are cut to [0, 1] and need not add up to 1.
     """
-    from .learning import losses
+    from ..learning import losses
 
     if pick(losses, recipe.loss, "loss").name != "cross_entropy":
         return np.clip(outputs, 0, 1)

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .data import Array
-from .nets import Layer, Net
-from .picture.metrics import psnr_of_mse
-from .strips import number, sample, tensor, tile_pixels
+from ..data import Array
+from ..nets import Layer, Net
+from ..picture.metrics import psnr_of_mse
+from .raster import number, sample, tensor, tile_pixels
 
 __all__ = ["importance"]
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from sfumato import nets, picture, regions
+from sfumato import nets, picture
 from sfumato.drawing import charts
 from sfumato.errors import RecipeError
 from sfumato.nets import Net
+from sfumato.neurons import regions
 from sfumato.picture import pixels
 from sfumato.recipe import Recipe
 

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from sfumato import nets, spectrum
+from sfumato import nets
 from sfumato.drawing import charts
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
+from sfumato.neurons import spectrum
 from sfumato.recipe import Recipe
 
 

@@ -23,13 +23,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .atlas import is_rectifier
-from .data import Array
-from .drawing.canvas import write
-from .errors import RecipeError
+from ..data import Array
+from ..drawing.canvas import write
+from ..errors import RecipeError
+from ..nets import Net
 from .importance import importance
-from .nets import Net
-from .strips import check_finite, sample, tensor, tile_pixels, widths
+from .previews import is_rectifier
+from .raster import check_finite, sample, tensor, tile_pixels, widths
 
 __all__ = ["Neurons", "ablate", "csv_text", "table", "write_csv"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato import features, mistakes
 from sfumato.data import Data
 from sfumato.nets import Net, build
+from sfumato.neurons import features, mistakes
 from sfumato.recipe import Recipe
 
 RECIPE = Recipe(task="digits", net=(30,), encoding="raw", skip=True, loss="cross_entropy")

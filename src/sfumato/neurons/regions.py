@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .drawing.charts import CATEGORIES, Series, chart
-from .errors import RecipeError
-from .nets import Net, encodings
-from .picture import Picture, sheet
-from .strips import Raster, blocks, check_finite, number, tensor, tile_pixels
+from ..drawing.charts import CATEGORIES, Series, chart
+from ..errors import RecipeError
+from ..nets import Net, encodings
+from ..picture import Picture, sheet
+from .raster import Raster, blocks, check_finite, number, tensor, tile_pixels
 
 __all__ = ["Regions", "count_chart", "regions"]
 

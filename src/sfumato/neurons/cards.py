@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import plates
-from .atlas import Scale
-from .data import Array
-from .drawing.canvas import font
-from .nets import Net
-from .neurons import Neurons, ablate
-from .picture import Picture
-from .tasks.picture import paint
+from ..data import Array
+from ..drawing.canvas import font
+from ..nets import Net
+from ..picture import Picture
+from ..tasks.picture import paint
+from . import full_size
+from .previews import Scale
+from .statistics import Neurons, ablate
 
 __all__ = ["added", "card"]
 
@@ -38,7 +38,7 @@ def card(
     """
     share = min(1.0, TALLEST / height)
     h, w = max(1, round(height * share)), max(1, round(width * share))
-    own = plates.neuron(net, rows.layer, index, h, w, colours, where=where).picture().values
+    own = full_size.neuron(net, rows.layer, index, h, w, colours, where=where).picture().values
     whole = paint(net, h, w, where=where).values
     without = paint(ablate(net, [(rows.layer, index)]), h, w, where=where).values
     difference = whole - without

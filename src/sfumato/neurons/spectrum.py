@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import Array
-from .drawing.charts import Series, chart, ramp
-from .errors import RecipeError
-from .nets import Net
-from .picture import Picture
-from .strips import Looking, check_finite, sample, tensor
+from ..data import Array
+from ..drawing.charts import Series, chart, ramp
+from ..errors import RecipeError
+from ..nets import Net
+from ..picture import Picture
+from .raster import Looking, check_finite, sample, tensor
 
 __all__ = [
     "Spectrum",

@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sfumato import atlas, nets, orders, plates, strips
+from sfumato import nets
 from sfumato.drawing import canvas, palettes
 from sfumato.drawing.palettes import LEVELS, MIDDLE, PAPER
 from sfumato.errors import RecipeError, RunError, SfumatoError
 from sfumato.nets import Layer, Net
+from sfumato.neurons import full_size, orders, previews, raster, sheets
 from sfumato.picture import pixels
 from sfumato.recipe import Recipe
 
@@ -52,9 +53,9 @@ def test_full_size_pictures_agree_with_direct_evaluation_at_single_pixels(
     tmp_path: Path, activation: str, view: str
 ) -> None:
     some = net(activation)
-    views = atlas.preview(some, H, W, view=view)
-    scales = [atlas.scale(v) for v in views]
-    paths = plates.plates(some, tmp_path, H, W, scales)
+    views = previews.preview(some, H, W, view=view)
+    scales = [previews.scale(v) for v in views]
+    paths = full_size.plates(some, tmp_path, H, W, scales)
     assert len(paths) == 12 + 9 + 7
     pictures = {p: read(p) for p in paths}
     for layer, unit, row, column in [(1, 0, 0, 0), (2, 8, 22, 16), (3, 6, 11, 3), (3, 0, 5, 16)]:
@@ -71,9 +72,9 @@ def test_full_size_pictures_agree_with_direct_evaluation_at_single_pixels(
 
 def test_one_neuron_drawn_alone_is_the_picture_in_its_file(tmp_path: Path) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
-    (path,) = plates.plates(some, tmp_path, H, W, scales, [(2, 5)])
-    alone = plates.neuron(some, 2, 5, H, W, scales[1])
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
+    (path,) = full_size.plates(some, tmp_path, H, W, scales, [(2, 5)])
+    alone = full_size.neuron(some, 2, 5, H, W, scales[1])
     assert (read(path) == alone.indices).all()
     with Image.open(path) as image:
         assert image.info["Comment"].startswith("neuron 2:5, index 0 = ")
@@ -81,8 +82,8 @@ def test_one_neuron_drawn_alone_is_the_picture_in_its_file(tmp_path: Path) -> No
 
 def test_white_is_the_firing_boundary(tmp_path: Path) -> None:
     some = net()
-    scale = atlas.scale(atlas.preview(some, H, W)[0])
-    indices = plates.neuron(some, 1, 4, H, W, scale).indices.astype(int)
+    scale = previews.scale(previews.preview(some, H, W)[0])
+    indices = full_size.neuron(some, 1, 4, H, W, scale).indices.astype(int)
     with torch.no_grad():
         pre = next(some.hidden(torch.from_numpy(pixels.coordinates(H, W)))).pre[:, 4].reshape(H, W).numpy()
     assert (indices[pre > 0] >= MIDDLE).all() and (indices[pre < 0] <= MIDDLE).all()
@@ -92,12 +93,12 @@ def test_pictures_do_not_depend_on_bands_blocks_or_flushes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
-    whole = plates.plates(some, tmp_path / "a", H, W, scales)
-    monkeypatch.setattr(plates, "BAND_BYTES", 28 * (W + 1) * 3)
-    monkeypatch.setattr(plates, "PENDING_BYTES", 100)
-    monkeypatch.setattr(plates, "tile_pixels", lambda units: 5)  # parts of a row
-    parts = plates.plates(some, tmp_path / "b", H, W, scales, threads=3)
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
+    whole = full_size.plates(some, tmp_path / "a", H, W, scales)
+    monkeypatch.setattr(full_size, "BAND_BYTES", 28 * (W + 1) * 3)
+    monkeypatch.setattr(full_size, "PENDING_BYTES", 100)
+    monkeypatch.setattr(full_size, "tile_pixels", lambda units: 5)  # parts of a row
+    parts = full_size.plates(some, tmp_path / "b", H, W, scales, threads=3)
     for a, b in zip(whole, parts, strict=True):
         assert (read(a) == read(b)).all()
 
@@ -122,15 +123,15 @@ class Counting:
 
 def test_memory_is_bounded_by_blocks_and_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting(net())
-    monkeypatch.setattr(strips, "TILE_VALUES", 12 * 100)
-    scales = [atlas.scale(v) for v in atlas.preview(counting, 60, 40, tile=(12, 8))]
+    monkeypatch.setattr(raster, "TILE_VALUES", 12 * 100)
+    scales = [previews.scale(v) for v in previews.preview(counting, 60, 40, tile=(12, 8))]
     assert max(counting.calls) <= 100
     counting.calls.clear()
-    monkeypatch.setattr(plates, "BAND_BYTES", 2 * 41 * 10)
+    monkeypatch.setattr(full_size, "BAND_BYTES", 2 * 41 * 10)
     seen: list[tuple[int, ...]] = []
     real = np.zeros
     monkeypatch.setattr(np, "zeros", lambda shape, *a, **k: (seen.append(shape), real(shape, *a, **k))[1])
-    plates.plates(counting, tmp_path, 60, 40, scales, [(1, 0), (3, 2)])
+    full_size.plates(counting, tmp_path, 60, 40, scales, [(1, 0), (3, 2)])
     assert max(counting.calls) <= 100 and sum(counting.calls) == 60 * 40 + 1
     bands = [shape for shape in seen if isinstance(shape, tuple) and len(shape) == 3]
     assert bands == [(2, 10, 41)]  # ten rows of two neurons at a time, whatever the picture's height
@@ -138,9 +139,9 @@ def test_memory_is_bounded_by_blocks_and_bands(tmp_path: Path, monkeypatch: pyte
 
 def test_a_failure_leaves_no_file_and_no_hook_behind(tmp_path: Path) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
     with pytest.raises(RunError, match="on fire"):
-        plates.plates(Counting(some, fail_after=1), tmp_path, H, W, scales)
+        full_size.plates(Counting(some, fail_after=1), tmp_path, H, W, scales)
     assert list(tmp_path.iterdir()) == []
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in some.modules())
     assert all(p.grad is None and p.requires_grad for p in some.parameters()) and torch.is_grad_enabled()
@@ -148,33 +149,33 @@ def test_a_failure_leaves_no_file_and_no_hook_behind(tmp_path: Path) -> None:
 
 def test_an_old_picture_survives_a_failure(tmp_path: Path) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
-    (path,) = plates.plates(some, tmp_path, H, W, scales, [(1, 3)])
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
+    (path,) = full_size.plates(some, tmp_path, H, W, scales, [(1, 3)])
     before = path.read_bytes()
     with pytest.raises(RunError):
-        plates.plates(Counting(some, fail_after=1), tmp_path, H, W, scales, [(1, 3)])
+        full_size.plates(Counting(some, fail_after=1), tmp_path, H, W, scales, [(1, 3)])
     assert path.read_bytes() == before
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
     with torch.no_grad():
         some.layers[1].weight[0, 0] = math.nan  # type: ignore[index, operator]
     with pytest.raises(RunError, match="not finite"):
-        atlas.preview(some, H, W)
+        previews.preview(some, H, W)
     with pytest.raises(RunError, match="not finite"):
-        plates.plates(some, tmp_path, H, W, scales)
+        full_size.plates(some, tmp_path, H, W, scales)
 
 
 @pytest.mark.parametrize("pair", [(0, 0), (4, 0), (1, 12), (2, -1)])
 def test_neurons_that_do_not_exist_are_refused(tmp_path: Path, pair: tuple[int, int]) -> None:
     some = net()
-    scales = [atlas.scale(v) for v in atlas.preview(some, H, W)]
+    scales = [previews.scale(v) for v in previews.preview(some, H, W)]
     with pytest.raises(RecipeError, match="does not exist"):
-        plates.plates(some, tmp_path, H, W, scales, [pair])
+        full_size.plates(some, tmp_path, H, W, scales, [pair])
     with pytest.raises(RecipeError, match="does not exist"):
-        plates.neuron(some, *pair, H, W, scales[0])
+        full_size.neuron(some, *pair, H, W, scales[0])
 
 
 # Previews and scales -----------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def test_neurons_that_do_not_exist_are_refused(tmp_path: Path, pair: tuple[int, 
 
 def test_a_preview_holds_means_over_points_of_each_pixel() -> None:
     some = net()
-    views = atlas.preview(some, H, W, tile=(6, 5), samples=3)
+    views = previews.preview(some, H, W, tile=(6, 5), samples=3)
     with torch.no_grad():
         layers = list(some.hidden(torch.from_numpy(pixels.coordinates(18, 15))))
     for view, layer in zip(views, layers, strict=True):
@@ -195,24 +196,24 @@ def test_a_preview_holds_means_over_points_of_each_pixel() -> None:
 
 def test_a_preview_of_some_layers_is_that_part_of_the_whole() -> None:
     some = net()
-    everything = atlas.preview(some, H, W, tile=(6, 5))
-    (second,) = atlas.preview(some, H, W, tile=(6, 5), layers=[2])
+    everything = previews.preview(some, H, W, tile=(6, 5))
+    (second,) = previews.preview(some, H, W, tile=(6, 5), layers=[2])
     assert second.number == 2 and np.array_equal(second.values, everything[1].values)
     with pytest.raises(RecipeError, match="layer 4 does not exist"):
-        atlas.preview(some, H, W, layers=[4])
+        previews.preview(some, H, W, layers=[4])
     with pytest.raises(RecipeError, match="signed or grey"):
-        atlas.preview(some, H, W, view="blue")
+        previews.preview(some, H, W, view="blue")
 
 
 def test_units_that_never_fire_are_found_and_labelled_dead() -> None:
     some = net()
-    before = set(np.flatnonzero(atlas.preview(some, 200, 150)[1].dead).tolist())
+    before = set(np.flatnonzero(previews.preview(some, 200, 150)[1].dead).tolist())
     with torch.no_grad():
         some.layers[1].bias[4] = -1e3  # type: ignore[index, operator]
-    view = atlas.preview(some, 200, 150)[1]
+    view = previews.preview(some, 200, 150)[1]
     assert 4 not in before and set(np.flatnonzero(view.dead).tolist()) == before | {4}
-    drawn = atlas.sheet(view, atlas.scale(view))
-    alive = atlas.sheet(dataclasses.replace(view, dead=np.zeros(9, bool)), atlas.scale(view))
+    drawn = sheets.sheet(view, previews.scale(view))
+    alive = sheets.sheet(dataclasses.replace(view, dead=np.zeros(9, bool)), previews.scale(view))
     assert (drawn.indices[120:] != alive.indices[120:]).any()  # below the heading: the caption
     tiles, table = np.zeros((2, 60, 60), np.uint8), palettes.palette("grey")
     inks = [
@@ -223,15 +224,15 @@ def test_units_that_never_fire_are_found_and_labelled_dead() -> None:
     flat = net("tanh")
     with torch.no_grad():
         flat.layers[0].weight[2] = 0  # type: ignore[index, operator]
-    assert np.flatnonzero(atlas.preview(flat, H, W)[0].dead).tolist() == [2]
+    assert np.flatnonzero(previews.preview(flat, H, W)[0].dead).tolist() == [2]
 
 
 @pytest.mark.parametrize("per", ["neuron", "layer"])
 def test_scales_are_the_stated_order_statistics(per: str) -> None:
     some = net()
     for kind in ("signed", "grey"):
-        view = atlas.preview(some, H, W, view=kind)[2]
-        scale = atlas.scale(view, per=per)
+        view = previews.preview(some, H, W, view=kind)[2]
+        scale = previews.scale(view, per=per)
         for unit in range(view.units):
             pool = view.values[unit] if per == "neuron" else view.values
             if kind == "signed":
@@ -244,23 +245,23 @@ def test_scales_are_the_stated_order_statistics(per: str) -> None:
                 assert scale.low[unit] == np.float32(ranked[0])
                 assert scale.high[unit] == np.float32(top if top > ranked[0] else ranked[0] + 1)
     with pytest.raises(RecipeError, match="neuron or layer"):
-        atlas.scale(view, per="pixel")
+        previews.scale(view, per="pixel")
 
 
 def test_the_widest_scale_holds_all_steps_so_a_film_does_not_flicker() -> None:
-    scales = [atlas.scale(atlas.preview(net(), H, W)[0]) for _ in range(2)]
+    scales = [previews.scale(previews.preview(net(), H, W)[0]) for _ in range(2)]
     scales[1].high[3] *= 2
     scales[0].low[5] -= 1
-    both = atlas.widest(scales)
+    both = previews.widest(scales)
     assert (both.high == np.maximum(scales[0].high, scales[1].high)).all()
     assert (both.low == np.minimum(scales[0].low, scales[1].low)).all()
 
 
 def test_a_sheet_shows_each_tile_in_the_colours_of_its_values() -> None:
-    view = atlas.preview(net(), H, W, tile=(12, 10))[0]
-    scale = atlas.scale(view)
+    view = previews.preview(net(), H, W, tile=(12, 10))[0]
+    scale = previews.scale(view)
     arranged = np.array([7, 2, 11])
-    drawn = atlas.sheet(view, scale, arranged=arranged)
+    drawn = sheets.sheet(view, scale, arranged=arranged)
     for unit in arranged:
         tile = palettes.index(view.values[unit], scale.low[unit], scale.high[unit])
         windows = np.lib.stride_tricks.sliding_window_view(drawn.indices, tile.shape)
@@ -295,7 +296,7 @@ def test_a_sheet_of_nothing_is_refused() -> None:
 
 
 def test_each_order_follows_its_key() -> None:
-    view = atlas.preview(net(widths=(40, 30)), H, W)[1]
+    view = previews.preview(net(widths=(40, 30)), H, W)[1]
     worth = np.random.default_rng(0).normal(size=30)
     keys = {
         "index": -np.arange(30.0),
@@ -317,7 +318,7 @@ def test_each_order_follows_its_key() -> None:
 @pytest.mark.parametrize("dead", [0, 3, 12])
 def test_by_similarity_dead_units_close_the_sheet(dead: int) -> None:
     lost = np.isin(np.arange(12), [5, 0, 9] if dead == 3 else range(dead))
-    view = dataclasses.replace(atlas.preview(net(), H, W)[0], dead=lost)
+    view = dataclasses.replace(previews.preview(net(), H, W)[0], dead=lost)
     found = orders.order(view, "similarity")
     assert sorted(found.tolist()) == list(range(12))
     assert np.array_equal(np.sort(lost), lost[found])

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .data import Array
-from .errors import RecipeError
-from .strips import number
-
-if TYPE_CHECKING:
-    from .atlas import Preview
+from ..data import Array
+from ..errors import RecipeError
+from .previews import Preview
+from .raster import number
 
 __all__ = ["SORTS", "Order", "chain", "correlations", "order", "parse_neurons"]
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato import atlas, cards, gallery, importance, nets, neurons, picture, strips
+from sfumato import gallery, nets, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
+from sfumato.neurons import cards, importance, previews, raster, statistics
 from sfumato.picture import metrics, pixels
 from sfumato.recipe import Recipe
 from sfumato.run import Run
@@ -55,7 +56,7 @@ def painted(some: Net) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("activation", KINDS)
 def test_mean_active_and_dead_agree_with_plain_averages(activation: str) -> None:
     some = net(activation)
-    for rows, (pre, post) in zip(neurons.table(some, XY), exact(some), strict=True):
+    for rows, (pre, post) in zip(statistics.table(some, XY), exact(some), strict=True):
         for i in range(rows.units):
             # float32 activations of size about 1, summed: a few units of the seventh digit.
             assert rows.mean[i] == pytest.approx(sum(post[:, i]) / len(post), abs=2e-6)
@@ -76,21 +77,21 @@ def test_saturation_is_where_the_slope_is_nearly_flat(activation: str) -> None:
         return np.abs(up - down) / (2 * h)
 
     steepest = slope(np.linspace(-3, 3, 6001)).max()
-    for rows, (pre, _) in zip(neurons.table(some, XY), exact(some), strict=True):
-        expected = (slope(pre) < neurons.FLAT * steepest).mean(0)
+    for rows, (pre, _) in zip(statistics.table(some, XY), exact(some), strict=True):
+        expected = (slope(pre) < statistics.FLAT * steepest).mean(0)
         # Difference quotients and derivatives may disagree on a pixel that lies on the threshold itself.
         np.testing.assert_allclose(rows.saturated, expected, atol=1.01 / (H * W))
 
 
 def test_a_rectifier_is_saturated_where_it_is_silent() -> None:
-    rows = neurons.table(net(), XY)[1]
+    rows = statistics.table(net(), XY)[1]
     np.testing.assert_allclose(rows.saturated, 1 - rows.active, atol=1e-12)
 
 
 @pytest.mark.parametrize("activation", KINDS)
 def test_twins_have_the_largest_pearson_correlation(activation: str) -> None:
     some = net(activation)
-    for rows, (_, post) in zip(neurons.table(some, XY), exact(some), strict=True):
+    for rows, (_, post) in zip(statistics.table(some, XY), exact(some), strict=True):
         for i in range(rows.units):
             varied = [j for j in range(rows.units) if np.ptp(post[:, j]) > 1e-6]
             if i not in varied:
@@ -106,7 +107,7 @@ def test_twins_are_found_though_activations_have_a_large_mean() -> None:
     some = net("relu")
     with torch.no_grad():
         some.layers[0].bias.add_(300.0)  # type: ignore[operator]
-    rows, (_, post) = neurons.table(some, XY)[0], exact(some)[0]
+    rows, (_, post) = statistics.table(some, XY)[0], exact(some)[0]
     correlations = np.corrcoef(post.T)
     np.fill_diagonal(correlations, -2)
     # Activations of 300 with a spread of 1 keep four digits of it in float32.
@@ -115,7 +116,7 @@ def test_twins_are_found_though_activations_have_a_large_mean() -> None:
 
 def test_a_layer_of_one_unit_has_no_twin() -> None:
     some = nets.build(Recipe(net=(1,), seed=0), 2, 3)
-    (rows,) = neurons.table(some, XY, targets())
+    (rows,) = statistics.table(some, XY, targets())
     assert rows.twin.tolist() == [-1]
 
 
@@ -124,23 +125,23 @@ def test_a_layer_of_one_unit_has_no_twin() -> None:
 def test_importance_is_the_psnr_lost_by_the_ablated_net(activation: str, skip: bool) -> None:
     some, wanted = net(activation, skip=skip), targets()
     before = metrics.psnr(wanted, painted(some))
-    for rows in neurons.table(some, XY, wanted, samples=None):
+    for rows in statistics.table(some, XY, wanted, samples=None):
         assert rows.importance_samples == H * W
         for i in range(rows.units):
-            lost = before - metrics.psnr(wanted, painted(neurons.ablate(some, [(rows.layer, i)])))
+            lost = before - metrics.psnr(wanted, painted(statistics.ablate(some, [(rows.layer, i)])))
             # Errors are float32 outputs' of size 1: sums agree to about six digits, decibels to 1e-4.
             assert rows.importance[i] == pytest.approx(lost, abs=1e-4)
 
 
 def test_importance_on_a_sample_is_the_psnr_lost_on_that_sample() -> None:
     some, wanted = net(), targets()
-    chosen = strips.sample(H * W, 50)
+    chosen = raster.sample(H * W, 50)
     assert len(set(chosen.tolist())) == 50 and (np.diff(chosen) > 0).all()
-    rows = neurons.table(some, XY, wanted, samples=50)
+    rows = statistics.table(some, XY, wanted, samples=50)
     assert [r.importance_samples for r in rows] == [50, 50, H * W]
     before = metrics.psnr(wanted[chosen], painted(some)[chosen])
     for i in range(rows[0].units):
-        without = painted(neurons.ablate(some, [(1, i)]))[chosen]
+        without = painted(statistics.ablate(some, [(1, i)]))[chosen]
         assert rows[0].importance[i] == pytest.approx(
             before - metrics.psnr(wanted[chosen], without), abs=1e-4
         )
@@ -151,30 +152,30 @@ def test_dead_units_are_worth_exactly_nothing() -> None:
     with torch.no_grad():
         for layer in some.layers:
             layer.bias[2] = -1e3  # type: ignore[index, operator]
-    for rows in neurons.table(some, XY, targets()):
+    for rows in statistics.table(some, XY, targets()):
         assert rows.dead[2] and rows.importance[2] == 0 and rows.active[2] == 0
 
 
 def test_numbers_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     some, wanted = net("tanh"), targets()
-    whole = neurons.table(some, XY, wanted)
-    monkeypatch.setattr(neurons, "tile_pixels", lambda units: 31)
+    whole = statistics.table(some, XY, wanted)
+    monkeypatch.setattr(statistics, "tile_pixels", lambda units: 31)
     monkeypatch.setattr(importance, "tile_pixels", lambda units: 64)
     monkeypatch.setattr(importance, "BLOCK", 37)
-    for a, b in zip(whole, neurons.table(some, XY, wanted), strict=True):
+    for a, b in zip(whole, statistics.table(some, XY, wanted), strict=True):
         for name in ("mean", "active", "saturated", "twin_correlation", "importance"):
             np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=1e-4)
 
 
 def test_without_targets_there_is_no_importance() -> None:
-    rows = neurons.table(net(), XY)
+    rows = statistics.table(net(), XY)
     assert all(np.isnan(r.importance).all() and r.importance_samples == 0 for r in rows)
     assert next(rows[0].rows())["importance_decibels"] is None
 
 
 def test_outgoing_weights_are_those_of_the_readout() -> None:
     some = net()
-    rows = neurons.table(some, XY)
+    rows = statistics.table(some, XY)
     assert np.isnan(rows[0].outgoing).all() and np.isnan(rows[1].outgoing).all()
     np.testing.assert_array_equal(rows[2].outgoing, some.readout.weight.detach().double().numpy().T)
 
@@ -183,7 +184,7 @@ def test_outgoing_weights_are_those_of_the_readout() -> None:
 def test_an_ablated_net_computes_as_if_the_activation_were_zero(chosen: list[tuple[int, int]]) -> None:
     some = net("sigmoid", skip=True)
     weights = {name: p.clone() for name, p in some.state_dict().items()}
-    without = neurons.ablate(some, chosen)
+    without = statistics.ablate(some, chosen)
     with torch.no_grad():
         x = torch.from_numpy(XY)
         value = encoded = some.encoding(x)
@@ -200,24 +201,24 @@ def test_an_ablated_net_computes_as_if_the_activation_were_zero(chosen: list[tup
 @pytest.mark.parametrize("pair", [(0, 1), (4, 0), (1, 9), (2, -1)])
 def test_ablating_what_does_not_exist_is_refused(pair: tuple[int, int]) -> None:
     with pytest.raises(RecipeError, match="does not exist"):
-        neurons.ablate(net(), [pair])
+        statistics.ablate(net(), [pair])
 
 
 def test_looking_leaves_nothing_behind() -> None:
     some = net("tanh")
     before = {name: p.clone() for name, p in some.state_dict().items()}
-    neurons.table(some, XY, targets())
+    statistics.table(some, XY, targets())
     assert all(torch.equal(p, before[name]) for name, p in some.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in some.parameters()) and torch.is_grad_enabled()
     with torch.no_grad():
         some.readout.bias[0] = math.inf
     with pytest.raises(RunError, match="not finite"):
-        neurons.table(some, XY)
+        statistics.table(some, XY)
 
 
 def test_the_file_holds_the_table(tmp_path: Path) -> None:
-    tables = neurons.table(net(), XY, targets())
-    path = neurons.write_csv(tables, tmp_path / "new" / "neurons.csv")
+    tables = statistics.table(net(), XY, targets())
+    path = statistics.write_csv(tables, tmp_path / "new" / "neurons.csv")
     with path.open(newline="") as file:
         lines = list(csv.DictReader(file))
     expected = [row for one in tables for row in one.rows()]
@@ -235,7 +236,7 @@ def test_the_file_holds_the_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outputs", [1, 4, 10])
 def test_any_number_of_outputs_has_a_weight_column_each(outputs: int) -> None:
-    rows = list(neurons.table(net(outputs=outputs), XY, targets(outputs))[2].rows())
+    rows = list(statistics.table(net(outputs=outputs), XY, targets(outputs))[2].rows())
     assert sum(name.startswith("weight_") for name in rows[0]) == outputs
 
 
@@ -245,7 +246,7 @@ def test_any_number_of_outputs_has_a_weight_column_each(outputs: int) -> None:
 def test_what_a_neuron_adds_is_painted_with_minus_without() -> None:
     some = net()
     found = cards.added(some, 3, 2, H, W)
-    full, without = (np.clip(painted(n), 0, 1) for n in (some, neurons.ablate(some, [(3, 2)])))
+    full, without = (np.clip(painted(n), 0, 1) for n in (some, statistics.ablate(some, [(3, 2)])))
     np.testing.assert_allclose(found.reshape(-1, 3), full - without, atol=1e-5)
 
 
@@ -254,8 +255,8 @@ def test_a_card_is_drawn_for_living_and_dead_neurons(outputs: int) -> None:
     some = net(outputs=outputs)
     with torch.no_grad():
         some.layers[2].bias[0] = -1e3  # type: ignore[index, operator]
-    rows = neurons.table(some, XY, targets(outputs))[2]
-    scale = atlas.scale(atlas.preview(some, H, W)[2])
+    rows = statistics.table(some, XY, targets(outputs))[2]
+    scale = previews.scale(previews.preview(some, H, W)[2])
     made = [cards.card(some, rows, i, scale, H, W) for i in (0, 1)]
     assert made[0].channels == 3 and made[0].values.shape == made[1].values.shape
     with pytest.raises(RecipeError):
@@ -311,8 +312,8 @@ def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None
     made = gallery.Gallery(run, still=True)
     still = made.over_time
     for step in (0, 10, 25):
-        for view, scale in zip(atlas.preview(made.net(step), H, W), still.scales, strict=True):
-            assert (scale.high >= atlas.scale(view).high).all()
+        for view, scale in zip(previews.preview(made.net(step), H, W), still.scales, strict=True):
+            assert (scale.high >= previews.scale(view).high).all()
     sheets = [made.sheet(2, step) for step in (0, 10, 25)]
     assert len({drawn.indices.shape for drawn in sheets}) == 1
     alone = made.neuron(2, 3, 10)
@@ -324,7 +325,7 @@ def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None
 def test_the_table_of_a_run_is_that_of_its_net_and_target(run: Run) -> None:
     made = gallery.Gallery(run)
     found = made.table(10)
-    expected = neurons.table(made.net(10), XY, run.target.values[..., :3].reshape(-1, 3))
+    expected = statistics.table(made.net(10), XY, run.target.values[..., :3].reshape(-1, 3))
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a.importance, b.importance)
     assert made.card(3, 1, 10).channels == 3

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .data import Array
-from .errors import RecipeError, RunError
-from .nets import Layer
-from .picture import pixels
+from ..data import Array
+from ..errors import RecipeError, RunError
+from ..nets import Layer
+from ..picture import pixels
 
 __all__ = [
     "Block",

@@ -1,11 +1,11 @@
-"""Every hidden neuron as a picture: previews, colour ranges, orders, and one contact sheet a layer.
+"""Every hidden neuron, small: one cheap pass over few points, and the colour range of each.
 
-    views = preview(net, 429, 300)                    # one cheap pass: all layers, at the size of a tile
-    sheet(views[1], scale(views[1])).save("layer-2.png")
+    views = preview(net, 429, 300)                    # all layers, at the size of a tile
+    scale(views[1])                                   # where the colours of layer 2 end
 
 Layers count from 1, neurons from 0. What is drawn is signed by default: the pre-activation, on a diverging map
 whose white is the firing boundary; for periodic and bump-shaped activations, whose pre-activation has no such
-boundary, the activation itself. Full-size pictures of single neurons are made by `plates`.
+boundary, the activation itself.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .data import Array
-from .drawing import palettes
-from .drawing.canvas import Drawing, tiled
-from .errors import RecipeError
-from .nets import Layer
-from .orders import Order
-from .strips import Looking, Raster, blocks, check_finite, number, tensor, tile_pixels, widths
+from ..data import Array
+from ..drawing import palettes
+from ..errors import RecipeError
+from ..nets import Layer
+from .raster import Looking, Raster, blocks, check_finite, number, tensor, tile_pixels, widths
 
 __all__ = [
     "VIEWS",
@@ -34,7 +32,6 @@ __all__ = [
     "is_rectifier",
     "preview",
     "scale",
-    "sheet",
     "shown",
     "shows_activation",
     "tile_size",
@@ -51,9 +48,6 @@ GREY_SHARE = 0.995
 
 SHEET_PIXELS = 2_600_000
 """Area of all tiles of one sheet: about 1900 pixels across, readable on a screen and in print."""
-
-SORTED = {"dead": "active share"}
-"""What a sheet prints for an order whose name says less."""
 
 NO_BOUNDARY = ("sine", "finer", "gaussian")
 """Activations whose pre-activation has no zero that would be a firing boundary: they show the activation."""
@@ -249,49 +243,3 @@ def _quantile(flat: Array, share: float) -> Array:
     at = max(0, math.ceil(share * flat.shape[1]) - 1)
     result: Array = np.partition(flat, at, axis=1)[:, at]
     return result
-
-
-# Sheets ------------------------------------------------------------------------------------------------------
-
-
-def sheet(
-    view: Preview,
-    colours: Scale,
-    *,
-    arranged: Order | None = None,
-    title: str = "",
-    sorted_by: str = "index",
-    captions: Sequence[str] | None = None,
-) -> Drawing:
-    """The contact sheet of one layer: every neuron a tile with its index below, the legend on top.
-
-    arranged: units in the order of the sheet (see `order`), any subset of them. title: printed first, e.g. the
-    run and step. sorted_by: printed. captions: one for each unit of the layer, instead of its index.
-    """
-    chosen = np.arange(view.units) if arranged is None else np.asarray(arranged)
-    dead = int(view.dead[chosen].sum())
-    tiles = palettes.index(
-        view.values[chosen], colours.low[chosen, None, None], colours.high[chosen, None, None]
-    )
-    below = [captions[i] if captions else f"{i}" for i in chosen]
-    heading = title or f"Layer {view.number}"
-    facts = [f"{len(chosen):,} neurons", f"sorted by {SORTED.get(sorted_by, sorted_by)}"]
-    facts.append(f"{dead} dead" if dead else "none dead")
-    one = len(set(colours.high)) == 1
-    if colours.view == "signed":
-        meaning = "white = 0, where a neuron begins to fire" if "pre" in view.what else "white = 0"
-        legend = f"{view.what}: {meaning}; r = {colours.words}"
-        ends = (f"{colours.low[0]:.3g}", f"{colours.high[0]:.3g}") if one else ("-r", "r")
-    else:
-        legend = f"{view.what}: {colours.words}"
-        ends = (f"{colours.low[0]:.3g}", f"{colours.high[0]:.3g}") if one else ("low", "high")
-    return tiled(
-        tiles,
-        colours.palette,
-        captions=below,
-        faint=[bool(view.dead[i]) for i in chosen],
-        heading=heading,
-        facts=" · ".join(facts),
-        legend=legend,
-        ends=ends,
-    )

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .atlas import Scale, shown
-from .drawing.canvas import Drawing
-from .drawing.palettes import LEVELS, Indices
-from .errors import RecipeError, RunError
-from .picture import png
-from .strips import Looking, Raster, blocks, check_finite, tensor, tile_pixels, widths
+from ..drawing.canvas import Drawing
+from ..drawing.palettes import LEVELS, Indices
+from ..errors import RecipeError, RunError
+from ..picture import png
+from .previews import Scale, shown
+from .raster import Looking, Raster, blocks, check_finite, tensor, tile_pixels, widths
 
 __all__ = ["neuron", "plates"]
 
