@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato import experiment, idx, picture
+from sfumato import experiment, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.experiment import Until, Watch
 from sfumato.learning.session import Tick
 from sfumato.recipe import Recipe
 from sfumato.run import Run, find, listing
+from sfumato.tasks import _idx
 
 SMALL = Recipe(net=(12, 7), batch=16, epochs=6.0, engine="eager", threads=1, rate=0.01)
 QUIET = Watch(frames="6", keep="3", film="none", checkpoint=1e9)
@@ -230,9 +231,9 @@ def test_a_task_goes_on_with_the_data_that_it_took_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(name: str) -> object:
-        raise idx.Absent("no network here")
+        raise _idx.Absent("no network here")
 
-    monkeypatch.setattr(idx, "read", absent)
+    monkeypatch.setattr(_idx, "read", absent)
     recipe = SMALL.replace(task="digits", encoding="raw", batch=500, epochs=1)
     run = experiment.perform(recipe, None, out=tmp_path, watch=QUIET)
     assert run.origin["source"] == "digits8x8"

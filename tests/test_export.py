@@ -17,8 +17,7 @@ from PIL import Image, ImageCms
 from safetensors.torch import load_file, save_file
 from test_film import decoded, synthetic
 
-from sfumato import engine, nets, painting, picture
-from sfumato import export as exporting
+from sfumato import nets, painting, picture
 from sfumato.data import Array
 from sfumato.errors import MissingExtra, PictureError, RecipeError, RunError
 from sfumato.export import export, load_net, sheet
@@ -87,7 +86,7 @@ def test_bands_of_any_height_give_the_same_picture(
 ) -> None:
     run = painted(tmp_path)
     whole = pixels_of(export(run, tmp_path / "whole.png", size="2x"))
-    monkeypatch.setattr(exporting, "STRIP", strip)
+    monkeypatch.setattr(painting, "STRIP", strip)
     cut = pixels_of(export(run, tmp_path / name, size="2x"))
     assert cut.shape == (2 * HEIGHT, 2 * WIDTH, 3)
     # Products of other shapes are summed in another order: at most one level where a value sits on the border.
@@ -128,8 +127,8 @@ def test_a_large_painting_takes_the_memory_of_a_strip(
         bands.append(len(inputs))
         return predict(net, inputs, **more)
 
-    monkeypatch.setattr(exporting, "STRIP", 1 << 14)
-    monkeypatch.setattr(engine, "predict", counted)
+    monkeypatch.setattr(painting, "STRIP", 1 << 14)
+    monkeypatch.setattr(painting, "predict", counted)
     export(run, tmp_path / "first.png")  # imports and caches
     bands.clear()
     tracemalloc.start()

@@ -27,14 +27,13 @@ from .drawing.canvas import text_width
 from .errors import PictureError, RecipeError, RunError
 from .film import replacing, wanted_size
 from .nets import Net
-from .picture import pixels
 from .picture.png import Levels, Scanlines
 from .recipe import Recipe
 
 if TYPE_CHECKING:
     from .run import Run
 
-__all__ = ["export", "load_net", "strips"]
+__all__ = ["export", "load_net"]
 
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 FILMS = (".mp4", ".webp", ".gif")
@@ -42,9 +41,6 @@ WEIGHTS = (".safetensors",)
 PAGES = (".html", ".htm")
 LATER = (".onnx", ".glsl")
 KINDS = ("painting", "film", "sheet", "net", "page")
-
-STRIP = 1 << 18
-"""Pixels painted at a time: about 5 MB of coordinates and colours, whatever the size of the whole."""
 
 MOST_PIXELS = 1 << 33
 """A painting of more is taken for a slip of the keyboard: at a million pixels a second it takes two hours."""
@@ -137,24 +133,6 @@ def _kind(path: Path, kind: str) -> str:
 # Paintings -----------------------------------------------------------------------------------------------------
 
 
-def strips(net: Net, height: int, width: int, *, where: str = "centres") -> Iterator[Levels]:
-    """The net's picture from top to bottom in bands (rows, width, C), rounded to 8 bits as `picture.save` does.
-
-    Bands have about STRIP pixels, at least one row.
-    """
-    rows = max(1, STRIP // width)
-    for first in range(0, height, rows):
-        last = min(height, first + rows)
-        values = painting.predict(net, pixels.rows(first, last, height, width, where=where))
-        if not np.isfinite(values).all():
-            raise PictureError(
-                f"the painting is not finite in rows {first} to {last - 1}\nhint: choose an earlier step"
-            )
-        values *= np.float32(255)
-        values += np.float32(0.5)
-        yield np.clip(values, 0, 255, out=values).astype(np.uint8).reshape(last - first, width, net.outputs)
-
-
 def _save_painting(run: Run, path: Path, size: str | tuple[int, int] | None, step: int | None) -> None:
     if run.recipe.task != "picture":
         raise RecipeError(
@@ -167,7 +145,7 @@ def _save_painting(run: Run, path: Path, size: str | tuple[int, int] | None, ste
         width, height = wanted_size(size, width, height)
     _check_size(path, height, width, target.channels)
     net = run.net(step)
-    bands = strips(net, height, width, where=run.recipe.coordinates)
+    bands = painting.strips(net, height, width, where=run.recipe.coordinates)
     with replacing(path) as passing:
         if path.suffix.lower() == ".png":
             with passing.open("wb") as file:

@@ -15,9 +15,9 @@ from . import picture
 from .errors import RecipeError
 from .nets import Net
 from .neurons import regions, spectrum, statistics
+from .painting import paint
 from .picture import pixels
 from .run import Run
-from .tasks.picture import paint
 
 __all__ = ["draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
 

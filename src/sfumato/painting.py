@@ -1,15 +1,24 @@
-"""From a net to values: outputs for many inputs in bounded memory, by the fastest engine that can."""
+"""From a net to a picture of any size, in bands of bounded memory, by the fastest engine that can."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 
 from . import nets
 from .data import Array
 from .engine import native
+from .errors import PictureError
 from .nets import Net
+from .picture import Picture, pixels
+from .picture.png import Levels
 
-__all__ = ["predict"]
+__all__ = ["paint", "predict", "strips"]
+
+STRIP = 1 << 18
+"""Pixels painted at a time: about 5 MB of coordinates and colours, whatever the size of the whole."""
 
 
 def predict(net: Net, inputs: Array) -> Array:
@@ -21,3 +30,36 @@ def predict(net: Net, inputs: Array) -> Array:
     if finite and native.can_paint(net):
         return native.predict(net, inputs, torch.get_num_threads())
     return nets.predict(net, inputs)
+
+
+def paint(net: Net, height: int, width: int, *, where: str = "centres", icc: bytes | None = None) -> Picture:
+    """The net's picture at any size, clipped to [0, 1], painted in strips.
+
+    Memory is that of the result and of one strip of about 260,000 pixels.
+    """
+    values = np.empty((height, width, net.outputs), np.float32)
+    step = max(1, STRIP // width)
+    for first in range(0, height, step):
+        last = min(height, first + step)
+        strip = predict(net, pixels.rows(first, last, height, width, where=where))
+        values[first:last] = strip.reshape(last - first, width, -1)
+    np.clip(values, 0, 1, out=values)
+    return Picture(values, icc=icc, name="painting")
+
+
+def strips(net: Net, height: int, width: int, *, where: str = "centres") -> Iterator[Levels]:
+    """The net's picture from top to bottom in bands (rows, width, C), rounded to 8 bits as `picture.save` does.
+
+    Bands have about STRIP pixels, at least one row.
+    """
+    rows = max(1, STRIP // width)
+    for first in range(0, height, rows):
+        last = min(height, first + rows)
+        values = predict(net, pixels.rows(first, last, height, width, where=where))
+        if not np.isfinite(values).all():
+            raise PictureError(
+                f"the painting is not finite in rows {first} to {last - 1}\nhint: choose an earlier step"
+            )
+        values *= np.float32(255)
+        values += np.float32(0.5)
+        yield np.clip(values, 0, 255, out=values).astype(np.uint8).reshape(last - first, width, net.outputs)

@@ -32,6 +32,7 @@ from .errors import RecipeError, RunError
 from .film import LONGEST, epoch_text, opened, score_text, to_srgb, wanted_size
 from .neurons import orders
 from .neurons.raster import Raster, blocks, number, tensor, tile_pixels
+from .painting import paint
 from .picture import metrics
 
 if TYPE_CHECKING:
@@ -154,7 +155,6 @@ def _with_curve(
 
 def _drawn(run: Run, wanted: Wanted, steps: list[int], size: str | tuple[int, int] | None) -> Iterator[Frame]:
     from .gallery import Gallery
-    from .tasks.picture import paint
 
     target = run.target
     where = run.recipe.coordinates
@@ -202,7 +202,6 @@ class _Errors:
     """The mean over the colours of |painting - target|, black where it is 0; one scale for the whole film."""
 
     def __init__(self, run: Run, step: int, target: picture.Picture) -> None:
-        from .tasks.picture import paint
 
         self._target, self._palette = target.values, palettes.palette("heat")
         values = paint(run.net(step), target.height, target.width, where=run.recipe.coordinates).values

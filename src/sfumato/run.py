@@ -268,11 +268,11 @@ class Run:
 
     def image(self, step: int | None = None, size: tuple[int, int] | None = None) -> Picture:
         """What the net paints at `step` (None: now), at (width, height) or at the picture's own size."""
-        from .tasks import picture as task
+        from .painting import paint
 
         target = self.target
         width, height = size or (target.width, target.height)
-        return task.paint(self.net(step), height, width, where=self.recipe.coordinates, icc=target.icc)
+        return paint(self.net(step), height, width, where=self.recipe.coordinates, icc=target.icc)
 
     def export(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Write the run as the file that the suffix asks for; see `sfumato.export.export`."""

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from ..data import Array
 from ..drawing.canvas import font
 from ..nets import Net
+from ..painting import paint
 from ..picture import Picture
-from ..tasks.picture import paint
 from . import full_size
 from .previews import Scale
 from .statistics import Neurons, ablate

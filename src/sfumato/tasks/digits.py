@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import idx
 from ..data import Data
 from ..errors import MissingExtra, RecipeError, TaskError
 from ..nets import Net, predict
 from ..neurons import features
 from ..picture import Picture
 from ..recipe import Recipe
+from . import _idx
 
 __all__ = ["RECIPE", "RECIPES", "draw", "load", "score"]
 
@@ -79,26 +79,26 @@ def load(source: str | None, recipe: Recipe) -> Data:
     if source is None:
         source = "mnist"
         try:
-            pictures, notes = idx.read(source)
-        except (idx.Absent, MissingExtra) as error:
+            pictures, notes = _idx.read(source)
+        except (_idx.Absent, MissingExtra) as error:
             reason = str(error).split("\n")[0]
             notes = (f"learning scikit-learn's 1,797 digits of 8x8 instead: {reason}",)
             source = "digits8x8"
             pictures = _small()
     elif source == "digits8x8":
         pictures = _small()
-    elif source in idx.SETS:
-        pictures, notes = idx.read(source)
+    elif source in _idx.SETS:
+        pictures, notes = _idx.read(source)
     else:
-        known = ", ".join([*idx.SETS, "digits8x8"])
+        known = ", ".join([*_idx.SETS, "digits8x8"])
         raise TaskError(f"digits {source!r} are unknown\nhint: --data {known}")
-    classes = idx.SETS[source].classes if source in idx.SETS else tuple("0123456789")
+    classes = _idx.SETS[source].classes if source in _idx.SETS else tuple("0123456789")
     split = str(recipe.options.get("split", "test"))
     full = 16 if source == "digits8x8" else 255
     images, labels = pictures.train_images, pictures.train_labels
     hidden_images, hidden_labels = pictures.test_images, pictures.test_labels
     if split == "validation":
-        count = len(images) // 6 if source in idx.SETS else 300
+        count = len(images) // 6 if source in _idx.SETS else 300
         images, hidden_images = images[:-count], images[-count:]
         labels, hidden_labels = labels[:-count], labels[-count:]
     limit = recipe.options.get("samples", len(images))
@@ -152,7 +152,7 @@ def _one_hot(labels: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.floa
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def _small() -> idx.Pictures:
+def _small() -> _idx.Pictures:
     """The digits that scikit-learn carries: 1,797 of 8x8, grey values 0 ... 16 (UCI optical digits, test part)."""
     try:
         from sklearn.datasets import load_digits
@@ -162,6 +162,6 @@ def _small() -> idx.Pictures:
         ) from error
     bunch = load_digits()
     images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)
-    return idx.Pictures(
+    return _idx.Pictures(
         images[:-SMALL_TEST], labels[:-SMALL_TEST], images[-SMALL_TEST:], labels[-SMALL_TEST:]
     )

@@ -15,17 +15,14 @@ from .. import picture, samples
 from ..data import Data
 from ..errors import RecipeError
 from ..nets import Net
-from ..painting import predict
+from ..painting import paint
 from ..picture import Picture, held_out, metrics, pixels
 from ..recipe import NAMED, Recipe, pick
 
-__all__ = ["RECIPE", "RECIPES", "draw", "load", "paint", "score"]
+__all__ = ["RECIPE", "RECIPES", "draw", "load", "score"]
 
 RECIPE = NAMED["classic"][0]
 RECIPES: Mapping[str, tuple[Recipe, str]] = {}
-
-STRIP = 1 << 18
-"""Pixels painted at a time, so that memory does not grow with the picture."""
 
 
 def load(source: str | None, recipe: Recipe) -> Data:
@@ -78,21 +75,6 @@ def pixel_data(target: Picture, recipe: Recipe) -> Data:
         np.ascontiguousarray(colours[~seen]),
         facts,
     )
-
-
-def paint(net: Net, height: int, width: int, *, where: str = "centres", icc: bytes | None = None) -> Picture:
-    """The net's picture at any size, clipped to [0, 1], painted in strips.
-
-    Memory is that of the result and of one strip of about 260,000 pixels.
-    """
-    values = np.empty((height, width, net.outputs), np.float32)
-    step = max(1, STRIP // width)
-    for first in range(0, height, step):
-        last = min(height, first + step)
-        strip = predict(net, pixels.rows(first, last, height, width, where=where))
-        values[first:last] = strip.reshape(last - first, width, -1)
-    np.clip(values, 0, 1, out=values)
-    return Picture(values, icc=icc, name="painting")
 
 
 def draw(net: Net, data: Data) -> Picture:

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfumato import idx
 from sfumato.errors import MissingExtra, TaskError
+from sfumato.tasks import _idx
 
 COUNTS = (30, 12)
 
@@ -32,7 +32,7 @@ def labels(count: int, magic: int = 2049) -> bytes:
 def four() -> dict[str, bytes]:
     """The unpacked bytes of a tiny set."""
     parts = (images(COUNTS[0]), labels(COUNTS[0]), images(COUNTS[1]), labels(COUNTS[1]))
-    return dict(zip(idx.FILES.values(), parts, strict=True))
+    return dict(zip(_idx.FILES.values(), parts, strict=True))
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def tiny(tmp_path, monkeypatch):
     for file, body in four().items():
         (folder / f"{file}.gz").write_bytes(gzip.compress(body))
     hashes = {file: hashlib.sha256(body).hexdigest() for file, body in four().items()}
-    source = replace(idx.SETS["mnist"], sha256=hashes, counts=COUNTS)
-    monkeypatch.setitem(idx.SETS, "mnist", source)
+    source = replace(_idx.SETS["mnist"], sha256=hashes, counts=COUNTS)
+    monkeypatch.setitem(_idx.SETS, "mnist", source)
     monkeypatch.setenv("SFUMATO_DATA", str(tmp_path / "data"))
     return folder
 
 
 def test_a_set_is_read_from_the_named_folder(tiny):
-    pictures, notes = idx.read("mnist")
+    pictures, notes = _idx.read("mnist")
     assert pictures.train_images.shape == (30, 5, 4) and pictures.test_labels.shape == (12,)
     assert pictures.train_images.tobytes() == images(30)[16:]
     assert (pictures.train_labels == np.arange(30) % 10).all()
@@ -61,15 +61,15 @@ def test_unpacked_files_are_read_as_well(tiny):
     for path in list(tiny.iterdir()):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
-    assert idx.read("mnist")[0].test_images.tobytes() == images(12)[16:]
+    assert _idx.read("mnist")[0].test_images.tobytes() == images(12)[16:]
 
 
 def test_a_missing_file_is_named_and_nothing_is_fetched(tiny, monkeypatch):
-    monkeypatch.setattr(idx, "fetch", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(_idx, "fetch", lambda *_: pytest.fail("fetched"))
     path = tiny / "t10k-labels-idx1-ubyte.gz"
     path.unlink()
-    with pytest.raises(idx.Absent) as caught:
-        idx.read("mnist")
+    with pytest.raises(_idx.Absent) as caught:
+        _idx.read("mnist")
     assert str(path) in str(caught.value).split("\n")[0]
 
 
@@ -79,13 +79,13 @@ def test_a_tampered_file_is_refused(tiny):
     body[-1] ^= 1
     path.write_bytes(gzip.compress(bytes(body)))
     with pytest.raises(TaskError, match="SHA-256 differs"):
-        idx.read("mnist")
+        _idx.read("mnist")
 
 
 def test_files_packed_anew_are_accepted_and_said_where_only_the_gz_hash_is_known(tiny, monkeypatch):
-    published = dict.fromkeys(idx.FILES.values(), "0" * 64)
-    monkeypatch.setitem(idx.SETS, "mnist", replace(idx.SETS["mnist"], sha256=published, unpacked=False))
-    assert "only their structure was checked" in idx.read("mnist")[1][0]
+    published = dict.fromkeys(_idx.FILES.values(), "0" * 64)
+    monkeypatch.setitem(_idx.SETS, "mnist", replace(_idx.SETS["mnist"], sha256=published, unpacked=False))
+    assert "only their structure was checked" in _idx.read("mnist")[1][0]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_wrong_pictures_are_refused(tmp_path, body, words):
     path = tmp_path / "images"
     path.write_bytes(body)
     with pytest.raises(TaskError, match=words) as caught:
-        idx.read_images(path)
+        _idx.read_images(path)
     assert str(path) in str(caught.value)
 
 
@@ -123,24 +123,24 @@ def test_wrong_labels_are_refused(tmp_path, body, words):
     path = tmp_path / "labels"
     path.write_bytes(body)
     with pytest.raises(TaskError, match=words):
-        idx.read_labels(path)
+        _idx.read_labels(path)
 
 
 def test_wrong_counts_and_labels_are_refused(tiny, monkeypatch):
-    monkeypatch.setitem(idx.SETS, "mnist", replace(idx.SETS["mnist"], counts=(60_000, 12)))
+    monkeypatch.setitem(_idx.SETS, "mnist", replace(_idx.SETS["mnist"], counts=(60_000, 12)))
     with pytest.raises(TaskError, match="expected 60,000"):
-        idx.read("mnist")
-    monkeypatch.setitem(idx.SETS, "mnist", replace(idx.SETS["mnist"], counts=COUNTS, classes=("a", "b")))
+        _idx.read("mnist")
+    monkeypatch.setitem(_idx.SETS, "mnist", replace(_idx.SETS["mnist"], counts=COUNTS, classes=("a", "b")))
     with pytest.raises(TaskError, match="a label is 9"):
-        idx.read("mnist")
+        _idx.read("mnist")
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(idx, "LARGEST", 100)
+    monkeypatch.setattr(_idx, "LARGEST", 100)
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(bytes(101)))
     with pytest.raises(TaskError, match="more than 100 bytes"):
-        idx.read_images(path)
+        _idx.read_images(path)
 
 
 # Fetching, from a server on this machine ----------------------------------------------------------------------
@@ -179,11 +179,11 @@ def test_a_wrong_or_absent_mirror_leads_to_the_next(tiny, server, monkeypatch, t
         (root / "cut" / path.name).write_bytes(path.read_bytes()[:-9])
         (root / "right" / path.name).write_bytes(path.read_bytes())
     mirrors = tuple(f"{address}{mirror}/" for mirror in ("empty", "wrong", "cut", "right"))
-    monkeypatch.setitem(idx.SETS, "mnist", replace(idx.SETS["mnist"], mirrors=mirrors))
-    assert idx.read("mnist")[0].train_images.tobytes() == images(30)[16:]
+    monkeypatch.setitem(_idx.SETS, "mnist", replace(_idx.SETS["mnist"], mirrors=mirrors))
+    assert _idx.read("mnist")[0].train_images.tobytes() == images(30)[16:]
     for path in (root / "right").iterdir():
         path.unlink()
-    assert len(idx.read("mnist")[0].test_labels) == 12  # from the cache
+    assert len(_idx.read("mnist")[0].test_labels) == 12  # from the cache
 
 
 def test_a_failed_download_leaves_nothing_behind(tiny, server, monkeypatch, tmp_path):
@@ -192,10 +192,10 @@ def test_a_failed_download_leaves_nothing_behind(tiny, server, monkeypatch, tmp_
     (root / "wrong").mkdir()
     (root / "wrong" / "train-images-idx3-ubyte.gz").write_bytes(b"half of a fil")
     monkeypatch.setitem(
-        idx.SETS, "mnist", replace(idx.SETS["mnist"], mirrors=(f"{address}wrong/", f"{address}none/"))
+        _idx.SETS, "mnist", replace(_idx.SETS["mnist"], mirrors=(f"{address}wrong/", f"{address}none/"))
     )
-    with pytest.raises(idx.Absent) as caught:
-        idx.read("mnist")
+    with pytest.raises(_idx.Absent) as caught:
+        _idx.read("mnist")
     assert "SFUMATO_DATA" in str(caught.value) and "another file" in str(caught.value)
     assert [p for p in (tmp_path / "cache").rglob("*") if p.is_file()] == []
 
@@ -203,4 +203,4 @@ def test_a_failed_download_leaves_nothing_behind(tiny, server, monkeypatch, tmp_
 def test_without_pooch_the_install_line_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(MissingExtra, match=r"pip install 'sfumato\[data\]'"):
-        idx.fetch("mnist", idx.FILES["train_images"])
+        _idx.fetch("mnist", _idx.FILES["train_images"])

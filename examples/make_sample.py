@@ -1,4 +1,4 @@
-"""Make the built-in Mona Lisa again: `python -m sfumato.samples.make PICTURE [FOLDER]`.
+"""Make the built-in Mona Lisa again: `python examples/make_sample.py PICTURE [FOLDER]`.
 
 Trains the recipe below on the picture of the 2012 post, stores the weights in half precision and writes the
 card. Takes about five minutes on two cores with the eager engine.
@@ -12,16 +12,17 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from .. import nets, picture
-from ..picture import metrics
-from ..recipe import named
-from ..tasks import picture as task
-from ..training import train
+import sfumato.samples
+from sfumato import nets, picture
+from sfumato.picture import metrics
+from sfumato.recipe import named
+from sfumato.tasks import picture as task
+from sfumato.training import train
 
 RECIPE = named("sharp").replace(epochs=250.0, engine="eager")
 
 
-def main(source: str, folder: str = str(Path(__file__).parent)) -> None:
+def main(source: str, folder: str = str(Path(sfumato.samples.__file__).parent)) -> None:
     """Train, store as float16, and measure what the stored weights paint."""
     target = picture.load(source)
     data = task.pixel_data(target, RECIPE)
@@ -49,7 +50,7 @@ def main(source: str, folder: str = str(Path(__file__).parent)) -> None:
         "sha256": "8df228e63754c9135e381efd4d653f9492de9a837b02df9e657e2cafc63ae1cb",
         "rights": "the painting is in the public domain; the repository of the JPEG is under the MIT licence",
         "profile": "stored values were learned; the JPEG's colour profile is not part of the network",
-        "make": "python -m sfumato.samples.make 'Mona Lisa.jpg'",
+        "make": "python examples/make_sample.py 'Mona Lisa.jpg'",
     }
     (Path(folder) / "mona-lisa.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     print(f"{reached:.2f} dB, {path.stat().st_size} bytes")

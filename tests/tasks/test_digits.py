@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato import engine, idx
+from sfumato import engine
 from sfumato.data import Data
 from sfumato.engine import eager
 from sfumato.errors import EngineError, RecipeError, TaskError
 from sfumato.nets import build
 from sfumato.recipe import Recipe
-from sfumato.tasks import digits
+from sfumato.tasks import _idx, digits
 from sfumato.training import train
 
 COUNTS = (120, 24)
@@ -51,11 +51,11 @@ def mnist(tmp_path, monkeypatch):
             "labels": struct.pack(">II", 2049, count) + labels.tobytes(),
         }
         for part, body in bodies.items():
-            file = idx.FILES[f"{kind}_{part}"]
+            file = _idx.FILES[f"{kind}_{part}"]
             (folder / f"{file}.gz").write_bytes(gzip.compress(body))
             hashes[file] = hashlib.sha256(body).hexdigest()
-    source = dataclasses.replace(idx.SETS["mnist"], sha256=hashes, counts=COUNTS)
-    monkeypatch.setitem(idx.SETS, "mnist", source)
+    source = dataclasses.replace(_idx.SETS["mnist"], sha256=hashes, counts=COUNTS)
+    monkeypatch.setitem(_idx.SETS, "mnist", source)
     monkeypatch.setenv("SFUMATO_DATA", str(tmp_path))
 
 
@@ -87,7 +87,7 @@ def test_without_mnist_the_small_digits_are_learned_and_that_is_said(tmp_path, m
     assert len(data.facts["notes"]) == 1 and "\n" not in data.facts["notes"][0]
     assert "missing" in data.facts["notes"][0]
     assert data.inputs.min() == 0 and data.inputs.max() == 1
-    with pytest.raises(idx.Absent):
+    with pytest.raises(_idx.Absent):
         digits.load("mnist", digits.RECIPE)  # who names it gets it or an error
     assert (
         len(digits.load("digits8x8", digits.RECIPE.replace(options={"split": "validation"})).inputs) == 1200
@@ -95,7 +95,7 @@ def test_without_mnist_the_small_digits_are_learned_and_that_is_said(tmp_path, m
 
 
 def test_broken_mnist_is_not_replaced_in_silence(mnist, tmp_path):
-    (tmp_path / "mnist" / f"{idx.FILES['test_labels']}.gz").write_bytes(b"")
+    (tmp_path / "mnist" / f"{_idx.FILES['test_labels']}.gz").write_bytes(b"")
     with pytest.raises(TaskError, match="not the published file"):
         digits.load(None, digits.RECIPE)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .errors import MissingExtra, TaskError
+from ..errors import MissingExtra, TaskError
 
 __all__ = ["SETS", "Absent", "Pictures", "Source", "fetch", "read", "read_images", "read_labels"]
 
