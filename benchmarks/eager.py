@@ -35,10 +35,11 @@ from sfumato import engine, nets
 from sfumato.data import Array
 from sfumato.diagnosis import processor
 from sfumato.engine import eager
-from sfumato.experiment import Watch, perform, prepare
+from sfumato.experiment import perform, prepare
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe, named
 from sfumato.run import Run
+from sfumato.runs.watch import Watch
 from sfumato.tasks import picture as task
 from sfumato.training import train
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import FAST
 
 from sfumato import cli, diagnosis, levels, picture
-from sfumato.run import listing
+from sfumato.runs import listing
 
 
 def test_paint_prints_the_run_alone_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

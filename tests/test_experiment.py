@@ -15,10 +15,11 @@ import torch
 
 from sfumato import experiment, picture
 from sfumato.errors import RecipeError, RunError
-from sfumato.experiment import Until, Watch
 from sfumato.learning.session import Tick
 from sfumato.recipe import Recipe
-from sfumato.run import Run, find, listing
+from sfumato.run import Run
+from sfumato.runs import find, listing
+from sfumato.runs.watch import Until, Watch
 from sfumato.tasks import _idx
 
 SMALL = Recipe(net=(12, 7), batch=16, epochs=6.0, engine="eager", threads=1, rate=0.01)
@@ -92,7 +93,7 @@ def test_resuming_after_kill_9_equals_never_stopping(photo: Path, tmp_path: Path
     code = (
         "import os, signal, sys\n"
         "from sfumato import experiment\n"
-        "from sfumato.experiment import Watch\n"
+        "from sfumato.runs.watch import Watch\n"
         "from sfumato.recipe import Recipe\n"
         f"recipe = Recipe.from_json({SMALL.to_json()!r})\n"
         "def die(tick):\n"

@@ -21,12 +21,12 @@ from PIL import Image
 
 from sfumato import cli, experiment, report
 from sfumato.errors import RecipeError, RunError
-from sfumato.experiment import Watch
 from sfumato.neurons import statistics
 from sfumato.picture import from_array, pixels, save
 from sfumato.recipe import Recipe
 from sfumato.report import _curves, _neurons, _pictures, _words
 from sfumato.run import Run
+from sfumato.runs.watch import Watch
 
 TINY = Recipe(net=(9, 7), batch=64, steps=24, rate=0.01, engine="eager", threads=1)
 

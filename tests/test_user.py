@@ -14,9 +14,10 @@ from conftest import FAST
 
 from sfumato import cli, experiment, film
 from sfumato.errors import RunError
-from sfumato.experiment import Watch
 from sfumato.recipe import Recipe
-from sfumato.run import Run, find, listing
+from sfumato.run import Run
+from sfumato.runs import find, listing
+from sfumato.runs.watch import Watch
 
 SMALL = Recipe(net=(5,), batch=64, epochs=2.0, engine="eager", threads=1, rate=0.01)
 FILMLESS = Watch(frames="2", keep="2", film="none")

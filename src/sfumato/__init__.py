@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import digits, paint
+    from .api import digits, fork, paint, perform, resume
     from .data import Data
     from .errors import (
         EngineError,
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
         SfumatoError,
         TaskError,
     )
-    from .experiment import perform, resume
     from .learning.session import Tick
     from .nets import Net, build
     from .picture import Picture
     from .picture.metrics import psnr, ssim
     from .recipe import Recipe, read_recipe
     from .run import Run
+    from .runs.watch import Until, Watch
     from .training import train
 
 _HOMES = {
-    "api": ("digits", "paint"),
+    "api": ("digits", "fork", "paint", "perform", "resume"),
     "data": ("Data",),
     "errors": (
         "EngineError",
@@ -47,13 +47,13 @@ _HOMES = {
         "SfumatoError",
         "TaskError",
     ),
-    "experiment": ("perform", "resume"),
     "picture.metrics": ("psnr", "ssim"),
     "nets": ("Net", "build"),
     "picture": ("Picture",),
     "recipe": ("Recipe", "read_recipe"),
     "run": ("Run",),
     "learning.session": ("Session", "Tick"),
+    "runs.watch": ("Until", "Watch"),
     "training": ("train",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -66,6 +66,9 @@ __all__ = [  # noqa: RUF022  # sorted as a reader meets them
     "read_recipe",
     "perform",
     "resume",
+    "fork",
+    "Watch",
+    "Until",
     "train",
     "Tick",
     "build",

@@ -1,18 +1,19 @@
-"""The two verbs as functions: a picture or digits in, a `Run` out."""
+"""The verbs as functions: a picture, digits or a recipe in, a `Run` with all its views out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import tasks
-from .experiment import Until, Watch, perform
+from . import experiment, tasks
 from .learning.session import Tick
 from .recipe import Recipe, read_recipe
 from .run import Run
+from .runs import RunDirectory
+from .runs.watch import Until, Watch
 
-__all__ = ["digits", "paint"]
+__all__ = ["digits", "fork", "paint", "perform", "resume"]
 
 
 def paint(
@@ -63,3 +64,18 @@ def digits(
         own = tasks.task("digits").RECIPES
         chosen = own[recipe][0] if recipe in own else read_recipe(recipe)
     return perform(chosen.replace(**fields), data, out=out, watch=watch or Watch(), watchers=watchers)
+
+
+def perform(recipe: Recipe, source: str | None = None, **options: Any) -> Run:
+    """`experiment.perform` with its options: train the recipe's net on `source`, and return the run."""
+    return Run.of(experiment.perform(recipe, source, **options))
+
+
+def resume(run: RunDirectory, **options: Any) -> Run:
+    """`experiment.resume` with its options: go on with a run."""
+    return Run.of(experiment.resume(run, **options))
+
+
+def fork(run: RunDirectory, step: int, changes: Mapping[str, Any], **options: Any) -> Run:
+    """`experiment.fork` with its options: a new run that leaves `run` at `step`, some fields changed from there."""
+    return Run.of(experiment.fork(run, step, changes, **options))

@@ -23,7 +23,7 @@ from .levels import layered, pairs
 if TYPE_CHECKING:
     from .experiment import Say
     from .recipe import Recipe
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = ["app", "main"]
 
@@ -162,7 +162,7 @@ def resume(
 ) -> int:
     """Go on with a run after Ctrl-C, a crash, or for more epochs."""
     from . import experiment
-    from .run import find
+    from .runs import find
 
     say = _say(as_json, quiet)
     found = find(run, out)
@@ -187,7 +187,7 @@ def runs(
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
     from . import tables
-    from .run import find, listing
+    from .runs import find, listing
 
     found = [find(name, out) for name in names]
     if rm:
@@ -229,7 +229,7 @@ def export(
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
     from . import export as exporting
-    from .run import find
+    from .runs import find
 
     panels = tuple(filter(None, with_panels.split(",")))
     print(exporting.export(find(run, out), file, size=size, step=step, with_=panels, captions=captions))
@@ -277,7 +277,7 @@ def atlas(
 ) -> int:
     """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
     from . import gallery
-    from .run import find
+    from .runs import find
 
     found = find(run, out)
     for path in gallery.atlas_of(
@@ -343,7 +343,7 @@ def _perform(
     quiet: bool,
 ) -> int:
     from . import experiment
-    from .experiment import Until, Watch
+    from .runs.watch import Until, Watch
 
     target = Until.parse(until) if until else None
     default = Watch()
@@ -363,7 +363,7 @@ def _perform(
     return _finished(run, as_json)
 
 
-def _finished(run: Run, as_json: bool) -> int:
+def _finished(run: RunDirectory, as_json: bool) -> int:
     if not as_json:
         print(run.folder)
     if run.stopped_by:

@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import io
 import os
-import platform
 import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,64 +20,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, machine, nets, picture, tasks
+from . import engine, nets, picture, tasks
 from .data import Data
 from .errors import RecipeError, RunError
+from .files import save_bytes
 from .learning import losses, optimizers, schedules
 from .learning.session import Tick
 from .nets import Net
 from .recipe import Recipe, beats, pick
-from .run import Run, save_bytes
+from .runs import RunDirectory
+from .runs.origin import describe
+from .runs.stopping import signals
+from .runs.watch import Until, Watch
+from .runs.watchers import Checkpoints, Frames, Weights
 from .training import train
-from .watchers import Checkpoints, Frames, Weights
 
-__all__ = ["Until", "Watch", "fork", "perform", "prepare", "resume"]
+__all__ = ["fork", "perform", "prepare", "resume"]
 
 Say = Callable[[str, Mapping[str, Any]], None]
 """Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What is watched and kept; it never changes the weights.
-
-    frames: beats of frames and metrics, as `beats.parse` reads them. keep: beats of kept weights. film: suffix
-    of the film, or empty. captions: epoch and PSNR written into the film. checkpoint: seconds between
-    checkpoints.
-    """
-
-    frames: str = "48"
-    keep: str = "16"
-    film: str = "auto"
-    captions: bool = False
-    checkpoint: float = 10.0
-
-
-@dataclass(frozen=True)
-class Until:
-    """A target that ends the run early: `psnr=30` (dB, read at beats) or `time=60s` (training seconds)."""
-
-    name: str
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> Until:
-        """Raises RecipeError if the text is neither."""
-        name, _, value = text.partition("=")
-        try:
-            number = float(value.removesuffix("s").removesuffix("dB").strip())
-        except ValueError:
-            number = -1.0
-        if name not in ("psnr", "time") or not number > 0:
-            raise RecipeError(f"until={text!r} is unknown\nhint: psnr=30 or time=60s")
-        return cls(name, number)
-
-    def reached(self, tick: Tick, line: Mapping[str, Any]) -> bool:
-        """Whether the run may stop at this tick."""
-        if self.name == "time":
-            return tick.seconds >= self.value
-        fresh = line.get("step") == tick.step
-        return fresh and (line.get("psnr") is None or float(line["psnr"]) >= self.value)
 
 
 def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
@@ -104,17 +59,18 @@ def perform(
     *,
     out: str | os.PathLike[str] = "runs",
     name: str | None = None,
-    watch: Watch = Watch(),  # frozen, so sharing it is safe
+    watch: Watch | None = None,
     until: Until | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
-) -> Run:
+) -> RunDirectory:
     """Train the recipe's net on `source` (None: the task's own default) and leave a run directory under `out`.
 
+    watch: what is kept; the defaults of `Watch` if None.
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
-    recipe = engine.settled(recipe)
+    recipe, watch = engine.settled(recipe), watch or Watch()
     data, net = prepare(recipe, source)
     chosen, passed = engine.choose(recipe)
     for text in (watch.frames, watch.keep):
@@ -122,8 +78,8 @@ def perform(
     _check_film(watch)
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
-    origin = _origin(recipe, source, data, net, chosen, watch)
-    run = Run.create(out, recipe, label, origin)
+    origin = describe(recipe, source, data, net, chosen, watch)
+    run = RunDirectory.create(out, recipe, label, origin)
     with run.lock():
         if shown is not None:
             _save_target(run, shown)
@@ -133,13 +89,13 @@ def perform(
 
 
 def resume(
-    run: Run,
+    run: RunDirectory,
     *,
     epochs: float | None = None,
     until: Until | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
-) -> Run:
+) -> RunDirectory:
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
 
     On the same engine and thread count the result is bit for bit that of a run that never stopped, unless
@@ -170,13 +126,13 @@ FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "he
 
 
 def fork(
-    run: Run,
+    run: RunDirectory,
     step: int,
     changes: Mapping[str, Any],
     *,
     out: str | os.PathLike[str] = "runs",
     say: Say = lambda event, facts: None,
-) -> Run:
+) -> RunDirectory:
     """A new run that leaves `run` at `step` exactly, with some recipe fields changed from there on.
 
     Weights and optimizer at `step` are the run's own: its checkpoint's if that is where it stands, else replayed
@@ -206,17 +162,17 @@ def fork(
     watch = Watch(**run.origin.get("watch", {}))
     chosen, _ = engine.choose(recipe)
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
-    origin = _origin(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
+    origin = describe(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
     shown: picture.Picture | None = data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
-    new = Run.create(out, recipe, label, origin)
+    new = RunDirectory.create(out, recipe, label, origin)
     with new.lock():
         if shown is not None:
             _save_target(new, shown)
         return _proceed(new, data, net, state, seconds, watch, None, (), say)
 
 
-def _source(run: Run) -> str | None:
+def _source(run: RunDirectory) -> str | None:
     kept = run.folder / "target.png"
     if run.recipe.task == "picture" and not kept.exists():
         raise RunError(
@@ -225,7 +181,7 @@ def _source(run: Run) -> str | None:
     return str(kept) if kept.exists() else run.origin.get("source")
 
 
-def _prepare_again(run: Run, recipe: Recipe, source: str | None) -> tuple[Data, Net]:
+def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tuple[Data, Net]:
     """`prepare` from the run's own copy of its picture."""
     if (run.folder / "target.npy").exists() and recipe.task == "picture":
         from .tasks.picture import pixel_data
@@ -238,7 +194,7 @@ def _prepare_again(run: Run, recipe: Recipe, source: str | None) -> tuple[Data, 
 
 
 def _proceed(
-    run: Run,
+    run: RunDirectory,
     data: Data,
     net: Net,
     state: Mapping[str, Tensor] | None,
@@ -247,7 +203,7 @@ def _proceed(
     until: Until | None,
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
-) -> Run:
+) -> RunDirectory:
     recipe, task = run.recipe, tasks.task(run.recipe.task)
     total = recipe.total_steps(data.samples)
     frame_steps, keep_steps = beats.parse(watch.frames, total), beats.parse(watch.keep, total)
@@ -262,7 +218,7 @@ def _proceed(
     ticks = train(
         net, data, recipe, beats=[*frame_steps, *keep_steps], state=state, pulse=0.2, seconds=seconds
     )
-    with _goes_on(run, say), closing(ticks), _signals() as stop:
+    with _goes_on(run, say), closing(ticks), signals() as stop:
         for tick in ticks:
             if not (first and state is not None):  # a resumed run has already looked at its first tick
                 for watcher in everyone:
@@ -282,7 +238,7 @@ def _proceed(
         if run.last.get("step") != tick.step:
             Frames(run, task, data, [tick.step])(tick)
         clock = time.perf_counter()
-        with _signals(at_once=True) as stop:
+        with signals(at_once=True) as stop:
             try:
                 _finish(run, task.draw(tick.net, data), watch, say)
             except KeyboardInterrupt:  # nothing is lost: resuming makes painting and film
@@ -305,7 +261,7 @@ def _proceed(
     return run
 
 
-def _finish(run: Run, painting: picture.Picture, watch: Watch, say: Say) -> None:
+def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:
     """The derived files: painting and film."""
     picture.save(painting, run.folder / "painting.png")
     if watch.film != "none":
@@ -325,13 +281,13 @@ def _check_film(watch: Watch) -> None:
             video.require_mp4()
 
 
-def _finished(run: Run) -> bool:
+def _finished(run: RunDirectory) -> bool:
     """Whether a run whose training is over also has its painting and its film."""
     film = run.origin.get("watch", {}).get("film", "none") == "none" or any(run.folder.glob("film.*"))
     return film and (run.folder / "painting.png").exists()
 
 
-def _save_target(run: Run, target: picture.Picture) -> None:
+def _save_target(run: RunDirectory, target: picture.Picture) -> None:
     """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values."""
     picture.save(target, run.folder / "target.png")
     again = picture.load(run.folder / "target.png", alpha=target.channels == 4, max_pixels=None)
@@ -341,74 +297,11 @@ def _save_target(run: Run, target: picture.Picture) -> None:
         save_bytes(run.folder / "target.npy", buffer.getvalue())
 
 
-def _origin(
-    recipe: Recipe, source: str | None, data: Data, net: Net, chosen: str, watch: Watch
-) -> dict[str, Any]:
-    packages = {}
-    for package in ("sfumato", "torch", "numpy", "pillow"):
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            packages[package] = "not installed"
-    absolute = str(Path(source).resolve()) if source and Path(source).exists() else source
-    if recipe.task != "picture":
-        absolute = data.facts.get(
-            "name", source
-        )  # what a task took by itself, so that resuming takes it again
-    return {
-        "argv": sys.argv,
-        "source": absolute,
-        "started": datetime.now().astimezone().isoformat(timespec="milliseconds"),
-        "packages": packages,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "processor": machine.processor(),
-        "threads": recipe.threads or machine.available_threads(),
-        "engine": chosen,
-        "inputs": data.inputs.shape[1],
-        "outputs": data.targets.shape[1],
-        "aspect": float(data.facts.get("aspect", 1.0)),
-        "samples": data.samples,
-        "parameters": net.parameter_count,
-        "watch": asdict(watch),
-    }
-
-
-class _Stop:
-    """Set by a signal: finish the step, save, leave. A second Ctrl-C stops at once."""
-
-    signal = 0
-
-
 @contextmanager
-def _goes_on(run: Run, say: Say) -> Iterator[None]:
+def _goes_on(run: RunDirectory, say: Say) -> Iterator[None]:
     """Say how a run that a second Ctrl-C stopped in the middle of a step goes on from what was saved before."""
     try:
         yield
     except KeyboardInterrupt:
         say("note", {"text": f"stopped at once\ngo on: sfumato resume {run.folder}"})
         raise
-
-
-@contextmanager
-def _signals(at_once: bool = False) -> Iterator[_Stop]:
-    """Catch SIGINT and SIGTERM, and give the old handlers back; only in the main thread.
-
-    at_once: the first signal already raises KeyboardInterrupt, for work that has no steps to finish.
-    """
-    stop = _Stop()
-
-    def catch(number: int, frame: object) -> None:
-        again, stop.signal = stop.signal, number
-        if again or at_once:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

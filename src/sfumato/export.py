@@ -25,13 +25,14 @@ from . import film as films
 from . import nets, painting, picture
 from .drawing.canvas import text_width
 from .errors import PictureError, RecipeError, RunError
-from .film import replacing, wanted_size
+from .files import replacing
+from .film import wanted_size
 from .nets import Net
 from .picture.png import Levels, Scanlines
 from .recipe import Recipe
 
 if TYPE_CHECKING:
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = ["export", "load_net"]
 
@@ -50,7 +51,7 @@ FORMAT = 1
 
 
 def export(
-    run: Run,
+    run: RunDirectory,
     path: str | os.PathLike[str],
     *,
     kind: str = "",
@@ -133,7 +134,9 @@ def _kind(path: Path, kind: str) -> str:
 # Paintings -----------------------------------------------------------------------------------------------------
 
 
-def _save_painting(run: Run, path: Path, size: str | tuple[int, int] | None, step: int | None) -> None:
+def _save_painting(
+    run: RunDirectory, path: Path, size: str | tuple[int, int] | None, step: int | None
+) -> None:
     if run.recipe.task != "picture":
         raise RecipeError(
             f"{path.name}: {run.name} is of task {run.recipe.task}, and only pictures are painted at a size\n"
@@ -211,7 +214,7 @@ def _save_whole(
 # The contact sheet ---------------------------------------------------------------------------------------------
 
 
-def sheet(run: Run, frames: int = 12) -> picture.Picture:
+def sheet(run: RunDirectory, frames: int = 12) -> picture.Picture:
     """Frames of the learning process in rows, epoch and score below each: evenly chosen, first and last always.
 
     Tiles are the frames at their own size, tiny ones enlarged by a whole factor, large ones reduced to 640 pixels
@@ -265,7 +268,7 @@ def _tile(frame: picture.Picture, smallest: int = 96, largest: int = 640) -> pic
 # The net -------------------------------------------------------------------------------------------------------
 
 
-def _save_net(run: Run, path: Path, step: int | None) -> None:
+def _save_net(run: RunDirectory, path: Path, step: int | None) -> None:
     from safetensors.torch import save
 
     net = run.net(step)

@@ -6,12 +6,10 @@ Frames are dense early and log-spaced later, so equal times show a net's quick s
 from __future__ import annotations
 
 import difflib
-import errno
 import io
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +20,10 @@ from .drawing import video
 from .drawing.canvas import font
 from .drawing.video import Frame
 from .errors import RecipeError, RunError
+from .files import replacing
 
 if TYPE_CHECKING:
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = [
     "KINDS",
@@ -34,7 +33,6 @@ __all__ = [
     "kind_of",
     "opened",
     "pace",
-    "replacing",
     "score_text",
     "to_srgb",
     "wanted_size",
@@ -53,7 +51,7 @@ DARK, LIGHT = (26, 27, 30), (236, 236, 233)
 
 
 def film(
-    run: Run,
+    run: RunDirectory,
     kind: str = "auto",
     *,
     path: str | os.PathLike[str] | None = None,
@@ -117,7 +115,7 @@ def pace(count: int) -> int:
 
 
 def _frames(
-    run: Run, kind: str, captions: bool, size: str | tuple[int, int] | None
+    run: RunDirectory, kind: str, captions: bool, size: str | tuple[int, int] | None
 ) -> tuple[int, Iterator[Frame], bytes | None]:
     """How many frames, the frames as they are shown, and the colour profile that they still need."""
     listed = run.frames()
@@ -263,30 +261,3 @@ def score_text(line: Mapping[str, Any]) -> str:
 
 
 # Files ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it at the end; on any error it is deleted and `path` stays.
-
-    OSError becomes RunError with a hint.
-    """
-    passing = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield passing
-        passing.replace(path)
-    except OSError as error:
-        hints = {
-            errno.ENOSPC: "free some space",
-            errno.EDQUOT: "free some space",
-            errno.EROFS: "write to another folder",
-            errno.EACCES: "write to another folder",
-            errno.ENOENT: f"create the folder {path.parent} first",
-            errno.ENOTDIR: f"{path.parent} is no folder",
-            errno.EISDIR: "a folder has that name",
-        }
-        hint = hints.get(error.errno or 0, "check the disk and the folder")
-        raise RunError(f"cannot write {path}: {error.strerror or error}\nhint: {hint}") from error
-    finally:
-        with suppress(OSError):
-            passing.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from .picture import Picture, pixels
 
 if TYPE_CHECKING:
     from .nets import Net
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = ["Gallery", "Still", "atlas_of", "hold_still"]
 
@@ -116,7 +116,7 @@ def _held(
 
 
 def atlas_of(
-    run: Run,
+    run: RunDirectory,
     *,
     step: int | None = None,
     layer: int | None = None,
@@ -148,14 +148,15 @@ def atlas_of(
     return paths
 
 
-def _features(run: Run, step: int | None) -> list[Path]:
+def _features(run: RunDirectory, step: int | None) -> list[Path]:
     """The task's own picture of its net, e.g. the weight pictures of digits."""
-    from . import experiment, picture, tasks
+    from . import picture, tasks
 
-    data, _ = experiment.prepare(run.recipe, run.origin.get("source"))
+    task = tasks.task(run.recipe.task)
+    data = task.load(run.origin.get("source"), run.recipe)
     path = run.folder / "atlas" / "features.png"
     path.parent.mkdir(exist_ok=True)
-    picture.save(tasks.task(run.recipe.task).draw(run.net(step), data), path)
+    picture.save(task.draw(run.net(step), data), path)
     return [path]
 
 
@@ -164,7 +165,7 @@ class Gallery:
 
     def __init__(
         self,
-        run: Run,
+        run: RunDirectory,
         *,
         size: tuple[int, int] | None = None,
         view: str = "signed",

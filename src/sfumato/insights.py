@@ -17,7 +17,7 @@ from .nets import Net
 from .neurons import regions, spectrum, statistics
 from .painting import paint
 from .picture import pixels
-from .run import Run
+from .runs import RunDirectory
 
 __all__ = ["draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
 
@@ -25,7 +25,7 @@ STEPS = 8
 """Kept steps in a plot over training, spread evenly over those kept, the first and the last included."""
 
 
-def write(run: Run, names: Sequence[str], step: int | None = None) -> list[Path]:
+def write(run: RunDirectory, names: Sequence[str], step: int | None = None) -> list[Path]:
     """Draw the plots of these names (regions, spectrum, ranks); RecipeError for another name.
 
     step: for the picture of the regions; the plots over training use the kept steps.
@@ -37,7 +37,7 @@ def write(run: Run, names: Sequence[str], step: int | None = None) -> list[Path]
     return [path for name in names for path in known[name](run, step)]
 
 
-def draw_regions(run: Run, step: int | None = None) -> list[Path]:
+def draw_regions(run: RunDirectory, step: int | None = None) -> list[Path]:
     """`regions.png`, the partition by layer at `step`, and `region-counts.png` over training."""
     target, where = run.target, run.recipe.coordinates
     size = target.height, target.width
@@ -52,7 +52,7 @@ def draw_regions(run: Run, step: int | None = None) -> list[Path]:
     return [_save(run, name, drawn) for name, drawn in made.items()]
 
 
-def draw_spectrum(run: Run, step: int | None = None) -> list[Path]:
+def draw_spectrum(run: RunDirectory, step: int | None = None) -> list[Path]:
     """`spectrum.png`: the painting's error by frequency at the kept steps."""
     target = run.target
     spectra = {}
@@ -62,7 +62,7 @@ def draw_spectrum(run: Run, step: int | None = None) -> list[Path]:
     return [_save(run, "spectrum.png", spectrum.error_chart(spectra))]
 
 
-def draw_ranks(run: Run, step: int | None = None) -> list[Path]:
+def draw_ranks(run: RunDirectory, step: int | None = None) -> list[Path]:
     """`ranks.png` and `gradient-ranks.png`: effective rank of each layer at the kept steps."""
     target = run.target
     inputs = pixels.coordinates(target.height, target.width, where=run.recipe.coordinates)
@@ -77,7 +77,9 @@ def draw_ranks(run: Run, step: int | None = None) -> list[Path]:
     ]
 
 
-def write_without(run: Run, chosen: Sequence[tuple[int, int]], step: int | None = None) -> list[Path]:
+def write_without(
+    run: RunDirectory, chosen: Sequence[tuple[int, int]], step: int | None = None
+) -> list[Path]:
     """`without.png`: the painting with the chosen (layer, index) neurons removed; see `statistics.ablate`."""
     target = run.target
     net = statistics.ablate(run.net(step), chosen)
@@ -85,13 +87,13 @@ def write_without(run: Run, chosen: Sequence[tuple[int, int]], step: int | None 
     return [_save(run, "without.png", painted)]
 
 
-def _over_time(run: Run) -> list[tuple[int, Net]]:
+def _over_time(run: RunDirectory) -> list[tuple[int, Net]]:
     kept = run.steps()
     at = sorted({kept[round(i * (len(kept) - 1) / max(1, STEPS - 1))] for i in range(STEPS)}) if kept else []
     return [(step, run.net(step)) for step in at]
 
 
-def _save(run: Run, name: str, drawn: picture.Picture) -> Path:
+def _save(run: RunDirectory, name: str, drawn: picture.Picture) -> Path:
     folder = run.folder / "atlas"
     folder.mkdir(exist_ok=True)
     picture.save(drawn, folder / name)

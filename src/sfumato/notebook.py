@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .drawing.canvas import Drawing
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = ["Atlas"]
 
@@ -16,7 +16,7 @@ __all__ = ["Atlas"]
 class Atlas:
     """The contact sheets of all hidden layers of a run of the picture task, at one kept step."""
 
-    def __init__(self, run: Run, step: int | None = None) -> None:
+    def __init__(self, run: RunDirectory, step: int | None = None) -> None:
         """step: the kept one nearest to it is shown; None: the newest."""
         self.run, self.step = run, step
 

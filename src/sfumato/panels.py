@@ -38,7 +38,7 @@ from .picture import metrics
 if TYPE_CHECKING:
     from .gallery import Gallery, Still
     from .nets import Net
-    from .run import Run
+    from .runs import RunDirectory
 
 __all__ = ["Wanted", "frames", "parse"]
 
@@ -106,7 +106,7 @@ def parse(words: Sequence[str]) -> Wanted:
 
 
 def frames(
-    run: Run, words: Sequence[str], *, size: str | tuple[int, int] | None = None
+    run: RunDirectory, words: Sequence[str], *, size: str | tuple[int, int] | None = None
 ) -> tuple[int, Iterator[Frame], None]:
     """How many frames, the frames as they come, and None: false colours and paintings share sRGB.
 
@@ -132,7 +132,7 @@ def frames(
 
 
 def _with_curve(
-    run: Run, wanted: Wanted, listed: list[tuple[int, Path]], size: str | tuple[int, int] | None
+    run: RunDirectory, wanted: Wanted, listed: list[tuple[int, Path]], size: str | tuple[int, int] | None
 ) -> Iterator[Frame]:
     lines = {line["step"]: line for line in run.history}
     curve = _Curve(run)
@@ -153,7 +153,9 @@ def _with_curve(
         yield _framed(_column(panels))
 
 
-def _drawn(run: Run, wanted: Wanted, steps: list[int], size: str | tuple[int, int] | None) -> Iterator[Frame]:
+def _drawn(
+    run: RunDirectory, wanted: Wanted, steps: list[int], size: str | tuple[int, int] | None
+) -> Iterator[Frame]:
     from .gallery import Gallery
 
     target = run.target
@@ -201,7 +203,7 @@ def _shown(values: npt.NDArray[np.float32], transform: Any) -> Image.Image:
 class _Errors:
     """The mean over the colours of |painting - target|, black where it is 0; one scale for the whole film."""
 
-    def __init__(self, run: Run, step: int, target: picture.Picture) -> None:
+    def __init__(self, run: RunDirectory, step: int, target: picture.Picture) -> None:
 
         self._target, self._palette = target.values, palettes.palette("heat")
         values = paint(run.net(step), target.height, target.width, where=run.recipe.coordinates).values
@@ -217,7 +219,7 @@ class _Errors:
 class _Curve:
     """The score over epochs: all of it pale, so that the axes stand still, and what has been so far on top."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunDirectory) -> None:
         lines = [line for line in run.history if "epoch" in line]
         self._name = next(
             (n for n in (lines[-1] if lines else {}) if n == "psnr" or n.endswith("_error")), ""
@@ -258,7 +260,7 @@ class _Curve:
         return (drawn.values[UNTITLED:] * 255 + 0.5).astype(np.uint8)
 
 
-def curve_epoch(run: Run, step: int) -> float:
+def curve_epoch(run: RunDirectory, step: int) -> float:
     """The epoch of a step, from the run's own count; nan where it has none."""
     last = run.last
     return step * float(last["epoch"]) / float(last["step"]) if last.get("step") else 0.0

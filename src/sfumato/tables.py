@@ -8,14 +8,14 @@ from typing import Any
 
 from .errors import RecipeError
 from .recipe import difference, net_text
-from .run import Run
+from .runs import RunDirectory
 
 __all__ = ["as_dicts", "text"]
 
 SORTS = ("name", "psnr", "seconds", "epoch")
 
 
-def as_dicts(runs: Sequence[Run]) -> dict[str, Any]:
+def as_dicts(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     """The runs as one JSON-ready object: version, and a list with recipe, origin, state and newest metrics."""
     return {
         "v": 1,
@@ -33,7 +33,7 @@ def as_dicts(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def text(runs: Sequence[Run], named: bool, sort: str, parent: str) -> str:
+def text(runs: Sequence[RunDirectory], named: bool, sort: str, parent: str) -> str:
     """A list of runs; details of one that was named; a comparison of several that were."""
     if sort not in SORTS:
         raise RecipeError(f"sort={sort!r} is unknown; known are {', '.join(SORTS)}")
@@ -54,7 +54,7 @@ def text(runs: Sequence[Run], named: bool, sort: str, parent: str) -> str:
     return _aligned(rows)
 
 
-def _details(run: Run) -> str:
+def _details(run: RunDirectory) -> str:
     last, origin = run.last, run.origin
     rows = [("run", str(run.folder)), ("state", run.state)]
     rows += [(key, str(value)) for key, value in last.items() if key != "v"]
@@ -77,7 +77,7 @@ def _details(run: Run) -> str:
     return _aligned(rows)
 
 
-def _comparison(runs: Sequence[Run]) -> str:
+def _comparison(runs: Sequence[RunDirectory]) -> str:
     names = sorted({name for run in runs for name in difference(runs[0].recipe, run.recipe)})
     rows = [("", *(run.name for run in runs))]
     for name in names:

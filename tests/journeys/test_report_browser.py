@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from sfumato import experiment, report
-from sfumato.experiment import Watch
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe
+from sfumato.runs.watch import Watch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

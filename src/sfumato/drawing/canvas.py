@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import RecipeError, RunError
+from ..errors import RecipeError
+from ..files import save_bytes
 from ..picture import Picture
 from . import palettes
 from .palettes import GREYS, LEVELS, PAPER, Indices, Palette
@@ -47,25 +46,12 @@ class Drawing:
 
     def save(self, path: str | os.PathLike[str], *, level: int = 3) -> Path:
         """Write a PNG file, replaced in one step; folders are made. Raises RunError where the disk refuses."""
-        return write(Path(path), self.png(level))
+        path = Path(path)
+        save_bytes(path, self.png(level), folders=True)
+        return path
 
     def _repr_png_(self) -> bytes:
         return self.png()
-
-
-def write(path: Path, data: bytes) -> Path:
-    """Put bytes into a file in one step: a reader never sees half of it. RunError where the disk refuses."""
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        passing.write_bytes(data)
-        passing.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            passing.unlink(missing_ok=True)
-    return path
 
 
 class Canvas:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..drawing.canvas import Drawing
 from ..drawing.palettes import LEVELS, Indices
-from ..errors import RecipeError, RunError
+from ..errors import RecipeError
+from ..files import writing
 from ..picture import png
 from .previews import Scale, shown
 from .raster import Looking, Raster, blocks, check_finite, tensor, tile_pixels, widths
@@ -77,7 +78,7 @@ def plates(
             "at least one neuron and pixel, and a scale for each layer are needed"
         )
     folder = Path(folder)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         passing = folder / f".plates-{secrets.token_hex(4)}.part"
         passing.mkdir()
@@ -95,8 +96,6 @@ def plates(
             )
         finally:
             shutil.rmtree(passing, ignore_errors=True)
-    except OSError as error:
-        raise RunError(f"{folder}: neuron pictures cannot be written: {error.strerror or error}") from error
 
 
 class _Plate:

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from ..data import Array
-from ..drawing.canvas import write
 from ..errors import RecipeError
+from ..files import save_bytes
 from ..nets import Net
 from .importance import importance
 from .previews import is_rectifier
@@ -256,7 +256,9 @@ def csv_text(tables: Sequence[Neurons]) -> str:
 
 def write_csv(tables: Sequence[Neurons], path: str | os.PathLike[str]) -> Path:
     """Write `csv_text` in one step; RunError where the disk refuses."""
-    return write(Path(path), csv_text(tables).encode())
+    path = Path(path)
+    save_bytes(path, csv_text(tables).encode(), folders=True)
+    return path
 
 
 def _text(value: Any) -> str:

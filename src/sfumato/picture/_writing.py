@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import io
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..errors import PictureError, RunError
-from ._refusals import folder_of, quiet_pillow
+from ..errors import PictureError
+from ..files import save_bytes
+from ._refusals import quiet_pillow
 from ._values import Picture, check_finite
 
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
@@ -23,16 +21,6 @@ LONGEST = {
     "jpeg": 65_500,
     "webp": 16_383,
 }  # pixels a side that the format, or Pillow's copy of its library, can hold
-HINTS = {
-    errno.ENOSPC: "free some space; the file that was there is untouched",
-    errno.EDQUOT: "free some space; the file that was there is untouched",
-    errno.ENOENT: "create the folder first",
-    errno.ENOTDIR: "create the folder first",
-    errno.EISDIR: "a folder has that name; choose another",
-    errno.EROFS: "the disk is read-only; choose another folder",
-    errno.EACCES: "the folder may not be written; choose another",
-    errno.EPERM: "the folder may not be written; choose another",
-}
 
 
 def save(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) -> None:
@@ -49,20 +37,7 @@ def save(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) -
         near = difflib.get_close_matches(path.suffix.lower(), SUFFIXES, n=1)
         hint = f"did you mean {path.stem + near[0]!r}?" if near else f"use one of {' '.join(SUFFIXES)}"
         raise PictureError(f"picture {path.name!r} cannot be written: its suffix is of no type\nhint: {hint}")
-    data = encode(picture, kind, quality)
-    passing = (
-        path.parent / f".{secrets.token_hex(6)}.tmp"
-    )  # the same folder: a rename across disks would be a copy
-    try:
-        passing.write_bytes(data)
-        passing.replace(path)
-    except OSError as error:
-        what = f"picture {path.name!r} cannot be written: {error.strerror or error}"
-        hint = HINTS.get(error.errno or 0, "check the disk and the folder")
-        raise RunError(f"{what}\nin: {folder_of(path)}\nhint: {hint}") from error
-    finally:
-        with suppress(OSError):
-            passing.unlink(missing_ok=True)
+    save_bytes(path, encode(picture, kind, quality))
 
 
 def encode(picture: Picture, format: str = "jpeg", quality: int = 90) -> bytes:

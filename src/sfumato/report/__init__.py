@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import jinja2
 
     from ..nets import Net
-    from ..run import Run
+    from ..runs import RunDirectory
 
 __all__ = ["Report", "page", "summary", "write"]
 
@@ -74,12 +74,12 @@ class Part:
     notes: list[str]
 
 
-def write(runs: Sequence[Run], path: str | os.PathLike[str] | None = None) -> Report:
+def write(runs: Sequence[RunDirectory], path: str | os.PathLike[str] | None = None) -> Report:
     """Write the page of one or several runs; without a path, as `report.html` into the (first) run's directory.
 
     Raises RunError where the disk refuses or there is no run.
     """
-    from ..film import replacing
+    from ..files import replacing
 
     text = page(runs)
     goal = Path(path) if path is not None else runs[0].folder / "report.html"
@@ -88,7 +88,7 @@ def write(runs: Sequence[Run], path: str | os.PathLike[str] | None = None) -> Re
     return Report(goal)
 
 
-def page(runs: Sequence[Run]) -> str:
+def page(runs: Sequence[RunDirectory]) -> str:
     """The page as text: one run in full, or several side by side with their differences on top."""
     if not runs:
         raise RunError("a report needs at least one run")
@@ -134,7 +134,7 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-def summary(run: Run) -> str:
+def summary(run: RunDirectory) -> str:
     """A small piece of HTML for notebooks, without scripts: painting, curve, film, scores."""
     notes: list[str] = []
     history = run.history
@@ -156,7 +156,7 @@ def summary(run: Run) -> str:
 # One run -----------------------------------------------------------------------------------------------------
 
 
-def _part(run: Run, *, alone: bool, share: float) -> Part:
+def _part(run: RunDirectory, *, alone: bool, share: float) -> Part:
     notes: list[str] = []
     pictures = _or_note(notes, "pictures", lambda: _pictures.stills(run))
     film = _or_note(notes, "film", lambda: _pictures.moving(run, share=min(1.0, 2 * share)))
@@ -186,7 +186,7 @@ def _part(run: Run, *, alone: bool, share: float) -> Part:
 
 
 def _inside(
-    run: Run, net: Net, notes: list[str]
+    run: RunDirectory, net: Net, notes: list[str]
 ) -> tuple[list[_neurons.Sheet], _neurons.Table | None, _digits.Reading | None]:
     """Neurons: as pictures over a target picture, else as weights and shares on the task's data."""
     target = run.folder / "target.png"
@@ -222,7 +222,7 @@ def _or_note(notes: list[str], what: str, make: Callable[[], T]) -> T | None:
         return None
 
 
-def _facts(run: Run, part: Part) -> dict[str, Any]:
+def _facts(run: RunDirectory, part: Part) -> dict[str, Any]:
     """A run for the page's script: beats, and which frame of the film belongs to each (-1: none yet)."""
     steps = [step for step, _ in run.frames()]
     shown = [steps[i] for i in part.film.frames] if part.film else []
@@ -238,7 +238,7 @@ def _facts(run: Run, part: Part) -> dict[str, Any]:
 # Several runs ------------------------------------------------------------------------------------------------
 
 
-def _changed(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+def _changed(runs: Sequence[RunDirectory]) -> list[tuple[str, list[str]]]:
     """The recipe fields in which the runs differ: (name, the value in each run)."""
     names = dict.fromkeys(n for run in runs for n in difference(runs[0].recipe, run.recipe))
     return [
@@ -246,7 +246,7 @@ def _changed(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _labels(runs: Sequence[Run]) -> list[str]:
+def _labels(runs: Sequence[RunDirectory]) -> list[str]:
     """A short name for each run: what differs in its recipe, at most three fields; else its number."""
     changed = [
         (name, values) for name, values in _changed(runs) if name not in ("options", "threads", "engine")

@@ -21,7 +21,7 @@ from ..picture import Picture, pixels
 from ._pictures import LOSSLESS, gradient, uri
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runs import RunDirectory
 
 __all__ = ["Sheet", "Table", "of_data", "of_picture", "sheets_of_picture", "sheets_of_weights"]
 
@@ -207,7 +207,7 @@ def _jpeg(values: palettes.Palette, quality: int) -> bytes:
 # Numbers -----------------------------------------------------------------------------------------------------
 
 
-def of_picture(run: Run, net: Net, target: Picture) -> Table:
+def of_picture(run: RunDirectory, net: Net, target: Picture) -> Table:
     """The neurons table: the run's own `atlas/neurons.csv` if it is newer than the weights, else a quick one."""
     kept = run.folder / "atlas" / "neurons.csv"
     weights = run.folder / "checkpoint.safetensors"

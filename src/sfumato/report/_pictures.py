@@ -20,7 +20,7 @@ from ..drawing.video import has_mp4
 from ..picture import Picture
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runs import RunDirectory
 
 __all__ = ["Film", "Pictures", "gradient", "indexed", "moving", "still", "stills", "uri"]
 
@@ -98,7 +98,7 @@ def gradient(table: Palette, stops: int = 13) -> str:
     return "linear-gradient(90deg," + ",".join(f"#{table[i].tobytes().hex()}" for i in at) + ")"
 
 
-def stills(run: Run, largest: float | None = None) -> Pictures | None:
+def stills(run: RunDirectory, largest: float | None = None) -> Pictures | None:
     """Painting, target and error of a run; without a target the painting alone; None where nothing was painted.
 
     largest: end of the error scale, so that several runs share one; None: QUANTILE of the errors.
@@ -132,7 +132,7 @@ def stills(run: Run, largest: float | None = None) -> Pictures | None:
     )
 
 
-def _painted(run: Run) -> Picture | None:
+def _painted(run: RunDirectory) -> Picture | None:
     path = run.folder / "painting.png"
     if path.exists():
         return picture.load(path, alpha=True, max_pixels=PIXELS)
@@ -143,7 +143,7 @@ def _painted(run: Run) -> Picture | None:
 # The film ----------------------------------------------------------------------------------------------------
 
 
-def moving(run: Run, *, share: float = 1.0) -> Film | None:
+def moving(run: RunDirectory, *, share: float = 1.0) -> Film | None:
     """The film of a run within FILM_BYTES x share; None for fewer than two frames."""
     listed = run.frames()
     if len(listed) < 2:
@@ -151,7 +151,7 @@ def moving(run: Run, *, share: float = 1.0) -> Film | None:
     return (_video if has_mp4() else _single)(run, share)
 
 
-def _video(run: Run, share: float) -> Film:
+def _video(run: RunDirectory, share: float) -> Film:
     """H.264 made anew from the frames: the run's own film may have captions, panels or another pace."""
     listed = run.frames()
     with Image.open(listed[0][1]) as first:
@@ -178,7 +178,7 @@ def _even(width: int, height: int, factor: float) -> tuple[int, int]:
     return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
 
 
-def _single(run: Run, share: float) -> Film:
+def _single(run: RunDirectory, share: float) -> Film:
     """JPEGs of some of the frames: every frame if they fit, else an even choice with the first and the last."""
     listed = run.frames()
     with Image.open(listed[0][1]) as first:

@@ -13,7 +13,7 @@ from ..errors import SfumatoError
 from ..recipe import NAMED, Recipe, difference, net_text
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runs import RunDirectory
 
 __all__ = ["Row", "commands", "number", "origin", "recipe", "scores", "short", "title", "value", "words"]
 
@@ -58,7 +58,7 @@ def number(key: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def title(run: Run) -> str:
+def title(run: RunDirectory) -> str:
     """What was learned: the picture's name, or the name of the data."""
     source = run.origin.get("source")
     if source:
@@ -66,7 +66,7 @@ def title(run: Run) -> str:
     return "mona-lisa" if run.recipe.task == "picture" else run.recipe.task
 
 
-def short(run: Run) -> str:
+def short(run: RunDirectory) -> str:
     """Net, optimizer and budget in a line."""
     recipe = run.recipe
     parts = [f"{net_text(recipe.net)} {value(recipe.activation)}"]
@@ -78,7 +78,7 @@ def short(run: Run) -> str:
     return " · ".join([*parts, f"seed {recipe.seed}"])
 
 
-def scores(run: Run) -> dict[str, str]:
+def scores(run: RunDirectory) -> dict[str, str]:
     """The newest scores by their names."""
     return {words(k): number(k, v) for k, v in run.last.items() if k not in COUNTED}
 
@@ -96,7 +96,7 @@ def value(thing: Any) -> str:
     return f"{thing:g}" if isinstance(thing, float) else str(thing)
 
 
-def recipe(run: Run) -> list[Row]:
+def recipe(run: RunDirectory) -> list[Row]:
     """Every field; those stand out that differ from the task's own recipe."""
     try:
         usual = tasks.task(run.recipe.task).RECIPE
@@ -109,7 +109,7 @@ def recipe(run: Run) -> list[Row]:
     ]
 
 
-def origin(run: Run) -> list[Row]:
+def origin(run: RunDirectory) -> list[Row]:
     """Where the run was made, and how long it took."""
     facts, last = run.origin, run.last
     rows: list[tuple[str, Any]] = [
@@ -144,7 +144,7 @@ def origin(run: Run) -> list[Row]:
     ]
 
 
-def commands(run: Run) -> list[tuple[str, str]]:
+def commands(run: RunDirectory) -> list[tuple[str, str]]:
     """(what, command line) pairs that make the run again: as it was typed, and in full from its recipe."""
     made: list[tuple[str, str]] = []
     argv = [str(a) for a in run.origin.get("argv", [])]
@@ -158,7 +158,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
     return made
 
 
-def _full(run: Run) -> list[str]:
+def _full(run: RunDirectory) -> list[str]:
     """The command in full: the nearest named recipe and all that differs from it; empty where none can say it."""
     verb = {"picture": "paint", "digits": "digits"}.get(run.recipe.task)
     if verb is None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+from .. import picture
+from ..files import save_bytes
+from .directory import RunDirectory
 
-from . import picture
-from .data import Data
-from .learning.session import Tick
-from .run import Run, save_bytes
-from .tasks import Task
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..data import Data
+    from ..learning.session import Tick
+    from ..tasks import Task
 
 __all__ = ["Checkpoints", "Frames", "Weights"]
 
@@ -27,7 +30,7 @@ class Frames:
     `line` is the newest line written. A JPEG takes a millisecond where a PNG takes sixty.
     """
 
-    def __init__(self, run: Run, task: Task, data: Data, steps: Collection[int]) -> None:
+    def __init__(self, run: RunDirectory, task: Task, data: Data, steps: Collection[int]) -> None:
         self._run, self._task, self._data, self._steps = run, task, data, set(steps)
         self._loss, self._count, self._since = 0.0, 0, -1
         self.line: dict[str, Any] = {}
@@ -63,7 +66,7 @@ class Frames:
 class Weights:
     """At its beats: the weights in half precision, from which every neuron can be drawn later."""
 
-    def __init__(self, run: Run, steps: Collection[int]) -> None:
+    def __init__(self, run: RunDirectory, steps: Collection[int]) -> None:
         self._run, self._steps = run, set(steps)
 
     def __call__(self, tick: Tick) -> None:
@@ -74,7 +77,7 @@ class Weights:
 class Checkpoints:
     """Every `interval` seconds, at the end, and when `save` is called: all that resuming needs."""
 
-    def __init__(self, run: Run, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, run: RunDirectory, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._run, self._interval, self._clock = run, interval, clock
         self._saved_at, self._saved_step = clock(), -1
 
@@ -86,7 +89,7 @@ class Checkpoints:
         """Write the checkpoint of this tick, unless it is the one that was written last."""
         if tick.step == self._saved_step:
             return
-        weights: dict[str, torch.Tensor] = tick.net.state_dict()
+        weights: dict[str, Tensor] = tick.net.state_dict()
         facts = {"format": 1, "step": tick.step, "seconds": tick.seconds}
         self._run.save_checkpoint(weights, tick.session.state(), facts)
         self._saved_at, self._saved_step = self._clock(), tick.step
