@@ -33,9 +33,9 @@ import torch
 
 from sfumato import engine, nets
 from sfumato.data import Array
-from sfumato.diagnosis import processor
 from sfumato.engine import eager
 from sfumato.experiment import perform, prepare
+from sfumato.machine import processor
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe, named
 from sfumato.run import Run

@@ -33,7 +33,7 @@ LAYERS = {
     "facts": FACTS.split(),
     "contract": ["contracts", "architecture", "surface"],
     "reference": ["eager", "eager_extras", "optimizers"],
-    "properties": ["plan", "properties", "training"],
+    "properties": ["plan", "properties", "loop"],
     "golden": ["golden"],
 }
 
@@ -48,23 +48,23 @@ class Mutant(NamedTuple):
     layer: str
 
 
-EAGER, PLAN = "engine/eager.py", "engine/plan.py"
+EAGER, PLAN = "engine/eager.py", "learning/plan.py"
 BACKWARD = "            loss.backward()\n            if self"
 CENTRES = "x, y = (np.arange(width) + 0.5) / width, (np.arange(first, last) + 0.5) / height"
 
 MUTANTS = [
     # The ten of the measured experiment
-    Mutant("beta2 0.99", "optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "reference"),
-    Mutant("beta2 0.99, trace", "optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "golden"),
-    Mutant("adam's eps 1e-6", "optimizers.py", "eps=eps, fused", "eps=100 * eps, fused", "reference"),
+    Mutant("beta2 0.99", "learning/optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "reference"),
+    Mutant("beta2 0.99, trace", "learning/optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "golden"),
+    Mutant("adam's eps 1e-6", "learning/optimizers.py", "eps=eps, fused", "eps=100 * eps, fused", "reference"),
     Mutant("pixel corner for centre", "picture/pixels.py", CENTRES, CENTRES.replace(" + 0.5", ""), "facts"),
     Mutant("x and y swapped", "picture/pixels.py", "grid[..., 0], grid[..., 1] =", "grid[..., 1], grid[..., 0] =", "facts"),
-    Mutant("first biases start at 0", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
-    Mutant("first biases, trace", "activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
+    Mutant("first biases start at 0", "nets/activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
+    Mutant("first biases, trace", "nets/activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
     Mutant("gradient 1% small", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "golden"),
     Mutant("gradient 1% small, oracle", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "reference"),
-    Mutant("tanh's derivative with a wrong power", "activations.py", "    return torch.tanh(x)", "    y = torch.tanh(x.detach())\n    return y + (x - x.detach()) * (1 - y)", "reference"),
-    Mutant("short batch dropped", "recipe.py", "return -(-samples // min(batch, samples))", "return samples // min(batch, samples)", "properties"),
+    Mutant("tanh's derivative with a wrong power", "nets/activations.py", "    return torch.tanh(x)", "    y = torch.tanh(x.detach())\n    return y + (x - x.detach()) * (1 - y)", "reference"),
+    Mutant("short batch dropped", "recipe/fields.py", "return -(-samples // min(batch, samples))", "return samples // min(batch, samples)", "properties"),
     Mutant("never shuffled", PLAN, "generator.permutation(samples)", "np.arange(samples)", "properties"),
     Mutant("never shuffled, trace", PLAN, "generator.permutation(samples)", "np.arange(samples)", "golden"),
     Mutant("rate 10% high", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "facts"),
@@ -74,25 +74,25 @@ MUTANTS = [
     Mutant("psnr with 20 log", "picture/metrics.py", "-10 * math.log10", "-20 * math.log10", "facts"),
     Mutant("ssim with a window a pixel too small", "picture/metrics.py", "/ 1.5) ** 2", "/ 1.4) ** 2", "facts"),
     Mutant("corners divide by width", "picture/pixels.py", "max(1, width - 1)", "max(1, width)", "facts"),
-    Mutant("omega missing in the hidden start", "activations.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
-    Mutant("omega missing in the readout's start", "nets.py", "math.sqrt(6 / inputs) / omega if", "math.sqrt(6 / inputs) if", "facts"),
-    Mutant("he with the variance of glorot", "activations.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
+    Mutant("omega missing in the hidden start", "nets/activations.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
+    Mutant("omega missing in the readout's start", "nets/net.py", "math.sqrt(6 / inputs) / omega if", "math.sqrt(6 / inputs) if", "facts"),
+    Mutant("he with the variance of glorot", "nets/activations.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
     Mutant("warm-up from 0", PLAN, "ramp = (steps + 1)", "ramp = steps", "facts"),
     Mutant("schedule planned for half the budget", PLAN, "(steps + 0.5) / self.total_steps", "(steps + 0.5) / (0.5 * self.total_steps)", "facts"),
-    Mutant("unknown arguments ignored", "recipe.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
+    Mutant("unknown arguments ignored", "recipe/fields.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
     Mutant("checker hides the first pixel", "picture/held_out.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
     # Reference
-    Mutant("finer's factor differentiated", "activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
-    Mutant("half_square summed over the batch", "losses.py", ".square().sum(1).mean()", ".square().sum()", "reference"),
+    Mutant("finer's factor differentiated", "nets/activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
+    Mutant("half_square summed over the batch", "learning/losses.py", ".square().sum(1).mean()", ".square().sum()", "reference"),
     Mutant("skip connection lost", EAGER, "return net.head(value)", "skip, net.skip = net.skip, None\n            result = net.head(value)\n            net.skip = skip\n            return result", "reference"),
-    Mutant("fan-in without its 1", "optimizers.py", "net.fan_in(module) + 1", "net.fan_in(module)", "reference"),
-    Mutant("hash with another prime", "encodings.py", "PRIME = 2654435761", "PRIME = 2654435769", "facts"),
-    Mutant("grid: last cell outside", "encodings.py", "place.floor().minimum(place.new_tensor([across - 1, down - 1]))", "place.floor()", "facts"),
-    Mutant("grid: u and v swapped", "encodings.py", "u, v = (place - low).unbind(1)", "v, u = (place - low).unbind(1)", "reference"),
+    Mutant("fan-in without its 1", "learning/optimizers.py", "net.fan_in(module) + 1", "net.fan_in(module)", "reference"),
+    Mutant("hash with another prime", "nets/encodings.py", "PRIME = 2654435761", "PRIME = 2654435769", "facts"),
+    Mutant("grid: last cell outside", "nets/encodings.py", "place.floor().minimum(place.new_tensor([across - 1, down - 1]))", "place.floor()", "facts"),
+    Mutant("grid: u and v swapped", "nets/encodings.py", "u, v = (place - low).unbind(1)", "v, u = (place - low).unbind(1)", "reference"),
     Mutant("bfloat16 sums", EAGER, "        return x @ weight.T", "        return _rounded(x @ weight.T)", "reference"),
     Mutant("clip without effect", EAGER, "if self._recipe.clip:", "if self._recipe.clip > 1e9:", "reference"),
-    Mutant("smoothing forgotten", "losses.py", "soft = target * (1 - smoothing) + smoothing / target.shape[1]", "soft = target", "reference"),
-    Mutant("decay of biases too", "optimizers.py", '"factor": 1.0, "weight_decay": 0.0', '"factor": 1.0, "weight_decay": decay', "reference"),
+    Mutant("smoothing forgotten", "learning/losses.py", "soft = target * (1 - smoothing) + smoothing / target.shape[1]", "soft = target", "reference"),
+    Mutant("decay of biases too", "learning/optimizers.py", '"factor": 1.0, "weight_decay": 0.0', '"factor": 1.0, "weight_decay": decay', "reference"),
     # Properties
     Mutant("resume without moments", EAGER, "optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}", "optimizer.state[parameter] = {m: torch.zeros_like(v) for m, v in found.items() if v is not None}", "properties"),
     Mutant("bias correction a step late after resuming", EAGER, "torch.tensor(float(self.step))", "torch.tensor(float(self.step - 1))", "properties"),
@@ -100,17 +100,17 @@ MUTANTS = [
     Mutant("going back keeps old moments", EAGER, "            optimizer.state.clear()\n", "", "properties"),
     Mutant("dropout alike at each step", EAGER, "DROPOUT_STREAM, self.step]", "DROPOUT_STREAM, 0]", "reference"),
     Mutant("dropout from the global state", EAGER, "torch.rand(value.shape, generator=generator)", "torch.rand(value.shape)", "properties"),
-    Mutant("the clock counts the watchers", "training.py", "                seconds += spent\n", "                seconds += time.perf_counter() - seconds\n", "properties"),
-    Mutant("sessions left open", "training.py", "        session.close()\n", "        pass\n", "properties"),
-    Mutant("divergence overlooked", "training.py", "    if not bad.any():\n", "    if True:\n", "properties"),
-    Mutant("a pulse is a beat", "training.py", "session.step == beat, seen)", "True, seen)", "properties"),
-    Mutant("the net left behind at the end", "training.py", "            _ = tick.net\n", "            pass\n", "properties"),
-    Mutant("a beat trains a step more", "training.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
+    Mutant("the clock counts the watchers", "learning/loop.py", "                seconds += spent\n", "                seconds += time.perf_counter() - seconds\n", "properties"),
+    Mutant("sessions left open", "learning/loop.py", "        session.close()\n", "        pass\n", "properties"),
+    Mutant("divergence overlooked", "learning/loop.py", "    if not bad.any():\n", "    if True:\n", "properties"),
+    Mutant("a pulse is a beat", "learning/loop.py", "session.step == beat, seen)", "True, seen)", "properties"),
+    Mutant("the net left behind at the end", "learning/loop.py", "            _ = tick.net\n", "            pass\n", "properties"),
+    Mutant("a beat trains a step more", "learning/loop.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
     # Contracts
-    Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom . import nets  # noqa\n", "contract"),
-    Mutant("a recipe that loads numpy", "recipe.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
-    Mutant("an activation in float32 alone", "activations.py", "    return torch.sigmoid(x)", "    return torch.sigmoid(x.float())", "contract"),
-    Mutant("an activation in place", "activations.py", "return functional.silu(x)", "return functional.silu(x, inplace=True)", "contract"),
+    Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom .. import nets  # noqa\n", "contract"),
+    Mutant("a recipe that loads numpy", "recipe/fields.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
+    Mutant("an activation in float32 alone", "nets/activations.py", "    return torch.sigmoid(x)", "    return torch.sigmoid(x.float())", "contract"),
+    Mutant("an activation in place", "nets/activations.py", "return functional.silu(x)", "return functional.silu(x, inplace=True)", "contract"),
 ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ class Result(NamedTuple):
 
 def run(tree: Path, layer: str) -> Result:
     """The tests of a layer, up to the first failure, in a fork of this process, which has torch imported."""
-    files = [f"tests/test_{name}.py" for name in LAYERS[layer]]
+    files = [str(found) for name in LAYERS[layer] for found in Path("tests").rglob(f"test_{name}.py")]
     log = tree / "log.txt"
     child = os.fork()
     if child == 0:

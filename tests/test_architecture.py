@@ -1,9 +1,13 @@
-"""What must never import what: the rules of the design, read from the syntax trees."""
+"""What must never import what: the rules of docs/design.md, read from the syntax trees.
+
+Wings are the folders and files of the package, in the order of WINGS; imports inside functions count as much as
+those at the top, and what a module reaches by way of others counts as much as what it imports itself.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,119 +15,221 @@ import pytest
 import sfumato
 
 ROOT = Path(sfumato.__file__).parent
-FACTS = {
-    *("activations", "beats", "colormaps", "data", "encodings", "errors", "heldout", "losses", "metrics"),
-    *("picture", "pixels", "recipe", "schedules"),
+
+WINGS = [
+    *("errors", "machine", "words", "files", "data", "recipe", "picture", "nets", "learning", "engine"),
+    *("painting", "training", "many", "fused", "drawing", "neurons", "samples", "tasks", "runs", "views"),
+    *("experiment", "run", "api", "compare", "cli", "playground", "estimator", "studies"),
+]
+"""From the facts to the doors: a wing imports only those that stand before it."""
+
+DOORS = {"run", "api", "cli", "compare", "playground", "estimator", "studies"}
+"""Imported by no other wing than one another; `studies` by nothing."""
+
+NOTHING = {"errors", "machine", "words"}
+"""They import no other room of the package; `files` only `errors`."""
+
+HEAVY = {
+    "av",
+    "matplotlib",
+    "optuna",
+    "pooch",
+    "ray",
+    "sklearn",
+    "skimage",
+    "starlette",
+    "tifffile",
+    "uvicorn",
 }
-"""Modules that know nothing above them, nor one another but for `errors` and the arrays of `data`."""
-SHARED = {"errors", "data"}
-MODEL = {"nets", "optimizers"}
-MOTION = {"engine", "training"}
-VIEWS = {"atlas", "film", "gallery", "report"}
-DOORS = {"api", "cli", "comparison", "estimator", "playground", "sweeps"}
+"""Extras: imported where they are used, so that the package works without them."""
+
+Trees = Mapping[str, ast.Module]
 
 
-def modules() -> dict[str, ast.Module]:
-    """`engine.eager` -> its syntax tree, for every module of the package."""
+def read(root: Path) -> dict[str, ast.Module]:
+    """`engine.eager` -> its syntax tree, for every module under `root`; the package itself is ``."""
     found = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name or "__init__"] = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
     return found
 
 
-TREES = modules()
-
-
-def imports(name: str, *, top_only: bool = False) -> Iterator[str]:
+def imports(trees: Trees, name: str, *, top_only: bool = False) -> Iterator[str]:
     """What a module imports when it runs, type checking apart: `engine.plan` inside, `torch` outside.
 
     top_only: not what its functions import.
     """
-    package = (ROOT / Path(*name.split("."))).is_dir() and name != "__init__"
-    base = [] if name == "__init__" else name.split(".") if package else name.split(".")[:-1]
-    waiting: list[ast.AST] = [TREES[name]]
+    package = any(other.startswith(f"{name}.") for other in trees) or name == ""
+    base = name.split(".") if name else []
+    base = base if package else base[:-1]
+    waiting: list[ast.AST] = [trees[name]]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             waiting += node.orelse
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name.removeprefix("sfumato.") if alias.name.startswith("sfumato.") else alias.name
         elif isinstance(node, ast.ImportFrom):
             up = base[: len(base) - (node.level - 1)] if node.level else []
             home = [*up, *(node.module.split(".") if node.module else [])]
+            own = node.level > 0
+            if not own and home[0] == "sfumato":
+                home, own = home[1:], True
             for alias in node.names:
                 inner = ".".join([*home, alias.name])
-                yield inner if node.level and inner in TREES else ".".join(home)
-        elif not (top_only and isinstance(node, (ast.FunctionDef, ast.Lambda))):
+                yield inner if own and inner in trees else ".".join(home)
+        elif not (top_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))):
             waiting += ast.iter_child_nodes(node)
 
 
-def inside(name: str, **options: bool) -> set[str]:
-    """The modules of this package that a module imports, itself and its own package apart."""
-    return {other for other in imports(name, **options) if other in TREES} - {name, name.split(".")[0]}
+def inside(trees: Trees, name: str, **options: bool) -> set[str]:
+    """The modules of this package that a module imports; to import one is to run the packages around it."""
+    found = {other for other in imports(trees, name, **options) if other in trees and other}
+    around = {".".join(other.split(".")[:i]) for other in found for i in range(1, other.count(".") + 1)}
+    return (found | around) - {name} - {".".join(name.split(".")[:i]) for i in range(1, name.count(".") + 1)}
 
 
-def room(name: str) -> str:
+def wing(name: str) -> str:
     return name.split(".")[0]
 
 
-def of(rooms: set[str]) -> list[str]:
-    return [name for name in TREES if room(name) in rooms]
+def reach(trees: Trees, name: str) -> set[str]:
+    """All modules that running a module and its functions can lead to."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for other in inside(trees, waiting.pop()) - seen:
+            seen.add(other)
+            waiting.append(other)
+    return seen
 
 
-@pytest.mark.parametrize("name", of(FACTS))
-def test_facts_stand_alone(name: str) -> None:
-    assert {room(m) for m in inside(name)} - {room(name)} <= SHARED
+def faults(trees: Trees) -> list[str]:
+    """Every broken rule of the tree, as a sentence; none in a house in order."""
+    rank = {name: place for place, name in enumerate(WINGS)}
+    rooms = {name for name in trees if name and not wing(name).startswith("_")}
+    found = [f"{name} is in no wing of the list" for name in sorted(rooms) if wing(name) not in rank]
+    for name in sorted(n for n in rooms if wing(n) in rank):
+        here = wing(name)
+        for other in sorted(inside(trees, name)):
+            there = wing(other)
+            if there not in rank or there == here:
+                continue
+            if rank[there] > rank[here]:
+                found.append(f"{name} imports {other}, which stands after it")
+            if there in DOORS and here not in DOORS:
+                found.append(f"{name} imports the door {other}")
+            if here in NOTHING or (here == "files" and there != "errors"):
+                found.append(f"{name} imports {other}, and should import nothing")
+            if here == "learning" and there == "engine":
+                found.append(f"{name} imports an engine: {other}")
+        if here == "runs" and "views" in {wing(other) for other in reach(trees, name)}:
+            found.append(f"{name} reaches a view")
+        if here == "tasks" and here != name:
+            others = {m for m in inside(trees, name) if m.startswith("tasks.") and not m[6:].startswith("_")}
+            found += [f"{name} imports the task {other}" for other in sorted(others)]
+    return found + circles(trees)
 
 
-@pytest.mark.parametrize("name", of(MODEL | MOTION))
-def test_models_and_motion_know_nothing_of_files_views_and_doors(name: str) -> None:
-    allowed = FACTS | MODEL | (MOTION if room(name) in MOTION else set())
-    assert {room(m) for m in inside(name)} <= allowed
-
-
-def test_runs_open_without_torch() -> None:
-    """Listing runs must be quick: importing torch takes longer than all the rest."""
-    assert not {room(m) for m in imports("run", top_only=True)} & {"torch", "safetensors"}
-
-
-@pytest.mark.parametrize("name", of(VIEWS))
-def test_views_work_from_what_was_kept(name: str) -> None:
-    assert "training" not in {room(m) for m in inside(name)}
-
-
-@pytest.mark.parametrize("name", [n for n in TREES if n.startswith("tasks.")])
-def test_tasks_do_not_know_one_another(name: str) -> None:
-    assert not {m for m in inside(name) if m.startswith("tasks.") and m != name}
-
-
-@pytest.mark.parametrize("name", [n for n in TREES if room(n) not in DOORS | {"__init__", "__main__"}])
-def test_nothing_leads_back_to_a_door(name: str) -> None:
-    assert not {room(m) for m in inside(name)} & DOORS
-
-
-def test_no_module_imports_itself_by_a_detour() -> None:
-    graph = {name: inside(name, top_only=True) for name in TREES}
+def circles(trees: Trees) -> list[str]:
+    """Modules that lead back to themselves, by imports at the top or in functions."""
+    graph = {name: inside(trees, name) & trees.keys() for name in trees if name}
+    for name, needs in graph.items():  # a package's own modules are part of it, not a detour
+        needs -= {other for other in needs if name.startswith(f"{other}.")}
     while graph:
         free = [name for name, needs in graph.items() if not needs & graph.keys()]
-        assert free, f"a circle among {sorted(graph)}"
+        if not free:
+            return [f"a circle among {', '.join(sorted(_knot(graph)))}"]
         for name in free:
             del graph[name]
+    return []
+
+
+def _knot(graph: dict[str, set[str]]) -> set[str]:
+    """What of a graph without a free end lies on a circle: drop those that nothing left leads to."""
+    left = dict(graph)
+    while True:
+        wanted = set().union(*(needs & left.keys() for needs in left.values()))
+        if wanted == left.keys():
+            return wanted
+        left = {name: needs for name, needs in left.items() if name in wanted}
+
+
+TREES = read(ROOT)
+
+
+def test_the_house_is_in_order() -> None:
+    assert faults(TREES) == []
+
+
+@pytest.mark.parametrize("name", ["runs.directory", "runs.index", "cli.commands", "recipe.fields", ""])
+def test_quick_rooms_wait_with_torch_and_numpy(name: str) -> None:
+    """Listing runs and printing help must be quick: importing torch takes longer than all the rest."""
+    seen, waiting = set(), [name]
+    while waiting:
+        one = waiting.pop()
+        seen.add(one)
+        outside = {wing(m) for m in imports(TREES, one, top_only=True)}
+        assert not outside & {"torch", "numpy", "safetensors", "av"}, one
+        waiting += inside(TREES, one, top_only=True) - seen
 
 
 @pytest.mark.parametrize("name", TREES)
 def test_heavy_guests_wait_in_functions(name: str) -> None:
-    """Extras are imported where they are used, so that the package works without them."""
-    heavy = {"av", "matplotlib", "pooch", "ray", "sklearn", "skimage", "playwright", "hypothesis", "pytest"}
-    allowed = {"sklearn"} if room(name) == "estimator" else set()
-    assert not {room(m) for m in imports(name, top_only=True)} & (heavy - allowed)
+    top = {wing(m) for m in imports(TREES, name, top_only=True)}
+    allowed = {"playground": {"starlette", "uvicorn"}, "estimator": {"sklearn"}}.get(wing(name), set())
+    assert not top & (HEAVY - allowed)
+    if wing(name) != "compare" and name != "compare.workers":
+        assert "ray" not in {wing(m) for m in imports(TREES, name)}
 
 
-def test_the_rules_see_what_they_forbid() -> None:
-    """The reader of imports itself: levels, aliases, functions, type checking."""
-    assert {"nets", "encodings", "engine.plan", "torch", "losses"} <= set(imports("engine.eager"))
-    assert "torch" in set(imports("nets")) and "activations" in inside("nets")
-    assert "api" not in inside("__init__")
+def test_registries_hold_nothing_but_their_members() -> None:
+    from sfumato import engine, tasks
+
+    for folder, listed in (("engine", engine.names()), ("tasks", tasks.names())):
+        files = {path.stem for path in (ROOT / folder).glob("*.py") if not path.stem.startswith("_")}
+        assert files == set(listed)
+
+
+def planted(files: Mapping[str, str]) -> dict[str, ast.Module]:
+    """The house with some lines added to its modules."""
+    trees = dict(TREES)
+    for name, text in files.items():
+        body = list(trees[name].body) if name in trees else []
+        trees[name] = ast.Module([*body, *ast.parse(text).body], [])
+    return trees
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (
+            {"runs.directory": "def look():\n    from ..views import film"},
+            "imports views.film, which stands after",
+        ),
+        ({"runs.index": "def look():\n    from ..experiment import perform"}, "reaches a view"),
+        (
+            {
+                "neurons.cards": "def a():\n    from .regions import b",
+                "neurons.regions": "def b():\n    from .spectrum import c",
+                "neurons.spectrum": "def c():\n    from .cards import a",
+            },
+            "a circle among neurons.cards, neurons.regions, neurons.spectrum",
+        ),
+        ({"tasks.digits": "def other():\n    from .picture import score"}, "tasks.digits imports the task"),
+        ({"learning.loop": "def go():\n    from .. import engine"}, "imports an engine"),
+        ({"words": "from .errors import RunError"}, "should import nothing"),
+        ({"views.film": "from ..run import Run"}, "imports the door run"),
+        ({"corridor": "x = 1"}, "corridor is in no wing"),
+    ],
+)
+def test_the_rules_see_what_they_forbid(files: dict[str, str], says: str) -> None:
+    assert any(says in fault for fault in faults(planted(files))), faults(planted(files))
+
+
+def test_the_reader_of_imports_knows_levels_aliases_functions_and_type_checking() -> None:
+    assert {"nets", "nets.encodings", "learning.plan", "torch"} <= set(imports(TREES, "engine.eager"))
+    assert "api" not in inside(TREES, "")

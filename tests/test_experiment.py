@@ -68,7 +68,7 @@ def test_a_run_directory_holds_all_it_promises(photo: Path, tmp_path: Path) -> N
     assert run.state == "done"
     assert json.loads((run.folder / "recipe.json").read_text())["rate"] == 0.01
     painted = picture.load(run.folder / "painting.png")
-    assert np.abs(painted.values - run.image().values).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(painted.values - Run.of(run).image().values).max() <= 0.5 / 255 + 1e-6
 
 
 def test_resuming_after_a_signal_equals_never_stopping(photo: Path, tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from conftest import FAST
 
-from sfumato import cli, experiment, film
+from sfumato import api
+from sfumato.cli import commands
 from sfumato.errors import RunError
 from sfumato.recipe import Recipe
 from sfumato.run import Run
 from sfumato.runs import find, listing
 from sfumato.runs.watch import Watch
+from sfumato.views import film
 
 SMALL = Recipe(net=(5,), batch=64, epochs=2.0, engine="eager", threads=1, rate=0.01)
 FILMLESS = Watch(frames="2", keep="2", film="none")
@@ -25,7 +27,7 @@ FILMLESS = Watch(frames="2", keep="2", film="none")
 
 def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_path: Path) -> None:
     made = [
-        experiment.perform(SMALL, str(photo), out=tmp_path / "runs", name=name, watch=FILMLESS)
+        api.perform(SMALL, str(photo), out=tmp_path / "runs", name=name, watch=FILMLESS)
         for name in ("zebra", "ape", "mole")
     ]
     assert [run.folder for run in listing(tmp_path / "runs")] == [run.folder for run in made]
@@ -37,7 +39,7 @@ def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_
 def test_a_film_of_unknown_kind_is_refused_before_training(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.call(["paint", str(photo), "--film", "avi", "--out", str(tmp_path / "runs")]) == 2
+    assert commands.call(["paint", str(photo), "--film", "avi", "--out", str(tmp_path / "runs")]) == 2
     assert "film='avi' is unknown" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -58,16 +60,16 @@ def test_a_stop_during_the_film_is_told_and_resuming_makes_the_film(
     watched = ["--net", "5", "--epochs", "2", "--engine", "eager", "--frames", "3", "--film", "gif"]
     with monkeypatch.context() as patch:
         patch.setattr(film, "film", stopped)
-        assert cli.call(["paint", str(photo), *watched, "--out", out]) == 128 + number
+        assert commands.call(["paint", str(photo), *watched, "--out", out]) == 128 + number
     (run,) = listing(out)
     told = capsys.readouterr()
     assert told.out == f"{run.folder}\n" and f"go on: sfumato resume {run.folder}" in told.err
     lines = run.history
-    assert cli.call(["resume", str(run.folder)]) == 0
+    assert commands.call(["resume", str(run.folder)]) == 0
     assert (run.folder / "film.gif").exists()
     assert run.history == lines
     with pytest.raises(RunError, match="is done"):
-        experiment.resume(run)
+        api.resume(run)
 
 
 def test_a_second_ctrl_c_says_how_to_go_on(photo: Path, tmp_path: Path) -> None:
@@ -81,9 +83,7 @@ def test_a_second_ctrl_c_says_how_to_go_on(photo: Path, tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        experiment.perform(
-            SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS, watchers=[twice], say=say
-        )
+        api.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS, watchers=[twice], say=say)
     (run,) = listing(tmp_path / "runs")
     assert f"go on: sfumato resume {run.folder}" in said[-1].replace("\\n", "\n")
 
@@ -94,14 +94,14 @@ def test_ctrl_c_before_a_run_exists_is_said(
     def stopped(*args: object, **options: object) -> Run:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "perform", stopped)
-    assert cli.call(["paint", str(photo)]) == 130
+    monkeypatch.setattr("sfumato.experiment.perform", stopped)
+    assert commands.call(["paint", str(photo)]) == 130
     assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_fork_keeps_the_name_and_origin_of_its_picture(photo: Path, tmp_path: Path) -> None:
-    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
-    new = experiment.fork(run, 2, {"epochs": 3.0}, out=tmp_path / "runs")
+    run = api.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    new = api.fork(run, 2, {"epochs": 3.0}, out=tmp_path / "runs")
     assert "_photo_" in new.name
     assert new.origin["source"] == str(photo)
 
@@ -119,7 +119,7 @@ def test_a_run_that_cannot_be_written_leaves_no_empty_shell(
 
 
 def test_dry_run_with_json_is_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.call(["paint", str(photo), "--net", "5", "--dry-run", "--json"]) == 0
+    assert commands.call(["paint", str(photo), "--net", "5", "--dry-run", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["samples"] == 117
 
@@ -146,46 +146,46 @@ def test_what_cannot_be_meant_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(photo.parent)
-    assert cli.call(argv) == 2
+    assert commands.call(argv) == 2
     assert message in capsys.readouterr().err
 
 
 def test_asking_a_long_run_for_fewer_epochs_hints_at_more(photo: Path, tmp_path: Path) -> None:
-    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    run = api.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
     with pytest.raises(RunError, match="--epochs 4"):
-        experiment.resume(run, epochs=1.0)
+        api.resume(run, epochs=1.0)
 
 
 def test_weights_that_do_not_fit_an_edited_recipe_are_told_in_words(photo: Path, tmp_path: Path) -> None:
-    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
+    run = api.perform(SMALL, str(photo), out=tmp_path / "runs", watch=FILMLESS)
     run.change_recipe(run.recipe.replace(net="7"))
     with pytest.raises(RunError, match="do not fit"):
         run.image()
     with pytest.raises(RunError, match="do not fit"):
-        experiment.resume(run, epochs=9.0)
+        api.resume(run, epochs=9.0)
 
 
 def test_a_run_without_its_target_does_not_go_on_with_another(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
     (run,) = listing("runs")
     (run.folder / "target.png").unlink()
-    assert cli.call(["resume", "last", "--epochs", "9"]) == 1
+    assert commands.call(["resume", "last", "--epochs", "9"]) == 1
     assert "lacks target.png" in capsys.readouterr().err
 
 
 def test_a_damaged_origin_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
     (run,) = listing("runs")
     (run.folder / "origin.json").write_text("{}")
     capsys.readouterr()
-    assert cli.call(["export", str(run.folder), "a.png"]) == 1
+    assert commands.call(["export", str(run.folder), "a.png"]) == 1
     assert "origin.json does not say" in capsys.readouterr().err
 
 
 def test_holding_out_no_pixel_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.call(["paint", "photo.png", *FAST, "--held-out", "blocks:share=0.1,size=1600"]) == 2
+    assert commands.call(["paint", "photo.png", *FAST, "--held-out", "blocks:share=0.1,size=1600"]) == 2
     assert "hides no pixel" in capsys.readouterr().err
     assert not Path("runs").exists()
 

@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; a Ctrl-C before it is there ends in a word and exit 130, not in a traceback."""
     try:
-        from .cli import main as run
+        from .cli.commands import main as run
 
         run()
     except KeyboardInterrupt:

@@ -265,7 +265,7 @@ def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say
     """The derived files: painting and film."""
     picture.save(painting, run.folder / "painting.png")
     if watch.film != "none":
-        from . import film
+        from .views import film
 
         made = film.film(run, watch.film, captions=watch.captions)
         say("note", {"text": f"film: {made.name}"})
@@ -274,8 +274,8 @@ def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say
 def _check_film(watch: Watch) -> None:
     """Refuse before hours of training a film that could not be written after them."""
     if watch.film != "none":
-        from . import film
         from .drawing import video
+        from .views import film
 
         if film.kind_of(watch.film) == "mp4":
             video.require_mp4()

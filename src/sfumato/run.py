@@ -10,9 +10,9 @@ from .runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from .drawing.canvas import Drawing
-    from .notebook import Atlas
     from .picture import Picture
-    from .report import Report
+    from .views.notebook import Atlas
+    from .views.report import Report
 
 __all__ = ["Run"]
 
@@ -36,31 +36,31 @@ class Run(RunDirectory):
         return paint(self.net(step), height, width, where=self.recipe.coordinates, icc=target.icc)
 
     def export(self, path: str | os.PathLike[str], **options: Any) -> Path:
-        """Write the run as the file that the suffix asks for; see `sfumato.export.export`."""
-        from .export import export
+        """Write the run as the file that the suffix asks for; see `sfumato.views.export.export`."""
+        from .views.export import export
 
         return export(self, path, **options)
 
     def neurons(self, layer: int, step: int | None = None) -> Drawing:
         """The contact sheet of a hidden layer, from 1, at the kept step nearest to `step` (None: now)."""
-        from .gallery import Gallery
+        from .views.atlas import Gallery
 
         return Gallery(self).sheet(layer, step)
 
     def atlas(self, step: int | None = None) -> Atlas:
         """The contact sheets of all hidden layers; in a notebook they show themselves."""
-        from .notebook import Atlas
+        from .views.notebook import Atlas
 
         return Atlas(self, step)
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Report:
         """Write the page that tells the run's story: `report.html` in its directory, or `path`."""
-        from .report import write
+        from .views.report import write
 
         return write([self], path)
 
     def _repr_html_(self) -> str:
-        from .report import summary
+        from .views.report import summary
 
         return summary(self)
 

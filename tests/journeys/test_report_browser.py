@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sfumato import experiment, report
+from sfumato import api
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe
 from sfumato.runs.watch import Watch
+from sfumato.views import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -28,7 +29,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(from_array(values), folder / "waves.png")
     recipe = Recipe(net=(24, 16), batch=512, steps=80, rate=0.005, engine="eager", threads=1)
     watch = Watch(frames="8", keep="3", film="none")
-    run = experiment.perform(recipe, str(folder / "waves.png"), out=folder, watch=watch)
+    run = api.perform(recipe, str(folder / "waves.png"), out=folder, watch=watch)
     report.write([run, run], folder / "both.html")
     return run.report().path
 

@@ -14,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from sfumato import gallery, nets, picture
+from sfumato import nets, picture
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
 from sfumato.neurons import cards, importance, previews, raster, statistics
 from sfumato.picture import metrics, pixels
 from sfumato.recipe import Recipe
 from sfumato.run import Run
+from sfumato.views import atlas
 
 H, W = 19, 14
 XY = pixels.coordinates(H, W)
@@ -280,7 +281,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_run_writes_sheets_table_and_chosen_neurons(run: Run) -> None:
-    paths = gallery.Gallery(run, sort="importance").write(chosen="2:7,3:0-1")
+    paths = atlas.Gallery(run, sort="importance").write(chosen="2:7,3:0-1")
     names = [path.relative_to(run.folder / "atlas").as_posix() for path in paths]
     assert names == [
         "layer-1.png",
@@ -296,7 +297,7 @@ def test_a_run_writes_sheets_table_and_chosen_neurons(run: Run) -> None:
 
 
 def test_a_step_is_the_kept_one_nearest_to_it(run: Run) -> None:
-    made = gallery.Gallery(run, size=(30, 40))
+    made = atlas.Gallery(run, size=(30, 40))
     paths = made.write(step=12, layers=[2], chosen="1:0", table=False)
     assert [p.relative_to(run.folder).as_posix() for p in paths] == [
         "atlas/step-000010/layer-2.png",
@@ -309,7 +310,7 @@ def test_a_step_is_the_kept_one_nearest_to_it(run: Run) -> None:
 
 
 def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None:
-    made = gallery.Gallery(run, still=True)
+    made = atlas.Gallery(run, still=True)
     still = made.over_time
     for step in (0, 10, 25):
         for view, scale in zip(previews.preview(made.net(step), H, W), still.scales, strict=True):
@@ -323,7 +324,7 @@ def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None
 
 
 def test_the_table_of_a_run_is_that_of_its_net_and_target(run: Run) -> None:
-    made = gallery.Gallery(run)
+    made = atlas.Gallery(run)
     found = made.table(10)
     expected = statistics.table(made.net(10), XY, run.target.values[..., :3].reshape(-1, 3))
     for a, b in zip(found, expected, strict=True):
@@ -334,11 +335,11 @@ def test_the_table_of_a_run_is_that_of_its_net_and_target(run: Run) -> None:
 def test_the_table_of_a_large_picture_is_made_on_a_choice_of_pixels(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gallery, "LARGEST_TABLE", 100)
-    assert gallery.Gallery(run).table()[2].importance_samples == 100
+    monkeypatch.setattr(atlas, "LARGEST_TABLE", 100)
+    assert atlas.Gallery(run).table()[2].importance_samples == 100
 
 
 def test_origin_is_not_touched_by_the_views(run: Run) -> None:
     before = (run.folder / "origin.json").read_text()
-    gallery.Gallery(run).write()
+    atlas.Gallery(run).write()
     assert json.loads(before) == json.loads((run.folder / "origin.json").read_text())

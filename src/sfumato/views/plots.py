@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from . import picture
-from .errors import RecipeError
-from .nets import Net
-from .neurons import regions, spectrum, statistics
-from .painting import paint
-from .picture import pixels
-from .runs import RunDirectory
+from .. import picture
+from ..errors import RecipeError
+from ..nets import Net
+from ..neurons import regions, spectrum, statistics
+from ..painting import paint
+from ..picture import pixels
+from ..runs import RunDirectory
 
 __all__ = ["draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import _words
+from ...words import COUNTED, metric_name
 
 __all__ = ["AXES", "Plot", "Scale", "metrics", "plots", "scales"]
 
@@ -78,7 +78,7 @@ def metrics(histories: Sequence[Sequence[Line]]) -> list[str]:
     keys: dict[str, None] = {}
     for history in histories:
         for line in history:
-            keys |= {k: None for k in line if k not in _words.COUNTED}
+            keys |= {k: None for k in line if k not in COUNTED}
     keys["loss"] = None
     return [k for k in keys if any(len(_points(h, "epoch", k)) >= 1 for h in histories)]
 
@@ -115,7 +115,7 @@ def plots(histories: Sequence[Sequence[Line]]) -> list[Plot]:
                 unit = (
                     " in dB" if key.startswith("psnr") else ", a share of 1" if key.endswith("_error") else ""
                 )
-                label = _words.words(key) + unit
+                label = metric_name(key) + unit
                 result.append(Plot(key, axis, x.log, paths, x_ticks, y_ticks, label))
     return result
 

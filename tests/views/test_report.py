@@ -19,14 +19,17 @@ import torch
 from conftest import colours
 from PIL import Image
 
-from sfumato import cli, experiment, report
+from sfumato import api
+from sfumato.cli import commands
 from sfumato.errors import RecipeError, RunError
 from sfumato.neurons import statistics
 from sfumato.picture import from_array, pixels, save
 from sfumato.recipe import Recipe
-from sfumato.report import _curves, _neurons, _pictures, _words
 from sfumato.run import Run
 from sfumato.runs.watch import Watch
+from sfumato.views import report
+from sfumato.views.report import _curves, _neurons, _pictures, _words
+from sfumato.words import metric_text
 
 TINY = Recipe(net=(9, 7), batch=64, steps=24, rate=0.01, engine="eager", threads=1)
 
@@ -37,7 +40,7 @@ def made(folder: Path, recipe: Recipe = TINY, name: str = "scene", size: tuple[i
     source = folder / f"{name}.png"
     save(from_array(colours(height, width).reshape(height, width, 3)), source)
     watch = Watch(frames="6", keep="3", film="none")
-    return experiment.perform(recipe, str(source), out=folder / "runs", watch=watch)
+    return api.perform(recipe, str(source), out=folder / "runs", watch=watch)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +240,7 @@ def test_a_reader_of_digits_shows_its_weights_and_its_mistakes(tmp_path: Path) -
         task="digits", net=(12,), batch=100, steps=5, loss="cross_entropy", engine="eager", threads=1
     )
     watch = Watch(frames="2", keep="2", film="none")
-    run = experiment.perform(recipe, "digits8x8", out=tmp_path, watch=watch)
+    run = api.perform(recipe, "digits8x8", out=tmp_path, watch=watch)
     text = report.page([run])
     assert not Reader(text).open
     assert "weights from each pixel" in text and "Can its confidence be believed?" in text
@@ -297,7 +300,7 @@ def test_the_command_makes_the_same_recipe_again(
     if "--frames" in wanted:
         at = wanted.index("--frames")
         wanted = wanted[:at] + wanted[at + 2 :]
-    assert cli.call(wanted) == 0
+    assert commands.call(wanted) == 0
     assert Recipe.from_json(json.dumps(json.loads(capsys.readouterr().out)["recipe"])) == recipe
 
 
@@ -324,8 +327,8 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
 
 
 def test_numbers_are_said_as_people_say_them() -> None:
-    assert _words.number("psnr", None) == "exact" and _words.number("psnr", 31.256) == "31.26 dB"
-    assert _words.number("test_error", 0.0123) == "1.23 %"
+    assert metric_text("psnr", None) == "exact" and metric_text("psnr", 31.256) == "31.26 dB"
+    assert metric_text("test_error", 0.0123) == "1.23 %"
 
 
 # Doors -------------------------------------------------------------------------------------------------------
@@ -333,15 +336,15 @@ def test_numbers_are_said_as_people_say_them() -> None:
 
 def test_the_command_line_writes_pages(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = tmp_path / "one.html", tmp_path / "two.html"
-    assert cli.call(["export", str(run.folder), str(one)]) == 0
-    assert cli.call(["runs", str(run.folder), str(run.folder), "--report", str(two)]) == 0
+    assert commands.call(["export", str(run.folder), str(one)]) == 0
+    assert commands.call(["runs", str(run.folder), str(run.folder), "--report", str(two)]) == 0
     assert capsys.readouterr().out.split() == [str(one), str(two)]
     assert "Painting and target" in one.read_text() and "2 runs side by side" in two.read_text()
     assert (
-        cli.call(["export", str(run.folder), str(tmp_path / "no.html"), "--step", "3"])
+        commands.call(["export", str(run.folder), str(tmp_path / "no.html"), "--step", "3"])
         == RecipeError.exit_code
     )
-    assert cli.call(["runs", "--report", str(two)]) == RecipeError.exit_code
+    assert commands.call(["runs", "--report", str(two)]) == RecipeError.exit_code
 
 
 def test_runs_show_themselves(run: Run) -> None:

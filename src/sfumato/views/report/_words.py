@@ -8,28 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import progress, tasks
-from ..errors import SfumatoError
-from ..recipe import NAMED, Recipe, difference, net_text
+from ... import tasks
+from ...errors import SfumatoError
+from ...recipe import NAMED, Recipe, difference, net_text
+from ...words import COUNTED, duration, metric_name, metric_text, si
 
 if TYPE_CHECKING:
-    from ..runs import RunDirectory
+    from ...runs import RunDirectory
 
-__all__ = ["Row", "commands", "number", "origin", "recipe", "scores", "short", "title", "value", "words"]
+__all__ = ["Row", "commands", "origin", "recipe", "scores", "short", "title", "value"]
 
 Row = tuple[str, str, bool]
 """A name, its value, and whether it stands out."""
-
-COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
-"""Keys of a metrics line that are no scores."""
-
-NAMES = {
-    "psnr": "PSNR",
-    "psnr_seen": "PSNR, seen pixels",
-    "psnr_hidden": "PSNR, hidden pixels",
-    "ssim": "SSIM",
-    "loss": "loss",
-}
 
 FLAGS = (
     *("net", "activation", "encoding", "optimizer", "rate", "batch", "epochs", "held_out", "seed", "engine"),
@@ -38,24 +28,6 @@ FLAGS = (
 
 LACKING = {("digits", "encoding"), ("digits", "held_out")}
 """Verbs that have no such flag."""
-
-
-def words(key: str) -> str:
-    """A metric's name for people."""
-    return NAMES.get(key, key.replace("_", " "))
-
-
-def number(key: str, value: Any) -> str:
-    """A metric's value for people; the package writes an infinite PSNR as null."""
-    if value is None:
-        return "exact" if key.startswith("psnr") else "–"
-    if key.startswith("psnr"):
-        return f"{value:.2f} dB"
-    if key.endswith("_error"):
-        return f"{100 * value:.2f} %"
-    if isinstance(value, float):
-        return f"{value:.4f}" if 0.001 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def title(run: RunDirectory) -> str:
@@ -80,7 +52,7 @@ def short(run: RunDirectory) -> str:
 
 def scores(run: RunDirectory) -> dict[str, str]:
     """The newest scores by their names."""
-    return {words(k): number(k, v) for k, v in run.last.items() if k not in COUNTED}
+    return {metric_name(k): metric_text(k, v) for k, v in run.last.items() if k not in COUNTED}
 
 
 def value(thing: Any) -> str:
@@ -132,11 +104,11 @@ def origin(run: RunDirectory) -> list[Row]:
         rows += [
             ("steps", f"{last['step']:,} of {last.get('total_steps', last['step']):,}"),
             ("epochs", f"{epoch:,.4g}"),
-            ("training", progress.duration(seconds) if seconds >= 10 else f"{seconds:.2f} s"),
+            ("training", duration(seconds) if seconds >= 10 else f"{seconds:.2f} s"),
             ("frames and metrics", f"{float(last.get('watching_seconds') or 0):.2f} s"),
         ]
         if seconds > 0 and facts.get("samples"):
-            rows.append(("samples a second", progress.si(epoch * int(facts["samples"]) / seconds)))
+            rows.append(("samples a second", si(epoch * int(facts["samples"]) / seconds)))
     return [
         (name, f"{thing:,}" if isinstance(thing, int) and name != "seed" else str(thing), False)
         for name, thing in rows

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import RecipeError
-from .recipe import NAMED, Recipe, read_recipe, value_of
+from ..errors import RecipeError
+from ..recipe import NAMED, Recipe, read_recipe, value_of
 
 __all__ = ["FIELDS", "layered", "pairs"]
 
@@ -43,7 +43,7 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
     environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix)}
     own: Mapping[str, tuple[Recipe, str]] = {}
     if verb != "paint":
-        from . import tasks
+        from .. import tasks
 
         own = tasks.task(verb).RECIPES
     chosen = own[default][0] if default in own else NAMED[default][0]

@@ -8,7 +8,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from . import machine
+from .. import machine
 
 __all__ = ["facts", "has", "hint", "text"]
 
@@ -20,8 +20,8 @@ def facts() -> dict[str, Any]:
     """All of it as one JSON-ready object, version 1."""
     import torch
 
-    from . import engine
-    from .recipe import Recipe
+    from .. import engine
+    from ..recipe import Recipe
 
     packages = {}
     for name in ("sfumato", "torch", "numpy", "pillow", "safetensors", "av", "pooch", "matplotlib"):
@@ -56,7 +56,7 @@ def text(found: dict[str, Any]) -> str:
         ("sfumato", found["packages"]["sfumato"]),
         ("python", f"{found['python']} on {found['system']}"),
         ("packages", ", ".join(f"{k} {v}" for k, v in found["packages"].items() if k != "sfumato")),
-        (f"{found['processor']}, {found['threads']} threads"),
+        ("processor", f"{found['processor']}, {found['threads']} threads"),
         ("flags", " ".join(found["cpu_flags"]) or "none that matter here"),
         *((f"engine {name}", state.replace("\nhint: ", "; ")) for name, state in found["engines"].items()),
         ("native isa", found["isa"] or "not built"),
@@ -87,7 +87,7 @@ def hint(part: str) -> str:
 
 def _isa() -> str:
     """Instruction sets the native engine can use here, best first; empty if it is not built."""
-    from .engine import native
+    from ..engine import native
 
     return " ".join(native.usable_sets())
 

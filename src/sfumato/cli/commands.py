@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from .errors import RecipeError, RunError, SfumatoError
-from .levels import layered, pairs
+from ..errors import RecipeError, RunError, SfumatoError
+from .precedence import layered, pairs
 
 if TYPE_CHECKING:
-    from .experiment import Say
-    from .recipe import Recipe
-    from .runs import RunDirectory
+    from ..experiment import Say
+    from ..recipe import Recipe
+    from ..runs import RunDirectory
 
 __all__ = ["app", "main"]
 
@@ -161,8 +161,8 @@ def resume(
     quiet: Annotated[bool, _flag("no progress")] = False,
 ) -> int:
     """Go on with a run after Ctrl-C, a crash, or for more epochs."""
-    from . import experiment
-    from .runs import find
+    from .. import experiment
+    from ..runs import find
 
     say = _say(as_json, quiet)
     found = find(run, out)
@@ -186,8 +186,8 @@ def runs(
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
+    from ..runs import find, listing
     from . import tables
-    from .runs import find, listing
 
     found = [find(name, out) for name in names]
     if rm:
@@ -198,7 +198,7 @@ def runs(
             print(f"deleted {run.folder}", file=sys.stderr)
         return 0
     if report is not None:
-        from .report import write
+        from ..views.report import write
 
         if not found:
             raise RecipeError("--report needs the runs to show")
@@ -228,11 +228,11 @@ def export(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
-    from . import export as exporting
-    from .runs import find
+    from ..runs import find
+    from ..views.export import export as write
 
     panels = tuple(filter(None, with_panels.split(",")))
-    print(exporting.export(find(run, out), file, size=size, step=step, with_=panels, captions=captions))
+    print(write(find(run, out), file, size=size, step=step, with_=panels, captions=captions))
     return 0
 
 
@@ -244,13 +244,13 @@ def doctor(
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """Versions, processor, engines, codecs, extras: the first answer to most questions about an installation."""
-    from . import diagnosis
+    from .doctor import facts, has, hint, text
 
-    facts = diagnosis.facts()
-    print(json.dumps(facts, indent=2) if as_json else diagnosis.text(facts))
-    missing = [part for part in needed if not diagnosis.has(facts, part)]
+    found = facts()
+    print(json.dumps(found, indent=2) if as_json else text(found))
+    missing = [part for part in needed if not has(found, part)]
     for part in missing:
-        print(f"missing: {part}\nhint: {diagnosis.hint(part)}", file=sys.stderr)
+        print(f"missing: {part}\nhint: {hint(part)}", file=sys.stderr)
     return 3 if missing else 0
 
 
@@ -276,11 +276,11 @@ def atlas(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
-    from . import gallery
-    from .runs import find
+    from ..runs import find
+    from ..views.atlas import atlas_of
 
     found = find(run, out)
-    for path in gallery.atlas_of(
+    for path in atlas_of(
         found,
         step=step,
         layer=layer,
@@ -305,14 +305,14 @@ def bench(
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """Fixed workloads: how many times as fast as PyTorch each engine trains on this machine."""
-    from . import bench as benching
-    from . import diagnosis
+    from . import bench as workloads
+    from .doctor import facts
 
     if rounds < 1:
         raise RecipeError(f"rounds={rounds} must be at least 1")
-    rows = benching.run(rounds, threads, only)
-    where = {key: diagnosis.facts()[key] for key in ("processor", "threads", "packages", "isa")}
-    print(json.dumps({"v": 1, "machine": where, "rows": rows}, indent=2) if as_json else benching.text(rows))
+    rows = workloads.run(rounds, threads, only)
+    where = {key: facts()[key] for key in ("processor", "threads", "packages", "isa")}
+    print(json.dumps({"v": 1, "machine": where, "rows": rows}, indent=2) if as_json else workloads.text(rows))
     return 0
 
 
@@ -342,8 +342,8 @@ def _perform(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from . import experiment
-    from .runs.watch import Until, Watch
+    from .. import experiment
+    from ..runs.watch import Until, Watch
 
     target = Until.parse(until) if until else None
     default = Watch()

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .drawing.canvas import Drawing
-    from .runs import RunDirectory
+    from ..drawing.canvas import Drawing
+    from ..runs import RunDirectory
 
 __all__ = ["Atlas"]
 
@@ -23,7 +23,7 @@ class Atlas:
     @cached_property
     def sheets(self) -> list[Drawing]:
         """One a hidden layer, first layer first. Raises RunError where the run has no target or no weights."""
-        from .gallery import Gallery
+        from .atlas import Gallery
 
         gallery = Gallery(self.run)
         layers = len(gallery.net(self.step).widths)

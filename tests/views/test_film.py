@@ -16,12 +16,14 @@ import pytest
 from conftest import colours
 from PIL import Image, ImageCms
 
-from sfumato import film, picture
+from sfumato import picture
 from sfumato.drawing import video
 from sfumato.drawing.video import Frame
 from sfumato.errors import MissingExtra, RecipeError, RunError
 from sfumato.recipe import Recipe
 from sfumato.run import Run
+from sfumato.views import film
+from sfumato.views.frames import SMALLEST, caption, wanted_size
 
 WIDTH, HEIGHT = 75, 107
 """Both sides odd, and large enough for no enlargement."""
@@ -146,7 +148,7 @@ def test_tiny_pictures_make_films_that_show_their_pixels(
 ) -> None:
     frames, _ = decoded(film.film(synthetic(tmp_path, 3, width, height), kind))
     shape = frames[-1].shape
-    assert min(shape[:2]) >= film.SMALLEST
+    assert min(shape[:2]) >= SMALLEST
     assert max(shape[:2]) <= 1024
     if (width, height) == (5, 7):
         assert shape[1] in (65, 66) and shape[0] in (91, 92)
@@ -162,21 +164,21 @@ def test_a_size_resamples_the_frames(tmp_path: Path) -> None:
 
 
 def test_sizes_are_pixels_or_factors() -> None:
-    assert film.wanted_size("1200x1716", 300, 429) == (1200, 1716)
-    assert film.wanted_size((7, 9), 300, 429) == (7, 9)
+    assert wanted_size("1200x1716", 300, 429) == (1200, 1716)
+    assert wanted_size((7, 9), 300, 429) == (7, 9)
     for text in ("4x", "x4", "4", " 4X "):
-        assert film.wanted_size(text, 300, 429) == (1200, 1716)
-    assert film.wanted_size("0.5x", 301, 1) == (150, 1)
+        assert wanted_size(text, 300, 429) == (1200, 1716)
+    assert wanted_size("0.5x", 301, 1) == (150, 1)
     with pytest.raises(RecipeError, match="1200x1716"):
-        film.wanted_size("1200x", 300, 429)
+        wanted_size("1200x", 300, 429)
     for text in ("0x", "0x10", "", "x", "10x10x10", "-3x", "nanx", "big", "1e9x"):
         with pytest.raises(RecipeError):
-            film.wanted_size(text, 300, 429)
+            wanted_size(text, 300, 429)
 
 
 def test_large_frames_are_reduced_by_a_whole_factor(tmp_path: Path) -> None:
     frames, _ = decoded(film.film(synthetic(tmp_path, 2, 4100, 70), "webp"))
-    assert frames[0].shape == (film.SMALLEST, 2050, 3)
+    assert frames[0].shape == (SMALLEST, 2050, 3)
 
 
 # Captions ------------------------------------------------------------------------------------------------------
@@ -199,10 +201,10 @@ def test_captions_stand_below_the_painting_and_cover_none_of_it(tmp_path: Path) 
 
 
 def test_captions_say_what_the_metrics_say() -> None:
-    assert film.caption(7, {"epoch": 12.345, "psnr": 26.714}) == ("epoch 12.3", "26.71 dB")
-    assert film.caption(7, {"epoch": 1250.0, "psnr": None}) == ("epoch 1,250", "exact")
-    assert film.caption(7, {"epoch": 0.05, "test_error": 0.0123}) == ("epoch 0.05", "1.23 % errors")
-    assert film.caption(7000, {}) == ("step 7,000", "")
+    assert caption(7, {"epoch": 12.345, "psnr": 26.714}) == ("epoch 12.3", "26.71 dB")
+    assert caption(7, {"epoch": 1250.0, "psnr": None}) == ("epoch 1,250", "exact")
+    assert caption(7, {"epoch": 0.05, "test_error": 0.0123}) == ("epoch 0.05", "1.23 % errors")
+    assert caption(7000, {}) == ("step 7,000", "")
 
 
 @pytest.mark.parametrize("width", (1, 90, 300, 1500))
@@ -212,7 +214,7 @@ def test_captions_fit_at_every_width(width: int, tmp_path: Path) -> None:
         "".join(json.dumps({"step": s, "epoch": 123456.0, "psnr": 100.25}) + "\n" for s in (0, 1))
     )
     frame = decoded(film.film(run, "gif", captions=True))[0][0]
-    strip = frame[-film.SMALLEST // 4 :].max(2) > 128
+    strip = frame[-SMALLEST // 4 :].max(2) > 128
     columns = np.flatnonzero(strip.any(0))
     assert columns[0] >= 2 and columns[-1] <= frame.shape[1] - 3
     # A gap of dark columns wider than any between letters parts epoch and PSNR.

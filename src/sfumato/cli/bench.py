@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from . import engine, nets
-from .data import Data
-from .errors import EngineError, RecipeError
-from .learning.session import Session
-from .picture import pixels
-from .recipe import Recipe, named
+from .. import engine, nets
+from ..data import Data
+from ..errors import EngineError, RecipeError
+from ..learning.session import Session
+from ..picture import pixels
+from ..recipe import Recipe, named
 
 __all__ = ["WORKLOADS", "Workload", "measure", "run", "text"]
 

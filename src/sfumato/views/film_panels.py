@@ -23,22 +23,23 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
-from . import picture
-from .drawing import palettes
-from .drawing.canvas import font, text_width
-from .drawing.charts import INK, PAPER, Series, chart
-from .drawing.video import Frame
-from .errors import RecipeError, RunError
-from .film import LONGEST, epoch_text, opened, score_text, to_srgb, wanted_size
-from .neurons import orders
-from .neurons.raster import Raster, blocks, number, tensor, tile_pixels
-from .painting import paint
-from .picture import metrics
+from .. import picture
+from ..drawing import palettes
+from ..drawing.canvas import font, text_width
+from ..drawing.charts import INK, PAPER, Series, chart
+from ..drawing.video import Frame
+from ..errors import RecipeError, RunError
+from ..neurons import orders
+from ..neurons.raster import Raster, blocks, number, tensor, tile_pixels
+from ..painting import paint
+from ..picture import metrics
+from ..words import epoch_text, score_text
+from .frames import LONGEST, opened, to_srgb, wanted_size
 
 if TYPE_CHECKING:
-    from .gallery import Gallery, Still
-    from .nets import Net
-    from .runs import RunDirectory
+    from ..nets import Net
+    from ..runs import RunDirectory
+    from .atlas import Gallery, Still
 
 __all__ = ["Wanted", "frames", "parse"]
 
@@ -156,7 +157,7 @@ def _with_curve(
 def _drawn(
     run: RunDirectory, wanted: Wanted, steps: list[int], size: str | tuple[int, int] | None
 ) -> Iterator[Frame]:
-    from .gallery import Gallery
+    from .atlas import Gallery
 
     target = run.target
     where = run.recipe.coordinates
@@ -283,7 +284,7 @@ def _chosen(text: str, gallery: Gallery) -> list[tuple[int, int]]:
 @torch.no_grad()
 def _neurons(net: Net, still: Still, chosen: list[tuple[int, int]], down: int, when: str) -> Frame:
     """A block of neuron pictures in two rows, together about as high as the painting's panel of `down` pixels."""
-    from .neurons.previews import shown, shows_activation
+    from ..neurons.previews import shown, shows_activation
 
     rows, shape = 1 if len(chosen) == 1 else 2, still.width / still.height
     height = max(8, (down - (rows - 1) * (TITLE + GAP)) // rows)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from .. import film, picture
-from ..drawing import palettes
-from ..drawing.palettes import Indices, Palette
-from ..drawing.video import has_mp4
-from ..picture import Picture
+from ... import picture
+from ...drawing import palettes
+from ...drawing.palettes import Indices, Palette
+from ...drawing.video import has_mp4
+from ...picture import Picture
+from .. import film
 
 if TYPE_CHECKING:
-    from ..runs import RunDirectory
+    from ...runs import RunDirectory
 
 __all__ = ["Film", "Pictures", "gradient", "indexed", "moving", "still", "stills", "uri"]
 

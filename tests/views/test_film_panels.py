@@ -11,16 +11,17 @@ from conftest import colours
 from PIL import Image
 from test_film import decoded, swapped, synthetic
 
-from sfumato import film, nets, panels, picture
+from sfumato import nets, picture
 from sfumato.drawing import palettes
 from sfumato.drawing.video import Frame
 from sfumato.errors import RecipeError, RunError
-from sfumato.export import export
-from sfumato.gallery import Gallery
-from sfumato.panels import GAP, MARGIN, TITLE
 from sfumato.picture import metrics
 from sfumato.recipe import Recipe
 from sfumato.run import Run
+from sfumato.views import film, film_panels
+from sfumato.views.atlas import Gallery
+from sfumato.views.export import export
+from sfumato.views.film_panels import GAP, MARGIN, TITLE
 
 WIDTH, HEIGHT = 172, 90
 """Small, to be quick; wider than a panel's title needs."""
@@ -51,7 +52,7 @@ def learning(
 
 def made(run: Run, *words: str, **options: Any) -> list[Frame]:
     """The film's frames; without a size, paintings are shown as they are."""
-    count, frames, _ = panels.frames(run, words, **{"size": (WIDTH, HEIGHT)} | options)
+    count, frames, _ = film_panels.frames(run, words, **{"size": (WIDTH, HEIGHT)} | options)
     result = list(frames)
     assert len(result) == count
     assert len({frame.shape for frame in result}) == 1, "frames of unequal size"
@@ -146,7 +147,7 @@ def test_other_tasks_show_their_errors_as_a_curve(tmp_path: Path) -> None:
         run.add_metrics({"step": k, "epoch": k / 2, "test_error": 0.9 / (1 + k)})
     assert len(made(run, "curve")) == 4
     with pytest.raises(RecipeError, match="task digits"):
-        panels.frames(run, ("error",))
+        film_panels.frames(run, ("error",))
 
 
 @pytest.mark.parametrize("width, height", [(1, 1), (3, 200), (400, 2), (40, 30), (900, 20)])
@@ -183,16 +184,18 @@ def test_sizes_are_those_of_the_painting_s_panel(tmp_path: Path) -> None:
 
 
 def test_panels_are_read_as_a_person_types_them() -> None:
-    assert panels.parse(("Error", " curve")) == panels.Wanted(error=True, curve=True)
-    assert panels.parse(("2:117", "3:5-9", "alone")) == panels.Wanted(False, neurons="2:117,3:5-9")
-    assert panels.parse(("neurons", "layer:2", "layer3")) == panels.Wanted(neurons="best", layers=(2, 3))
-    assert panels.parse(("painting", "curve")).painting
+    assert film_panels.parse(("Error", " curve")) == film_panels.Wanted(error=True, curve=True)
+    assert film_panels.parse(("2:117", "3:5-9", "alone")) == film_panels.Wanted(False, neurons="2:117,3:5-9")
+    assert film_panels.parse(("neurons", "layer:2", "layer3")) == film_panels.Wanted(
+        neurons="best", layers=(2, 3)
+    )
+    assert film_panels.parse(("painting", "curve")).painting
     with pytest.raises(RecipeError, match="did you mean 'neurons'"):
-        panels.parse(("neuron",))
+        film_panels.parse(("neuron",))
     with pytest.raises(RecipeError, match="known are error, curve"):
-        panels.parse(("spectrum",))
+        film_panels.parse(("spectrum",))
     with pytest.raises(RecipeError, match="at least one"):
-        panels.parse(("alone",))
+        film_panels.parse(("alone",))
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -205,9 +208,9 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match=said):
             made(run, *words)
     with pytest.raises(RunError, match="holds no frames"):
-        panels.frames(run, ("curve",))
+        film_panels.frames(run, ("curve",))
     with pytest.raises(RunError, match="holds no weights"):
-        panels.frames(synthetic(tmp_path), ("error",))
+        film_panels.frames(synthetic(tmp_path), ("error",))
     (run.folder / "metrics.jsonl").unlink()
     with pytest.raises(RunError, match="no score"):
         made(run, "curve", "error")

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-__all__ = ["JsonLines", "Lines", "Live", "Quiet", "duration", "si"]
+from ..words import COUNTED, duration, metric_name, metric_text, si
+
+__all__ = ["JsonLines", "Lines", "Live", "Quiet"]
 
 Clock = Callable[[], float]
 
@@ -62,7 +64,7 @@ class Lines:
         if not math.isnan(tick.loss):
             parts.append(f"loss {tick.loss:.5f}")
         if "psnr" in line:
-            parts.append("PSNR " + ("inf" if line["psnr"] is None else f"{line['psnr']:.1f}") + " dB")
+            parts.append(f"PSNR {metric_text('psnr', line['psnr'])}")
         for name in ("psnr_hidden", "test_error", "validation_error"):
             if line.get(name) is not None:
                 parts.append(f"{name.replace('_', ' ')} {line[name]:.4g}")
@@ -129,7 +131,6 @@ class JsonLines:
                 )
         elif event == "done":
             line = facts["line"]
-            counted = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
             self.write(
                 "done",
                 run=str(facts["run"].folder),
@@ -138,7 +139,7 @@ class JsonLines:
                 stopped_by=facts["run"].stopped_by,
                 reached=facts["reached"],
                 seconds={k: round(facts[k], 4) for k in ("wall", "training", "watching", "finishing")},
-                scores={k: v for k, v in line.items() if k not in counted},
+                scores={k: v for k, v in line.items() if k not in COUNTED},
             )
 
     def write(self, event: str, **facts: Any) -> None:
@@ -178,29 +179,9 @@ def viewer_share(facts: Mapping[str, Any]) -> float:
     return max(0.0, 1 - facts["training"] / wall) if wall > 0 else 0.0
 
 
-def si(number: float) -> str:
-    """12345 -> 12.3k, 1900000 -> 1.9M; below 1000 as it is."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(number) >= limit:
-            return f"{number / (limit if unit != 'k' else 1e3):.1f}{unit}"
-    return f"{number:.0f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 7 s, 4:12 or 1:04:12; ? if not known."""
-    if not math.isfinite(seconds):
-        return "?"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def _opening(facts: Mapping[str, Any]) -> list[str]:
-    from . import tasks
-    from .recipe import difference, net_text
+    from .. import tasks
+    from ..recipe import difference, net_text
 
     run, net, data = facts["run"], facts["net"], facts["data"]
     changed = difference(tasks.task(run.recipe.task).RECIPE, run.recipe)
@@ -227,19 +208,7 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
             f"stopped at step {tick.step} of {tick.total_steps}, all saved",
             f"go on: sfumato resume {run.folder}",
         ]
-    names = {
-        "psnr": "PSNR",
-        "psnr_seen": "PSNR of seen pixels",
-        "psnr_hidden": "PSNR of hidden pixels",
-        "ssim": "SSIM",
-    }
-    counted = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
-    scores = []
-    for key, value in line.items():
-        if key not in counted:
-            unit = " dB" if key.startswith("psnr") else ""
-            number = "infinite" if value is None else f"{value:.2f}" if unit else f"{value:.4f}"
-            scores.append(f"{names.get(key, key.replace('_', ' '))} {number}{unit}")
+    scores = [f"{metric_name(k)} {metric_text(k, v)}" for k, v in line.items() if k not in COUNTED]
     wall, training, watching = facts["wall"], facts["training"], facts["watching"]
     other = max(0.0, wall - training - watching - facts["finishing"])
     return [

@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from .. import nets, painting, picture
+from ..drawing.canvas import text_width
+from ..errors import PictureError, RecipeError, RunError
+from ..files import replacing
+from ..nets import Net
+from ..picture.png import Levels, Scanlines
+from ..recipe import Recipe
 from . import film as films
-from . import nets, painting, picture
-from .drawing.canvas import text_width
-from .errors import PictureError, RecipeError, RunError
-from .files import replacing
-from .film import wanted_size
-from .nets import Net
-from .picture.png import Levels, Scanlines
-from .recipe import Recipe
+from .frames import caption, wanted_size
 
 if TYPE_CHECKING:
-    from .runs import RunDirectory
+    from ..runs import RunDirectory
 
 __all__ = ["export", "load_net"]
 
@@ -231,7 +231,7 @@ def sheet(run: RunDirectory, frames: int = 12) -> picture.Picture:
     for k in chosen:
         step, path = listed[k]
         tiles.append(_tile(picture.load(path, max_pixels=None)))
-        texts.append(films.caption(step, lines.get(step, {})))
+        texts.append(caption(step, lines.get(step, {})))
     width, height = tiles[0].width, tiles[0].height
     captions = [", ".join(filter(None, pair)) for pair in texts]
     letters = max(10, min(26, round(width / 13)))

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ..data import Data
-from ..drawing import palettes
-from ..nets import Net
-from ..neurons import features, orders, previews, statistics
-from ..neurons.raster import sample, tensor, tile_pixels, widths
-from ..picture import Picture, pixels
+from ...data import Data
+from ...drawing import palettes
+from ...nets import Net
+from ...neurons import features, orders, previews, statistics
+from ...neurons.raster import sample, tensor, tile_pixels, widths
+from ...picture import Picture, pixels
 from ._pictures import LOSSLESS, gradient, uri
 
 if TYPE_CHECKING:
-    from ..runs import RunDirectory
+    from ...runs import RunDirectory
 
 __all__ = ["Sheet", "Table", "of_data", "of_picture", "sheets_of_picture", "sheets_of_weights"]
 

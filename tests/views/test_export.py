@@ -20,11 +20,11 @@ from test_film import decoded, synthetic
 from sfumato import nets, painting, picture
 from sfumato.data import Array
 from sfumato.errors import MissingExtra, PictureError, RecipeError, RunError
-from sfumato.export import export, load_net, sheet
 from sfumato.picture import pixels
 from sfumato.picture.png import Scanlines
 from sfumato.recipe import Recipe
 from sfumato.run import Run
+from sfumato.views.export import export, load_net, sheet
 
 SMALL = Recipe(
     net=(12, 7), activation="sine:omega=30", encoding="fourier:bands=4,sigma=2", coordinates="corners"

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import RecipeError
-from .recipe import difference, net_text
-from .runs import RunDirectory
+from ..errors import RecipeError
+from ..recipe import difference, net_text
+from ..runs import RunDirectory
+from ..words import metric_text
 
 __all__ = ["as_dicts", "text"]
 
@@ -49,7 +50,7 @@ def text(runs: Sequence[RunDirectory], named: bool, sort: str, parent: str) -> s
     for run in runs:
         last = run.last
         rows.append(
-            (run.name, run.state, _number(last, "epoch"), _number(last, "psnr"), _number(last, "seconds"))
+            (run.name, run.state, _shown(last, "epoch"), _shown(last, "psnr"), _shown(last, "seconds"))
         )
     return _aligned(rows)
 
@@ -84,16 +85,13 @@ def _comparison(runs: Sequence[RunDirectory]) -> str:
         rows.append((name, *(str(getattr(run.recipe, name)) for run in runs)))
     scores = sorted({key for run in runs for key in run.last} - {"v"})
     for key in scores:
-        rows.append((key, *(_number(run.last, key) for run in runs)))
+        rows.append((key, *(_shown(run.last, key) for run in runs)))
     rows.append(("state", *(run.state for run in runs)))
     return _aligned(rows)
 
 
-def _number(line: dict[str, Any], key: str) -> str:
-    value = line.get(key)
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _shown(line: dict[str, Any], key: str) -> str:
+    return metric_text(key, line[key]) if key in line else "–"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -18,18 +18,19 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .. import tasks
-from ..data import Data
-from ..drawing import palettes
-from ..errors import RunError, SfumatoError
-from ..recipe import difference
+from ... import tasks
+from ...data import Data
+from ...drawing import palettes
+from ...errors import RunError, SfumatoError
+from ...recipe import difference
+from ...words import metric_name, metric_text
 from . import _curves, _digits, _neurons, _pictures, _words
 
 if TYPE_CHECKING:
     import jinja2
 
-    from ..nets import Net
-    from ..runs import RunDirectory
+    from ...nets import Net
+    from ...runs import RunDirectory
 
 __all__ = ["Report", "page", "summary", "write"]
 
@@ -79,7 +80,7 @@ def write(runs: Sequence[RunDirectory], path: str | os.PathLike[str] | None = No
 
     Raises RunError where the disk refuses or there is no run.
     """
-    from ..files import replacing
+    from ...files import replacing
 
     text = page(runs)
     goal = Path(path) if path is not None else runs[0].folder / "report.html"
@@ -105,7 +106,7 @@ def page(runs: Sequence[RunDirectory]) -> str:
     facts = {
         "runs": [_facts(run, part) for run, part in zip(runs, parts, strict=True)],
         "labels": names,
-        "keys": [(k, _words.words(k)) for k in _curves.metrics(histories)],
+        "keys": [(k, metric_name(k)) for k in _curves.metrics(histories)],
         "scales": {
             a: {k: asdict(s) for k, s in both.items()} for a, both in _curves.scales(histories).items()
         },
@@ -122,14 +123,14 @@ def page(runs: Sequence[RunDirectory]) -> str:
             changed=_changed(runs),
             plots=_curves.plots(histories),
             axes=_curves.AXES,
-            metrics=[(k, _words.words(k)) for k in _curves.metrics(histories)],
+            metrics=[(k, metric_name(k)) for k in _curves.metrics(histories)],
             heat=_pictures.gradient(palettes.palette("heat")),
             diverging=_pictures.gradient(palettes.palette("diverging")),
             facts=facts,
             script=script,
             style=style,
             digest=digest,
-            number=_words.number,
+            number=metric_text,
         )
     )
 
@@ -191,7 +192,7 @@ def _inside(
     """Neurons: as pictures over a target picture, else as weights and shares on the task's data."""
     target = run.folder / "target.png"
     if target.exists() and int(run.origin["inputs"]) == 2:
-        from .. import picture
+        from ... import picture
 
         shown = picture.load(target, alpha=True, max_pixels=LARGEST_TARGET)
         size = shown.height, shown.width
@@ -273,4 +274,4 @@ def _environment() -> jinja2.Environment:
 
 @cache
 def _text(name: str) -> str:
-    return resources.files("sfumato").joinpath("templates", name).read_text(encoding="utf-8")
+    return resources.files(__name__).joinpath("templates", name).read_text(encoding="utf-8")

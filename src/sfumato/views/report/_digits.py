@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import picture
-from ..data import Data
-from ..nets import Net
-from ..neurons import mistakes
+from ... import picture
+from ...data import Data
+from ...nets import Net
+from ...neurons import mistakes
 from ._pictures import uri
 
 __all__ = ["Reading", "reading"]

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .drawing.canvas import Drawing
-from .errors import RecipeError
-from .neurons import cards, full_size, orders, previews, sheets, statistics
-from .neurons.previews import Preview, Scale
-from .neurons.raster import Looking, number, sample
-from .neurons.statistics import Neurons
-from .picture import Picture, pixels
+from ..drawing.canvas import Drawing
+from ..errors import RecipeError
+from ..neurons import cards, full_size, orders, previews, sheets, statistics
+from ..neurons.previews import Preview, Scale
+from ..neurons.raster import Looking, number, sample
+from ..neurons.statistics import Neurons
+from ..picture import Picture, pixels
 
 if TYPE_CHECKING:
-    from .nets import Net
-    from .runs import RunDirectory
+    from ..nets import Net
+    from ..runs import RunDirectory
 
 __all__ = ["Gallery", "Still", "atlas_of", "hold_still"]
 
@@ -133,8 +133,9 @@ def atlas_of(
     For other tasks than pictures: the sheet of the strongest features. Raises RecipeError for a selection, view
     or order that does not exist.
     """
-    from . import insights
-    from .picture import parse_size
+    from ..picture import parse_size
+    from .plots import write as write_plots
+    from .plots import write_without
 
     if run.recipe.task != "picture":
         return _features(run, step)
@@ -142,15 +143,15 @@ def atlas_of(
     removed = orders.parse_neurons(without, run.recipe.net) if without else []
     layers = None if layer is None else [layer]
     paths = gallery.write(step=step, layers=layers, chosen=chosen)
-    paths += insights.write(run, plots, step)
+    paths += write_plots(run, plots, step)
     if removed:
-        paths += insights.write_without(run, removed, step)
+        paths += write_without(run, removed, step)
     return paths
 
 
 def _features(run: RunDirectory, step: int | None) -> list[Path]:
     """The task's own picture of its net, e.g. the weight pictures of digits."""
-    from . import picture, tasks
+    from .. import picture, tasks
 
     task = tasks.task(run.recipe.task)
     data = task.load(run.origin.get("source"), run.recipe)

@@ -1,0 +1,116 @@
+"""The film of a run: its frames one after the other, each shown equally long, the last one held.
+
+Frames are dense early and log-spaced later, so equal times show a net's quick start and its slow end alike.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..drawing import video
+from ..drawing.video import Frame
+from ..errors import RecipeError, RunError
+from ..files import replacing
+from . import film_panels
+from .frames import Fit, caption, opened, to_srgb
+
+if TYPE_CHECKING:
+    from ..runs import RunDirectory
+
+__all__ = ["KINDS", "film", "kind_of", "pace"]
+
+KINDS = ("mp4", "webp", "gif")
+
+HOLD = 1.5
+"""Seconds for which the last frame stands."""
+
+
+def film(
+    run: RunDirectory,
+    kind: str = "auto",
+    *,
+    path: str | os.PathLike[str] | None = None,
+    captions: bool = False,
+    size: str | tuple[int, int] | None = None,
+    with_: Sequence[str] = (),
+    hold: float = HOLD,
+) -> Path:
+    """Make the film of a run and return its path: `film.<kind>` in its folder, or `path`.
+
+    kind: `mp4` (extra `video`), `webp`, `gif`, or `auto`: mp4 where it can be written, else webp. captions: epoch
+    and PSNR in a strip below the picture. size: (width, height), "600x858" or "2x", frames resampled; without it
+    frames are shown as they are, tiny ones enlarged by whole factors, those beyond LONGEST reduced. with_: panels
+    beside the painting, see `panels`. hold: seconds of the last frame.
+
+    WebP carries the picture's colour profile. MP4 and GIF cannot: their frames are converted to sRGB, so that
+    they look the same; a profile that cannot be read is then left out. Memory: a few frames.
+    Raises MissingExtra for mp4 without PyAV, RecipeError for a kind or size that cannot be meant, RunError where
+    the run has no frames, a frame is damaged, or the disk refuses; no half file is left.
+    """
+    kind = kind_of(kind)
+    if kind == "mp4":
+        video.require_mp4()
+    if with_:
+        count, frames, icc = film_panels.frames(run, with_, size=size)
+    else:
+        count, frames, icc = _frames(run, kind, captions, size)
+    goal = Path(path) if path is not None else run.folder / f"film.{kind}"
+    fps = pace(count)
+    with replacing(goal) as passing:
+        if kind == "webp":
+            video.webp(passing, frames, fps, hold, icc)
+        else:
+            (video.mp4 if kind == "mp4" else video.gif)(passing, frames, fps, hold)
+    return goal
+
+
+def kind_of(text: str) -> str:
+    """`mp4`, `webp` or `gif` of what a person typed; `auto` is mp4 where it can be written. RecipeError else."""
+    kind = text.lower().removeprefix(".")
+    if kind == "auto":
+        return "mp4" if video.has_mp4() else "webp"
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, [*KINDS, "auto", "none"], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are auto, {', '.join(KINDS)}"
+        raise RecipeError(f"film={text!r} is unknown; {hint}")
+    return kind
+
+
+def pace(count: int) -> int:
+    """Frames a second: 12, but fewer for few frames and more for many, so that a film takes 4 to 8 seconds.
+
+    At least 2 and at most 30, beyond which frames would only be missed: longer series take longer.
+    """
+    return round(min(30, max(2, min(max(12, count / 8), max(2, count / 4)))))
+
+
+def _frames(
+    run: RunDirectory, kind: str, captions: bool, size: str | tuple[int, int] | None
+) -> tuple[int, Iterator[Frame], bytes | None]:
+    """How many frames, the frames as they are shown, and the colour profile that they still need."""
+    listed = run.frames()
+    if not listed:
+        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
+    first = opened(listed[0][1])
+    icc = first.info.get("icc_profile")
+    keeps = kind == "webp" and first.mode == "RGB"
+    transform = None if keeps or not icc else to_srgb(icc, first.mode)
+    fit = Fit(first.size, size, captions)
+    lines = {line["step"]: line for line in run.history} if captions else {}
+
+    def shown() -> Iterator[Frame]:
+        for step, path in listed:
+            image = opened(path)
+            if image.size != first.size or image.mode != first.mode:
+                raise RunError(
+                    f"frame {path} is {image.mode} {image.size[0]}x{image.size[1]}, "
+                    f"the first {first.mode} {first.size[0]}x{first.size[1]}\nhint: delete it"
+                )
+            image = transform.apply(image) if transform else image.convert("RGB")
+            yield fit(image, caption(step, lines.get(step, {})) if captions else None)
+
+    return len(listed), shown(), icc if keeps else None

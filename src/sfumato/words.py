@@ -1,0 +1,76 @@
+"""Numbers, units and scores in words, the same everywhere: terminal, captions, report. Imports no other room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["COUNTED", "duration", "epoch_text", "metric_name", "metric_text", "score_text", "si"]
+
+COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
+"""Keys of a metrics line that are no scores."""
+
+NAMES = {
+    "psnr": "PSNR",
+    "psnr_seen": "PSNR, seen pixels",
+    "psnr_hidden": "PSNR, hidden pixels",
+    "ssim": "SSIM",
+}
+
+
+def si(number: float) -> str:
+    """12345 -> 12.3k, 1900000 -> 1.9M; below 10,000 as it is."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= limit:
+            return f"{number / (limit if unit != 'k' else 1e3):.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 7 s, 4:12 or 1:04:12; ? if not known."""
+    if not math.isfinite(seconds):
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def epoch_text(epoch: float) -> str:
+    """`epoch 0.05`, `epoch 12.3`, `epoch 1,250`."""
+    return f"epoch {epoch:,.0f}" if epoch >= 100 else f"epoch {epoch:.3g}"
+
+
+def metric_name(key: str) -> str:
+    """A metric's name for people."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def metric_text(key: str, value: Any) -> str:
+    """A metric's value for people: decibels, per cent of errors, or a plain number.
+
+    The package writes an infinite PSNR as null: that painting is exact. Another null was not measured: –.
+    """
+    if value is None:
+        return "exact" if key.startswith("psnr") else "–"
+    if key.startswith("psnr"):
+        return f"{value:.2f} dB"
+    if key.endswith("_error"):
+        return f"{100 * value:.2f} %"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 0.001 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def score_text(line: Mapping[str, Any]) -> str:
+    """The first score of a metrics line that says how good the net is: `31.26 dB`, `exact`, `1.23 % errors`; empty
+    where there is none."""
+    if "psnr" in line:
+        return metric_text("psnr", line["psnr"])
+    for name, value in line.items():
+        if name.endswith("_error") and value is not None:
+            return f"{metric_text(name, value)} errors"
+    return ""
