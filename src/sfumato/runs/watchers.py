@@ -77,7 +77,9 @@ class Weights:
 class Checkpoints:
     """Every `interval` seconds, at the end, and when `save` is called: all that resuming needs."""
 
-    def __init__(self, run: RunDirectory, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, run: RunDirectory, interval: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._run, self._interval, self._clock = run, interval, clock
         self._saved_at, self._saved_step = clock(), -1
 
