@@ -296,5 +296,10 @@ NB_MODULE(_native, m) {
       .def_prop_ro("half_is_fast", &Trainer::half_is_fast, "Whether the processor itself multiplies bfloat16.")
       .def_prop_ro("threads", &Trainer::threads)
       .def_prop_ro("chunk", &Trainer::chunk)
+      .def_prop_ro("work", [](Trainer& self) {
+            const sfumato::Work work = self.work();
+            return std::pair(work.done, work.all);
+          }, "(done, all): multiplications between hidden layers and into the readout so far, and how many it would\n"
+             "have been with every unit. Silent rectified units are skipped, but where SFUMATO_DENSE=1 is set.")
       .def_prop_ro("shapes", &Trainer::array_shapes, "(out, in) of each array, in 0 for a bias.");
 }

@@ -3,6 +3,7 @@
 // against finite differences and against one another. `make sanitize` builds and runs it; exits with 1 if a check fails.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <random>
 #include <stdexcept>
@@ -281,6 +282,12 @@ std::vector<Settings> cases(const std::string& isa, int threads) {
       }
       result.push_back(s);
     }
+  for (Method method : {Method::adam, Method::muon}) {  // wide enough that silent units are skipped
+    Settings s = common;
+    s.hidden = {70, 130, 50}, s.method = method, s.skip = s.input_gradient = true;
+    s.dropped_hidden = method == Method::adam ? 0.3f : 0, s.chunk = method == Method::adam ? 16 : 0;
+    result.push_back(s);
+  }
   const std::vector<std::vector<int>> shapes{{}, {1}, {7}, {64}, {300}, {300, 1, 64, 7}, std::vector<int>(12, 17)};
   for (size_t i = 0; i < shapes.size(); i++)
     for (int method = 0; method < 4; method++) {
@@ -351,6 +358,54 @@ void halves(const std::string& isa) {
   }
 }
 
+// With layers of which some units, all but one, or all never fire: the same with silent units skipped as without, and
+// the same paint to the last bit.
+void silence(const std::string& isa) {
+  const auto fires = [](int kind, int layer, int unit) {
+    return kind == 0 ? (unit * 7 + layer) % 3 == 0 : kind == 1 ? unit == 5 : layer != 1 && unit % 2 == 0;
+  };
+  for (int kind = 0; kind < 3; kind++)
+    for (int threads : {1, 3}) {
+      Settings s;
+      s.isa = isa, s.threads = threads, s.inputs = 2, s.outputs = 3, s.hidden = {70, 300, 41}, s.chunk = 40;
+      std::vector<Floats> found[2];
+      for (bool dense : {false, true}) {
+        setenv("SFUMATO_DENSE", dense ? "1" : "0", 1);
+        Trainer trainer(s);
+        Values values(trainer);
+        std::mt19937 random(3);
+        std::uniform_real_distribution<float> uniform(-1, 1);
+        for (size_t i = 0; i < values.arrays.size(); i++)
+          for (size_t j = 0; j < values.arrays[i].size(); j++) {
+            const bool silent = i % 2 && i / 2 < 3 && !fires(kind, static_cast<int>(i / 2), static_cast<int>(j));
+            values.arrays[i][j] = silent ? -1e3f : 0.2f * uniform(random);
+          }
+        trainer.set(Kind::values, values.constants());
+        Floats xy(2 * kSamples), rgb(3 * kSamples), painted(3 * kSamples);
+        for (Floats* array : {&xy, &rgb})
+          for (float& x : *array) x = uniform(random);
+        trainer.set_data(xy.data(), rgb.data(), kSamples);
+        std::vector<int32_t> rows(kSamples);
+        for (int i = 0; i < kSamples; i++) rows[i] = i;
+        trainer.gradient(rows.data(), rows.size(), values.pointers());
+        trainer.predict(xy.data(), kSamples, painted.data());
+        found[dense] = values.arrays;
+        found[dense].push_back(painted);
+        const sfumato::Work work = trainer.work();
+        expect(dense ? work.all == 0 : work.done < 0.8 * work.all, "silent units are skipped", s, work.done / work.all);
+      }
+      unsetenv("SFUMATO_DENSE");
+      expect(found[0].back() == found[1].back(), "skipping silent units changes no bit of the paint", s, kind);
+      double off = 0, size = 0;
+      for (size_t i = 0; i < found[0].size(); i++)
+        for (size_t j = 0; j < found[0][i].size(); j++) {
+          off += std::pow(found[0][i][j] - found[1][i][j], 2), size += std::pow(found[1][i][j], 2);
+          expect(found[1][i][j] != 0 || found[0][i][j] == 0, "gradients of silent units are 0", s, found[0][i][j]);
+        }
+      expect(off < 1e-10 * size, "gradients with silent units skipped", s, std::sqrt(off / size));
+    }
+}
+
 // Dead units leave moments that decay into denormals, which no thread of a trainer may meet.
 void denormals() {
   volatile float tiny = 1e-30f, result = 1;
@@ -386,6 +441,7 @@ int main() {
   for (const std::string& isa : sets) {
     turns(isa);
     halves(isa);
+    silence(isa);
     for (int threads : {1, 3})
       for (const Settings& settings : cases(isa, threads)) {
         // emulation is slow, and its float32 is that of the other units

@@ -110,13 +110,19 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
       p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
       p.slopes = slopes ? w.slopes[l].get() : nullptr, p.slopes_row = strides_[l];
       p.parameter = settings_.parameter;
-      p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = 1 - settings_.dropped_hidden;
+      p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = p.keep ? 1 - settings_.dropped_hidden : 0;
     }
     if (packed) {
       p.rows16 = halves(w.in16[l + 1]), p.rows16_row = padded_halves(m.out);
       if (slopes) p.pairs = words(w.in_pairs[l + 1]), p.pairs_row = strides_[l];
     }
-    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    if (skipping_ && l) read_live(w.live[l - 1], p);
+    if (p.lists) p.b_rows = w.live[l - 1].index.data();
+    const bool seeks = skipping_ && !readout && l < last;
+    if (seeks) p.fired = words(w.fired), std::fill(p.fired, p.fired + strides_[l], 0u);
+    if (skipping_ && l) multiply(w, p, static_cast<double>(rows) * m.in * p.columns);
+    else (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    if (seeks) find_live(w, l, rows);
     if (readout && settings_.skip) {
       const Matrix& skip = matrices_[l + 1];
       Product q{};
@@ -194,6 +200,7 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
 
 // From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.
 void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
+  if (skipping_) return backward_live(w, rows, first, low);
   const int a = static_cast<int>(settings_.activation);
   const auto weights = [&](int i, const float* input, size_t input_stride, const float* error, size_t error_stride) {
     const Matrix& m = matrices_[i];
@@ -223,9 +230,7 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
     weights(l, l ? w.post[l - 1].get() : w.x.get(), l ? strides_[l - 1] : x_stride_, error, error_stride);
     const Matrix& m = matrices_[l];
     if (l == 0) {
-      if (wants_dx()) input_gradient(w, rows, error, error_stride);
-      if (const uint8_t* keep = wants_dx() ? kept(-1, low) : nullptr)
-        kernels_.drop(w.dx.get(), x_stride_, keep, x_stride_, rows, columns(m.in), 1 - settings_.dropped_inputs);
+      if (wants_dx()) input_gradient(w, rows, error, error_stride, low);
       break;
     }
     const Matrix& below = matrices_[l - 1];
@@ -240,7 +245,7 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
     else if (!m.half) p.slopes = w.post[l - 1].get(), p.slopes_row = strides_[l - 1];
     else p.slopes16 = halves(w.in16[l]), p.slopes_row = padded_halves(m.in), p.finish = kernels_.backward16[a];
     p.parameter = settings_.parameter;
-    p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = 1 - settings_.dropped_hidden;
+    p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = p.keep ? 1 - settings_.dropped_hidden : 0;
     p.sums = w.gradients[l - 1].get();
     if (first) std::fill(p.sums, p.sums + p.columns, 0.f);
     if (below.half) {
@@ -253,7 +258,7 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
 }
 
 // From the errors of the first layer (and of the outputs, by the skip) to those of x, in w.dx.
-void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t error_stride) const {
+void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t error_stride, size_t low) const {
   const auto errors_of_x = [&](const Matrix& m, const float* a, size_t a_row, bool accumulate) {
     Product p{};
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
@@ -261,10 +266,13 @@ void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t err
     p.b = m.back.get(), p.b_row = m.back_stride;
     if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = padded_halves(m.out) / 2;
     p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
+    if (skipping_ && !accumulate) read_live(w.live[0], p), p.b_rows = w.live[0].index.data();
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
   };
   errors_of_x(matrices_[0], error, error_stride, false);
   if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);
+  if (const uint8_t* keep = kept(-1, low))
+    kernels_.drop(w.dx.get(), x_stride_, keep, x_stride_, rows, columns(settings_.inputs), 1 - settings_.dropped_inputs);
 }
 
 }  // namespace sfumato

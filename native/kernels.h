@@ -71,12 +71,25 @@ struct Product {
   float parameter;    // of finish
   const uint8_t* keep;  // dropout: rows of bytes, `keep_row` apart; values with a 0 become 0, others are divided
   size_t keep_row;      // by `kept`, the share that is kept; after finish, before packing. Null: none
-  float kept;
+  float kept;           // without `keep`: 0, or all are divided by it
   float* sums;        // the finished C's columns are added to it, a row; may be null
   uint16_t* rows16;   // where the finished C is packed, rows `rows16_row` halves apart; may be null
   size_t rows16_row;
   uint32_t* pairs;    // and rows of words `pairs_row` apart; may be null
   size_t pairs_row;
+  uint32_t* fired;    // the bits of the finished C's columns are OR-ed into it, a row; may be null
+  // Not all k, but those of a list (ascending) for each `list_rows` rows of C, `list_row` apart. Null: all.
+  const int32_t* lists;
+  const int32_t* lengths;
+  size_t list_row;
+  const int32_t* b_rows;  // with lists: the row of B that belongs to k; null: row k
+};
+
+// Columns of a matrix that are worth looking at, ascending.
+struct Columns {
+  int count;
+  const int32_t* index;
+  const uint8_t* masks;  // the same, a bit a column; both null: the first `count`
 };
 
 // One step of Adam or SGD, as PyTorch defines them, over a span of floats.
@@ -111,6 +124,19 @@ struct Kernels {
   // rows x columns floats into packed forms (either may be null); rows need not be even: the last partner is 0
   void (*pack)(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, size_t rows16_row,
                uint32_t* pairs, size_t pairs_row);
+  int list_rows;  // see Product: lists
+  // Which columns of `fired` hold a bit: their count, index and masks (whose room is that of `columns`, a multiple of
+  // kLine, and for index a line more).
+  int (*find_columns)(const uint32_t* fired, int columns, int32_t* index, uint8_t* masks);
+  // Those columns side by side, with a line of zeros after the last. Row r of the result is row from_rows[r] (null: r).
+  void (*take_columns)(const float* from, size_t stride, const int32_t* from_rows, int rows, const Columns&,
+                       float* into, size_t into_row);
+  // And back: row r of `from` is added to row into_rows[r] (null: r) of `into`.
+  void (*add_columns)(const float* from, size_t stride, int rows, const Columns&, const int32_t* into_rows, float* into,
+                      size_t into_row);
+  // For each list_rows rows: which columns are not 0 in one of them. Room for a line more than `columns` in a list.
+  void (*list_columns)(const float* from, size_t stride, int rows, int columns, int32_t* lists, size_t list_row,
+                       int32_t* lengths);
   // dropout on its own; see Product
   void (*drop)(float* values, size_t stride, const uint8_t* keep, size_t keep_row, int rows, int columns, float kept);
   // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.

@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "kernels.h"
-#if HALF_IS_FAST
+#if HALF_IS_FAST || defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -157,6 +157,19 @@ void drop(float* values, size_t stride, const uint8_t* keep, size_t keep_row, in
     }
 }
 
+void divide(float* values, size_t stride, int rows, int columns, float by) {
+  for (int m = 0; m < rows; m++)
+    for (int n = 0; n < columns; n += LANES) store(values + m * stride + n, load(values + m * stride + n) / by);
+}
+
+void mark_fired(const float* values, size_t stride, int rows, int columns, uint32_t* fired) {
+  for (int n = 0; n < columns; n += LANES) {
+    vu any = *reinterpret_cast<const vu*>(fired + n);
+    for (int m = 0; m < rows; m++) any |= *reinterpret_cast<const vu*>(values + m * stride + n);
+    *reinterpret_cast<vu*>(fired + n) = any;
+  }
+}
+
 struct Single {  // float32 operands
   typedef float Word __attribute__((may_alias));
   using Vector = vf;
@@ -191,13 +204,17 @@ void finish_block(const Product& p, int m0, int n0, float* values, size_t stride
     p.finish(values, stride, slopes, p.slopes_row, rows, columns, p.parameter);
   }
   if (p.keep) drop(values, stride, p.keep + m0 * p.keep_row + n0, p.keep_row, rows, columns, p.kept);
+  else if (p.kept != 0.f) divide(values, stride, rows, columns, p.kept);
+  if (p.fired) mark_fired(values, stride, rows, columns, p.fired + n0);
   if (p.sums) column_sums(values, stride, rows, columns, p.sums + n0, true);
   if (p.rows16 || p.pairs)
     pack(values, stride, rows, columns, p.rows16 ? p.rows16 + m0 * p.rows16_row + n0 : nullptr, p.rows16_row,
          p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
 }
 
-template <class Type, int kVectors>
+enum class Steps { all, listed, mapped };  // k = 0, 1, ...; those of a list; those of a list, in rows of B of their own
+
+template <class Type, int kVectors, Steps kSteps>
 INLINE void block(const Product& p, int m0, int n0) {
   using Word = typename Type::Word;
   using Vector = typename Type::Vector;
@@ -213,15 +230,26 @@ INLINE void block(const Product& p, int m0, int n0) {
   const Word* a = reinterpret_cast<const Word*>(p.a) + m0 * p.a_row;
   const float* b = p.b + n0;
   const size_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
-  for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) {
+  const auto step = [&](const Word* left, const float* right) __attribute__((always_inline)) {
     Vector w[kVectors];
 #pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(b + n * LANES);
+    for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(right + n * LANES);
 #pragma GCC unroll 16
     for (int m = 0; m < BLOCK_ROWS; m++) {
-      const Word x = a[m * a_row];
+      const Word x = left[m * a_row];
 #pragma GCC unroll 4
       for (int n = 0; n < kVectors; n++) sum[m][n] = Type::add_product(sum[m][n], x, w[n]);
+    }
+  };
+  if constexpr (kSteps == Steps::all) {
+    for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) step(a, b);
+  } else {
+    const int32_t* list = p.lists + m0 / BLOCK_ROWS * p.list_row;
+    const int32_t* const end = list + p.lengths[m0 / BLOCK_ROWS];
+    for (; list < end; list++) {
+      const size_t k = static_cast<size_t>(*list);
+      const size_t row = kSteps == Steps::mapped ? static_cast<size_t>(p.b_rows[k]) : k;
+      step(a + k * a_step, b + row * b_row);
     }
   }
 #pragma GCC unroll 16
@@ -231,19 +259,26 @@ INLINE void block(const Product& p, int m0, int n0) {
   finish_block(p, m0, n0, c, c_row, BLOCK_ROWS, kVectors * LANES);
 }
 
-template <class Type>
-void multiply(const Product& p) {
+template <class Type, Steps kSteps>
+void multiply_steps(const Product& p) {
   for (int n = 0; n < p.columns;) {
     const int left = (p.columns - n) / LANES;
     // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
     const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
     for (int m = 0; m < p.rows; m += BLOCK_ROWS) {
-      if (vectors == BLOCK_VECTORS) block<Type, BLOCK_VECTORS>(p, m, n);
-      else if (vectors == 2) block<Type, 2>(p, m, n);
-      else block<Type, 1>(p, m, n);
+      if (vectors == BLOCK_VECTORS) block<Type, BLOCK_VECTORS, kSteps>(p, m, n);
+      else if (vectors == 2) block<Type, 2, kSteps>(p, m, n);
+      else block<Type, 1, kSteps>(p, m, n);
     }
     n += vectors * LANES;
   }
+}
+
+template <class Type>
+void multiply(const Product& p) {
+  if (!p.lists) multiply_steps<Type, Steps::all>(p);
+  else if (p.b_rows) multiply_steps<Type, Steps::mapped>(p);
+  else multiply_steps<Type, Steps::listed>(p);
 }
 
 // -------------------------------------------------------------------------------------------------- updates
@@ -373,6 +408,7 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
   else rows_backward_all<false>(x, depth, w, stride, columns, dz, rate, nullptr, skip);
 }
 
+#include "columns_impl.h"
 #include "grid_impl.h"
 #ifdef TILES
 #include "tiles_impl.h"
@@ -402,6 +438,11 @@ const Kernels SFUMATO_TABLE = {
     kPairsFromRows,
     kNearFloats,
     pack,
+    BLOCK_ROWS,
+    find_columns,
+    take_columns,
+    add_columns,
+    list_columns,
     drop,
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
      finish_sine<true, false>, finish_forward<Gaussian, false>, finish_forward<Tanh, false>,

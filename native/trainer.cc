@@ -50,6 +50,7 @@ Trainer::Trainer(const Settings& settings)
     : settings_(checked(settings)), kernels_(pick_kernels(settings.isa)), pool_(settings.threads),
       // PyTorch's products are in bfloat16, so its result is no better than ours in bfloat16
       muon_(kernels_, pool_, kernels_.half_is_fast) {
+  skipping_ = skips_silence();
   const auto& s = settings_;
   std::vector<int> sizes{s.inputs};
   sizes.insert(sizes.end(), s.hidden.begin(), s.hidden.end());
@@ -89,11 +90,13 @@ Trainer::Trainer(const Settings& settings)
   // A chunk's values should stay in the core's own cache, but each chunk also reads and writes the whole gradient.
   // Where the gradient itself leaves the cache (784-6000: 19 MB), chunks of 256 rows beat 64 by a fifth and more.
   constexpr size_t kFar = size_t(1) << 20;  // floats
+  // The fewer the rows of a chunk, the more units are silent on all of them; narrow layers have little to gain.
+  constexpr size_t kWide = 128;
   size_t parameters = 0;
   for (const Matrix& m : matrices_) parameters += m.count();
   const int least = parameters > kFar ? 256 : 64;
   chunk_ = s.chunk ? round_up(s.chunk, kRows)
-                   : std::clamp(static_cast<int>(kernels_.near_floats / row) / kRows * kRows, least, 512);
+                   : skipping_ && widest >= kWide ? least : std::clamp(static_cast<int>(kernels_.near_floats / row) / kRows * kRows, least, 512);
 
   for (Buffer& b : part_sums_) b = allocate(out_stride_);
   for (auto& shares : part_errors_)
@@ -105,8 +108,9 @@ Trainer::Trainer(const Settings& settings)
     w.x = allocate(chunk_ * x_stride_);
     w.out = allocate(chunk_ * out_stride_);
     w.target.resize(s.outputs);
+    if (skipping_) prepare_silence(w);
     for (size_t stride : strides_) {
-      w.post.push_back(allocate(chunk_ * stride));
+      w.post.push_back(allocate(chunk_ * (skipping_ ? widest : stride)));
       w.slopes.push_back(has_slopes(s.activation) ? allocate(chunk_ * stride) : Buffer());
     }
     if (s.precision != Precision::float32) {

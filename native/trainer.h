@@ -62,6 +62,11 @@ struct Table {
 using Arrays = std::vector<float*>;
 using ConstArrays = std::vector<const float*>;
 
+// Multiplications of products between hidden layers and with the readout: those done, and those of all units.
+struct Work {
+  double done = 0, all = 0;
+};
+
 enum class Kind { values, first, second };
 
 class Trainer {
@@ -73,6 +78,7 @@ class Trainer {
   bool half_is_fast() const { return kernels_.half_is_fast; }
   int threads() const { return pool_.size(); }
   int chunk() const { return chunk_; }
+  Work work();  // since the trainer was made
   std::vector<size_t> array_sizes() const;  // floats in each array of parameters
   std::vector<std::pair<int, int>> array_shapes() const;  // (out, in), or (out, 0) for a bias
 
@@ -101,6 +107,15 @@ class Trainer {
 
  private:
   static constexpr int kTable = -1;
+  // Units of a hidden layer that fire anywhere in the chunk at hand. Unless that is nearly all of them, the layer's
+  // activations and errors hold their columns only, side by side; see silence.cc.
+  struct Live {
+    bool all = true;
+    int count = 0;
+    std::vector<int32_t> index, lists, lengths;  // lists: for each kernels_.list_rows rows those that fire there
+    std::vector<uint8_t> masks;
+    Columns columns() const { return {count, index.data(), masks.data()}; }
+  };
   struct alignas(128) Worker {  // a thread's own memory: one chunk's values, and a gradient
     Buffer x, out;
     std::vector<Buffer> post, slopes;
@@ -114,6 +129,10 @@ class Trainer {
     std::vector<float> xs, ys, looked_up, cells;
     size_t points = 0;
     std::vector<float> target;
+    std::vector<Live> live;   // one a hidden layer
+    Buffer fired, other;      // bits of a layer's columns; where columns are put together, exchanged with `post`
+    Buffer taken, products, sums;  // weights, gradients of some rows of weights, and of biases, of live units only
+    Work work;
     double loss = 0, squares = 0;
   };
   // A unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0; or, in units of
@@ -149,7 +168,15 @@ class Trainer {
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes, size_t low = 0) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
   void backward(Worker&, int rows, bool first, size_t low = 0) const;
-  void input_gradient(Worker&, int rows, const float* error, size_t error_stride) const;
+  void input_gradient(Worker&, int rows, const float* error, size_t error_stride, size_t low) const;
+  // silence.cc
+  bool skips_silence() const;
+  void prepare_silence(Worker&) const;
+  void read_live(const Live&, Product&) const;
+  void find_live(Worker&, int layer, int rows) const;
+  void backward_live(Worker&, int rows, bool first, size_t low) const;
+  void weights_live(Worker&, int matrix, int rows, const float* error, size_t error_stride) const;
+  void multiply(Worker&, const Product&, double dense) const;
   void copy_gradient(const Arrays& into) const;
   bool drops() const { return settings_.dropped_inputs > 0 || settings_.dropped_hidden > 0; }
   void draw_dropout(uint32_t seed, size_t count);
@@ -193,6 +220,7 @@ class Trainer {
   size_t x_stride_, out_stride_;
   std::vector<Level> levels_;
   Table table_;
+  bool skipping_;  // silent units are skipped
   int chunk_;
   std::vector<Worker> workers_;
   std::vector<std::vector<Block>> blocks_;  // a list a thread
