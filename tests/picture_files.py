@@ -51,27 +51,6 @@ def png(values: Array, colour: int, bits: int, *chunks: tuple[bytes, bytes]) -> 
     )
 
 
-def tiff(values: Array, *extra: tuple[int, int]) -> bytes:
-    """A little-endian TIFF in one strip of any type, grey or RGB; `extra` are (tag, number), which override."""
-    height, width, channels = (*values.shape, 1)[:3]
-    sample_format = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    numbers = {256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 2 if channels == 3 else 1}
-    numbers |= {277: channels, 278: height, 279: values.nbytes, 339: sample_format} | dict(extra)
-    offset = 8 + 2 + 12 * (len(numbers) + 1) + 4
-    wide = b""
-    if channels == 3:  # three numbers do not fit into an entry
-        wide = struct.pack("<6H", *[8 * values.itemsize] * 3, *[sample_format] * 3)
-    numbers[273] = offset + len(wide)
-    entries = b""
-    for tag, number in sorted(numbers.items()):
-        if channels == 3 and tag in (258, 339):
-            entries += struct.pack("<HHII", tag, 3, 3, offset + (6 if tag == 339 else 0))
-        else:
-            entries += struct.pack("<HHII", tag, 4, 1, number)
-    header = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(numbers))
-    return header + entries + bytes(4) + wide + values.astype(values.dtype.newbyteorder("<")).tobytes()
-
-
 def levels(image: Picture) -> Array:
     """Values as numbers from 0 to 255, exact where they came from 8 bits."""
     return np.rint(image.values * 255).astype(np.uint8)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_files import AVIF, levels, noise, png, tiff, write
+from picture_files import AVIF, levels, noise, png, write
 from PIL import Image
 
 from sfumato.errors import PictureError, RecipeError
@@ -83,10 +83,9 @@ def test_addresses_are_refused(address: str) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is an SVG drawing"),
         (b"\0\0\0\x18ftypheic" + bytes(20), "is a HEIC photo"),
         (b"\x89PNG\r\n\x1a\n", "starts like a PNG"),
-        (b"II*\0" + bytes(30), "starts like a TIFF"),
+        (b"II*\0" + bytes(30), "its header names no width"),
         (bytes(range(1, 200)), "is of no known picture type"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "holds text"),
-        (tiff(np.zeros((2, 2, 3), np.float32)), "of a rare kind"),
         (b"P6 0 5 255\n", ""),
     ],
 )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import math
 import os
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, UnidentifiedImageError
 
-from ..errors import PictureError
-from ._refusals import LARGEST, READ, explained, opened, quiet_libtiff, quiet_pillow, refusal, too_large
+from ..errors import MissingExtra, PictureError
+from . import _tiff
+from ._chunks import to_srgb, without_text
+from ._refusals import READ, check_header, check_size, explained, opened, quiet_libtiff, quiet_pillow, refusal
+from ._samples import Sample, cut_to_frame, deep_values, from_cmyk, plain
 from ._values import WHITE, Picture, Values, check_max_pixels, colour, composited, fitted_size, resampled
 
 MAX_PIXELS = 1 << 22  # 2048 x 2048
@@ -31,6 +31,8 @@ TURNS = {  # EXIF orientation (CIPA DC-008, tag 0x0112) -> what sets the picture
     7: Turn.TRANSVERSE,
     8: Turn.ROTATE_90,
 }
+TURNED = "turned upright as its EXIF orientation says"
+FIRST = "first of several frames taken"
 
 
 def load(
@@ -45,7 +47,9 @@ def load(
     The result has one channel if the file is grey, else three; `alpha=True` gives four. Without it, transparency is
     composited on `background` (RGB in [0, 1]). EXIF rotation is applied; more than `max_pixels` (None: no limit)
     are downscaled. Files above LARGEST pixels are refused whatever `max_pixels` says.
-    Raises PictureError for anything that is no whole picture; RecipeError for options out of range.
+    Raises PictureError for anything that is no whole picture, or of a kind that cannot be read rightly here, by its
+    name; MissingExtra for a TIFF that only tifffile reads, where it is missing; RecipeError for options out of
+    range.
     """
     check_max_pixels(max_pixels)
     paper = colour(background)
@@ -56,7 +60,7 @@ def load(
     with opened(path) as file, quiet_pillow():
         try:
             values, icc, notes = _decoded(file, path, max_pixels)
-        except PictureError:
+        except (PictureError, MissingExtra):
             raise
         # Pillow's readers raise nearly anything on damaged bytes: OSError, SyntaxError, struct.error, KeyError, ...
         except Exception as error:
@@ -71,24 +75,31 @@ def load(
 
 def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values, Any, list[str]]:
     """Upright values (H, W, 1 to 4), profile and notes of an open file; raises whatever Pillow raises."""
-    Image.init()
-    image = Image.open(
-        file, formats=[name for name in READ if name in Image.OPEN]
-    )  # Pillow < 11.3 lacks AVIF
     notes: list[str] = []
+    check_header(file, path)
+    layout = _tiff.layout_of(file, path)
+    image = None
+    if layout is None or layout.pillow_is_right:
+        file, icc, gamma = without_text(file, path, notes)
+        image = _opened(file, path, layout)
+    if image is None:
+        assert layout is not None
+        return _by_tifffile(file, path, layout, max_pixels, notes)
     kind = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG with more pictures behind it
-    expected = Image.registered_extensions().get(path.suffix.lower())
-    if expected in READ and expected != kind:
-        notes.append(f"read as {kind}, though its name ends in {path.suffix}")
+    _note_name(kind, path, notes)
     size = image.size
     if min(size) < 1:
         raise refusal(path, f"is empty: {size[0]}x{size[1]} pixels", "export it again")
-    if math.prod(size) > LARGEST:
-        raise too_large(path, f"{size[0]}x{size[1]} = {math.prod(size):,} pixels")
+    check_size(size, file, path)
 
     # All of this must be asked before `load`, which forgets it.
-    sample = _Sample.of(image)
-    icc = image.info.get("icc_profile")
+    sample = Sample.of(image)
+    icc = icc or image.info.get("icc_profile")
+    tiles: Any = getattr(image, "tile", None)
+    frame = tiles[0][1] if kind == "GIF" and tiles and tiles[0][1] != (0, 0, *size) else None
+    if image.mode == "CMYK" and kind == "JPEG" and "adobe" not in image.info:
+        what = "is a CMYK JPEG that does not say whether its inks are inverted"
+        raise refusal(path, what, "convert it to RGB first")
     try:
         turn = TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:  # damaged metadata spoils no pixel, and Pillow's parser raises any class here too
@@ -104,135 +115,74 @@ def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values
         size = image.size  # Pillow turns TIFF, and TIFF only, while loading
     target = fitted_size(size, max_pixels)
 
+    if layout is not None and layout.ignored:
+        notes.append(layout.ignored)
     if sample.deep:
-        values = _deep_values(image, sample, path, notes)
+        values = deep_values(image, sample, path, notes)
         if target != size:
             values = resampled(values, target[1], target[0], "lanczos")
     else:
-        plain = _plain(image, sample, notes)
+        picture = plain(image, sample, notes)
+        if frame is not None:
+            picture = cut_to_frame(picture, frame)
         if target != size:  # Pillow weighs by alpha here, so that hidden colours do not bleed in
-            plain = plain.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
-        if plain.mode == "CMYK":
-            plain, icc = _from_cmyk(plain, icc, notes), None
-        values = np.asarray(plain, dtype=np.float32).reshape(plain.height, plain.width, -1) / np.float32(255)
-    if target != size:
-        notes.append(
-            f"downscaled from {size[0]}x{size[1]} to {target[0]}x{target[1]} for max_pixels={max_pixels}"
-        )
+            picture = picture.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        if picture.mode == "CMYK":
+            picture, icc = from_cmyk(picture, icc, notes), None
+        values = np.asarray(picture, dtype=np.float32) / np.float32(255)
+        values = values.reshape(picture.height, picture.width, -1)
+    if gamma is not None:
+        values = to_srgb(values, gamma)
+    _note_size(size, target, max_pixels, notes)
     if turn is not None:
         if kind != "TIFF":
             values = _turned(values, turn)
-        notes.append("turned upright as its EXIF orientation says")
+        notes.append(TURNED)
     if _has_more_frames(image):
-        notes.append("first of several frames taken")
+        notes.append(FIRST)
     return values, icc, notes
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """How a file stores one number, as far as Pillow's modes do not tell."""
-
-    bits: int
-    deep: bool  # one channel of more than 8 bits, which Pillow hands out unrounded
-    grey: bool = False
-    signed: bool = False
-    white_is_zero: bool = False
-    key: Any = None  # the one colour that PNG calls transparent
-
-    @classmethod
-    def of(cls, image: Image.Image) -> _Sample:
-        """What an opened and not yet loaded image says of its samples."""
-        deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-        bits, grey, key = (16 if deep else 8), False, image.info.get("transparency")
-        tags: Any = getattr(image, "tag_v2", {})
-        tiles: Any = getattr(image, "tile", [])
-        layout = tiles[0][3] if tiles else ""
-        if image.format == "TIFF":
-            bits = max(tags.get(258, (1,)))
-        elif image.format == "PPM" and isinstance(layout, tuple):  # (layout, greatest value)
-            bits = 16 if max([part for part in layout if isinstance(part, int)], default=0) > 255 else 8
-        elif image.format == "PNG" and isinstance(layout, str):  # such as "RGB;16B", "LA;16B", "L;4", "1"
-            depth = re.search(r"(?:;|^)(\d+)", layout)
-            bits, grey = int(depth[1]) if depth else 8, layout.startswith("LA")
-            # Pillow widens samples to 0..255, or cuts them to it, and leaves the transparent colour as stored
-            # (for one bit up to version 12).
-            if image.mode in ("1", "L") and isinstance(key, int) and key < 2**bits:
-                key = key * 255 // (2**bits - 1)
-            elif bits == 16 and isinstance(key, tuple):
-                key = tuple(part >> 8 for part in key)
-        return cls(bits, deep, grey, tags.get(339, (1,))[0] == 2, tags.get(262) == 0, key)
-
-
-def _plain(image: Image.Image, sample: _Sample, notes: list[str]) -> Image.Image:
-    """Any 8-bit mode as L, LA, RGB, RGBA or CMYK."""
-    mode = image.mode
-    if sample.bits > 8 and mode not in ("P", "PA"):
-        notes.append(f"{sample.bits}-bit samples read as 8-bit: Pillow keeps more for opaque grey only")
-    if mode == "1":
-        image, mode = image.convert("L"), "L"
-    if mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        red, *others = image.split()[:3]
-        is_grey = all(other.tobytes() == red.tobytes() for other in others)
-        return image.convert("LA" if image.mode == "RGBA" else "L") if is_grey else image
-    if mode in ("L", "RGB") and sample.key is not None:
-        image.info["transparency"] = sample.key
-        return image.convert("LA" if mode == "L" else "RGBA")
-    if mode in ("La", "RGBa"):
-        return image.convert(mode.upper())
-    if mode == "RGBA" and sample.grey:  # Pillow widens grey with alpha where it has 16 bits
-        return image.convert("LA")
-    if mode in ("YCbCr", "RGBX"):
-        return image.convert("RGB")
-    if mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        raise ValueError(f"colour mode {mode} is not supported")
-    return image
-
-
-def _from_cmyk(image: Image.Image, icc: Any, notes: list[str]) -> Image.Image:
-    """Inks as RGB: by the embedded profile where there is a sound one, else (1 - ink)(1 - black)."""
-    if icc:
+def _opened(file: BinaryIO, path: Path, layout: _tiff.Layout | None) -> Image.Image | None:
+    """What Pillow opens, not yet loaded; None for a sound TIFF that Pillow does not know."""
+    Image.init()
+    known = [name for name in READ if name in Image.OPEN]  # Pillow < 11.3 lacks AVIF
+    with _tiff.pillow_reads_by_libtiff(layout):
         try:
-            inks = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            screen = ImageCms.createProfile("sRGB")
-            converted = ImageCms.profileToProfile(image, inks, screen, outputMode="RGB")
-        except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-            converted = None  # no profile, not one of inks, or Pillow built without LittleCMS
-        if converted is not None:
-            notes.append("CMYK converted to sRGB by its colour profile")
-            return converted
-    notes.append("CMYK converted to RGB without a colour profile: hues are approximate")
-    return image.convert("RGB")
+            return Image.open(file, formats=known)
+        except UnidentifiedImageError:
+            if layout is None:
+                raise
+            return None
 
 
-def _deep_values(image: Image.Image, sample: _Sample, path: Path, notes: list[str]) -> Values:
-    """One channel of more than 8 bits in [0, 1]: (H, W, 1), or (H, W, 2) where a colour key hides pixels.
+def _by_tifffile(
+    file: BinaryIO, path: Path, layout: _tiff.Layout, max_pixels: int | None, notes: list[str]
+) -> tuple[Values, Any, list[str]]:
+    _note_name("TIFF", path, notes)
+    check_size((layout.width, layout.height), file, path)
+    values = _tiff.read(file, path, layout, notes)
+    turn = TURNS.get(layout.orientation)
+    if turn is not None:
+        values = _turned(values, turn)
+    size = values.shape[1], values.shape[0]
+    target = fitted_size(size, max_pixels)
+    if target != size:
+        values = resampled(values, target[1], target[0], "lanczos")
+    _note_size(size, target, max_pixels, notes)
+    notes += [TURNED] * (turn is not None) + [FIRST] * layout.pages
+    return values, layout.icc, notes
 
-    Unsigned integers up to 16 bits are divided by their full scale. 32-bit and signed integers hardly ever use
-    theirs, so they are mapped from their own smallest and largest value, and so are floats that leave [0, 1].
-    """
-    stored = np.array(image)
-    floats, bits = stored.dtype.kind == "f", sample.bits
-    if stored.dtype == np.int32 and bits == 32 and not sample.signed:
-        stored = stored.view(np.uint32)  # Pillow hands unsigned 32-bit TIFF out as signed
-    bad = int(np.count_nonzero(~np.isfinite(stored)))
-    if bad:
-        what = f"has {bad:,} of {stored.size:,} values that are NaN or infinite"
-        raise refusal(path, what, "replace them with numbers first")
-    wide = stored.astype(np.float64)
-    low, high = float(wide.min()), float(wide.max())
-    if not floats and bits <= 16 and not sample.signed:
-        wide /= 2**bits - 1
-        notes.append(f"{bits}-bit grey kept: 0 to {2**bits - 1} became 0 to 1")
-    elif not floats or low < 0 or high > 1:
-        wide = (wide - low) / (high - low) if high > low else np.clip(wide, 0, 1)
-        notes.append(f"{'float' if floats else f'{bits}-bit'} values {low:g} to {high:g} mapped to 0 to 1")
-    if sample.white_is_zero and not floats:  # Pillow undoes this for 8 bits only
-        wide = 1 - wide
-    values = np.clip(wide, 0, 1).astype(np.float32)[..., None]
-    if isinstance(sample.key, int):
-        values = np.concatenate([values, (stored != sample.key).astype(np.float32)[..., None]], axis=2)
-    return values
+
+def _note_name(kind: str, path: Path, notes: list[str]) -> None:
+    expected = Image.registered_extensions().get(path.suffix.lower())
+    if expected in READ and expected != kind:
+        notes.append(f"read as {kind}, though its name ends in {path.suffix}")
+
+
+def _note_size(size: tuple[int, int], target: tuple[int, int], limit: int | None, notes: list[str]) -> None:
+    if target != size:
+        notes.append(f"downscaled from {size[0]}x{size[1]} to {target[0]}x{target[1]} for max_pixels={limit}")
 
 
 def _with_alpha(values: Values, notes: list[str]) -> Values:

@@ -21,6 +21,9 @@ from ..errors import PictureError
 
 LARGEST = 1 << 28  # pixels; 16384 x 16384 take 1 GiB as RGB inside Pillow. What is larger is taken for a bomb
 
+BOMB = 1 << 25, 4096  # more pixels than the first, and more of them to a byte of the file than the second
+WEBP_SIDE = 16_383  # RFC 9649, section 2.5; the canvas of an animation may be larger on paper
+
 READ = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF")  # no EPS: it would start Ghostscript
 MAGIC = {
     b"\x89PNG": "a PNG",
@@ -30,6 +33,33 @@ MAGIC = {
     b"MM\0*": "a TIFF",
     b"RIFF": "a WebP",
     b"BM": "a BMP",
+}
+
+NOT_READ = {
+    b"\0\0\1\0": "an icon of Windows",
+    b"\0\0\2\0": "a cursor of Windows",
+    b"icns": "an icon of macOS",
+    b"8BPS": "a file of Photoshop",
+    b"gimp xcf": "a file of GIMP",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"\0\0\0\x0cJXL ": "a JPEG XL",
+    b"\xff\x0a": "a JPEG XL",
+    b"II\xbc": "a JPEG XR",
+    b"v/1\1": "an OpenEXR file",
+    b"#?": "a Radiance HDR file",
+    b"P7\n": "a PAM",
+    b"PF\n": "a PFM in colour",
+    b"DDS ": "a DDS texture",
+    b"qoif": "a QOI",
+    b"%PDF": "a PDF",
+    b"SIMPLE  =": "a FITS file",
+}
+FRAMES = {  # third digit of JPEG's start-of-frame marker (ITU-T T.81, table B.1)
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "without loss"),
+    **dict.fromkeys((0xC5, 0xC6), "in layers of resolution"),
+    **dict.fromkeys((0xC9, 0xCA, 0xCD, 0xCE), "in arithmetic coding"),
+    0xF7: "of the kind JPEG-LS",
 }
 
 # Pillow's TIFF reader logs errors, which Python prints to stderr where nobody has set logging up.
@@ -98,11 +128,18 @@ def explained(error: Exception, path: Path, file: BinaryIO) -> PictureError:
     if isinstance(error, Image.DecompressionBombError):
         count = re.search(r"\d+", str(error))
         return too_large(path, f"{int(count[0]):,} pixels" if count else "too many pixels")
+    file.seek(0)
+    if file.read(3) == b"\xff\xd8\xff" and (kind := _jpeg_kind(file)):
+        return refusal(
+            path, f"is a JPEG {kind}, which is not read here", "save it again as a baseline JPEG or PNG"
+        )
     if isinstance(error, UnidentifiedImageError):
         return _unknown(path, file)
     if isinstance(error, MemoryError):
         return refusal(path, "does not fit into memory", "make it smaller first")
     reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+    if re.search(r"(?i)unsupported|not (yet )?supported|cannot handle", reason):
+        return refusal(path, f"is of a kind that is not read here: {reason}", "save it again as PNG")
     return refusal(path, f"is truncated or damaged: {reason}", "download or export it again")
 
 
@@ -115,6 +152,39 @@ def refusal(path: Path, what: str, hint: str = "") -> PictureError:
 def too_large(path: Path, size: str) -> PictureError:
     """The refusal of a decompression bomb, or of an honest giant."""
     return refusal(path, f"is too large to open: {size}, more than {LARGEST:,}", "make it smaller first")
+
+
+def check_size(size: tuple[int, int], file: BinaryIO, path: Path) -> None:
+    """Refuses what is too large to open: an honest giant, or a bomb.
+
+    A solid 1-bit PNG has 8,000 pixels to a byte, a solid colour one 340, photographs have ten.
+    """
+    count, length = size[0] * size[1], file.seek(0, os.SEEK_END)
+    file.seek(0)
+    shown = f"{size[0]}x{size[1]} = {count:,} pixels"
+    if count > LARGEST:
+        raise too_large(path, shown)
+    if count > BOMB[0] and count > BOMB[1] * length:
+        what = f"is too large to open: {shown} out of {length:,} bytes, as only bombs have"
+        raise refusal(path, what, "make it smaller first")
+
+
+def check_header(file: BinaryIO, path: Path) -> None:
+    """Refuses what must not reach Pillow.
+
+    A WebP of any canvas, for which it takes memory on opening; the alpha of a 16-bit BMP, which it passes over.
+    """
+    file.seek(0)
+    start = file.read(70)
+    file.seek(0)
+    if start[:2] == b"BM" and start[28:34] == b"\x10\0\3\0\0\0" and start[14] >= 56 and any(start[66:70]):
+        raise refusal(path, "is a BMP of 16 bits with alpha, which is not read here", "save it again as PNG")
+    if start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X" and len(start) >= 30:
+        width, height = (1 + int.from_bytes(start[at : at + 3], "little") for at in (24, 27))
+        if max(width, height) > WEBP_SIDE:
+            what = f"is too large to open: {width}x{height} pixels, and a WebP ends at {WEBP_SIDE:,} a side"
+            raise refusal(path, what, "make it smaller first")
+        check_size((width, height), file, path)
 
 
 def folder_of(path: Path) -> str:
@@ -140,6 +210,9 @@ def _unknown(path: Path, file: BinaryIO) -> PictureError:
     start = file.read(256)
     if not start:
         return refusal(path, "is an empty file", "download or export it again")
+    for magic, kind in NOT_READ.items():
+        if start.startswith(magic):
+            return refusal(path, f"is {kind}, which is not read here", "save it again as PNG")
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             what = f"starts like {kind} but cannot be read: damaged, or of a rare kind"
@@ -153,6 +226,22 @@ def _unknown(path: Path, file: BinaryIO) -> PictureError:
     if not re.search(rb"[^\t\n\r\x20-\x7e]", start):
         return refusal(path, "holds text, not a picture", "a download may have saved a page instead")
     return refusal(path, "is of no known picture type", f"readable are {', '.join(READ)}")
+
+
+def _jpeg_kind(file: BinaryIO) -> str:
+    """What is rare in a JPEG, by its first start-of-frame marker; nothing where it is an ordinary one."""
+    file.seek(2)
+    while (head := file.read(4)) and len(head) == 4 and head[0] == 0xFF:
+        marker, length = head[1], int.from_bytes(head[2:], "big")
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
+            body = file.read(6).ljust(6, b"\0")
+            if marker in FRAMES:
+                return FRAMES[marker]
+            if body[0] != 8:
+                return f"of {body[0]} bits a sample"
+            return f"of {body[5]} channels" if body[5] not in (1, 3, 4) else ""
+        file.seek(max(length, 2) - 2, os.SEEK_CUR)
+    return ""
 
 
 def _names_in(folder: Path) -> list[str]:
