@@ -29,6 +29,7 @@ using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Seeds = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
 
 [[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
@@ -151,7 +152,7 @@ void set_data(Trainer& self, const In2& features, const In2& targets) {
 }
 
 Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates,
-            const std::optional<Seeds>& seeds) {
+            const std::optional<Seeds>& seeds, std::optional<Floats>& errors) {
   const auto& s = self.settings();
   if ((s.dropped_inputs > 0 || s.dropped_hidden > 0) && !seeds) refuse("dropout needs a seed for each step");
   if (seeds && seeds->size() != sizes.size()) refuse("sizes and seeds differ in length");
@@ -164,10 +165,12 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
   }
   if (total != order.size())
     refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
+  if (errors && errors->size() != order.size()) refuse("errors and order differ in length");
   float* losses = nullptr;
   Out result = fresh({sizes.size()}, losses);
   nb::gil_scoped_release release;
-  self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses);
+  self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses,
+               errors ? errors->data() : nullptr);
   return result;
 }
 
@@ -282,9 +285,10 @@ NB_MODULE(_native, m) {
       .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),
            "Copy the training samples: (N, inputs) and (N, outputs).")
       .def("advance", &advance, "order"_a.noconvert(), "sizes"_a.noconvert(), "rates"_a.noconvert(),
-           "seeds"_a.noconvert() = nb::none(),
+           "seeds"_a.noconvert() = nb::none(), "errors"_a.noconvert() = nb::none(),
            "len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).\n"
-           "seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them.\n"
+           "seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them. errors (float32): filled with\n"
+           "the loss of each row of `order` alone, before its step's update.\n"
            "Returns each minibatch's loss before its update.")
       .def("gradient", &gradient, "rows"_a.noconvert(), "(loss, gradients) of one minibatch; changes nothing.")
       .def("pullback", &pullback, "features"_a.noconvert(), "errors"_a.noconvert(), "inputs"_a = false,

@@ -136,8 +136,8 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
 }
 
 // The outputs in w.out become the gradient of the minibatch's loss with respect to them; returns the chunk's
-// share of the loss.
-double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, size_t minibatch) const {
+// share of the loss. each: the loss of each row alone, unless null.
+double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, size_t minibatch, float* each) const {
   const int C = settings_.outputs;
   const double n = static_cast<double>(minibatch);
   double sum = 0;
@@ -145,11 +145,15 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
   const float scale = static_cast<float>(settings_.loss == Loss::mse  ? 2 / (n * C)
                                          : settings_.loss == Loss::l1 ? 1 / (n * C)
                                                                       : 1 / n);
+  const double share = settings_.loss == Loss::half_square      ? 0.5
+                       : settings_.loss == Loss::cross_entropy ? 1
+                                                               : 1.0 / C;
   constexpr int kAhead = 16;  // targets lie anywhere
   for (int r = 0; r < count; r++) {
     float* out = w.out.get() + r * out_stride_;
     const float* target = targets_.data() + static_cast<size_t>(rows[r]) * C;
     if (r + kAhead < count) __builtin_prefetch(targets_.data() + static_cast<size_t>(rows[r + kAhead]) * C);
+    double own = 0;
     switch (settings_.loss) {
       case Loss::mse:
       case Loss::half_square: {
@@ -159,13 +163,13 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
           squares += d * d;
           out[c] = d * scale;
         }
-        sum += squares;
+        own = squares;
         break;
       }
       case Loss::l1: {
         for (int c = 0; c < C; c++) {
           const float d = out[c] - target[c];
-          sum += std::fabs(d);
+          own += std::fabs(d);
           out[c] = d > 0 ? scale : d < 0 ? -scale : d * 0.f;  // NaN stays NaN
         }
         break;
@@ -182,20 +186,16 @@ double Trainer::errors(Worker& w, const int32_t* rows, int count, int padded, si
         }
         for (int c = 0; c < C; c++) {
           const double log_share = static_cast<double>(out[c] - most) - log_total;
-          sum -= w.target[c] * log_share;
+          own -= w.target[c] * log_share;
           out[c] = static_cast<float>((std::exp(log_share) * mass - w.target[c]) / n);
         }
         break;
       }
     }
+    sum += own;
+    if (each) each[r] = static_cast<float>(share * own);
   }
-  switch (settings_.loss) {
-    case Loss::mse:
-    case Loss::l1: return sum / (n * C);
-    case Loss::half_square: return 0.5 * sum / n;
-    case Loss::cross_entropy: break;
-  }
-  return sum / n;
+  return share * sum / n;
 }
 
 // From the errors of the outputs in w.out to the gradients of all parameters. first: they are set, not added to.

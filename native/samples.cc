@@ -111,7 +111,7 @@ void Trainer::sample_step(Worker& own, int low_part, int high_part, const Meet& 
   meet();
   std::copy(part_sums_[0].get(), part_sums_[0].get() + outputs, own.out.get());
   for (int p = 1; p < kParts; p++) kernels_.add(own.out.get(), part_sums_[p].get(), outputs);
-  own.loss = errors(own, row, 1, 1, 1);
+  own.loss = errors(own, row, 1, 1, 1, nullptr);
 
   for (int p = low_part; p < high_part; p++) {
     const Range r = rows_of(p);

@@ -52,12 +52,12 @@ void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size
   }
 }
 
-void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count) {
+void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count, float* each) {
   Worker& w = workers_[t];
   w.loss = 0;
   each_chunk(t, features_.data(), order, count, [&](size_t low, int here, int padded, bool first) {
     forward(w, padded, layers(), false, true, low);
-    w.loss += errors(w, order + low, here, padded, count);
+    w.loss += errors(w, order + low, here, padded, count, each ? each + low : nullptr);
     backward(w, padded, first, low);
   });
 }
@@ -173,7 +173,7 @@ void Trainer::refresh_all(int t) {
 
 // ------------------------------------------------------------------------------------------------ many steps
 void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
-                      float* losses) {
+                      float* losses, float* each) {
   const std::lock_guard guard(lock_);
   size_t total = 0;
   for (size_t i = 0; i < steps; i++) total += static_cast<size_t>(sizes[i]);
@@ -188,6 +188,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
         size_t end = s;
         while (end < steps && is_sample_step(sizes[end])) end++;
         sample_steps(t, rows, rates + s, end - s, losses + s);
+        if (each && t == 0) std::copy(losses + s, losses + end, each + (rows - order));
         pool_.barrier();
         refresh_all(t);
         pool_.barrier();
@@ -202,7 +203,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
         if (t == 0) draw_dropout(seeds[s], count);
         pool_.barrier();
       }
-      minibatch_gradient(t, rows, count);
+      minibatch_gradient(t, rows, count, each ? each + (rows - order) : nullptr);
       pool_.barrier();
       sum_gradients(t, active);
       float scale = 1;
@@ -240,7 +241,7 @@ float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
   int unused = 0;
   const int active = std::min(pool_.size(), chunks_of(count, unused));
   pool_.run([&](int t) {
-    minibatch_gradient(t, rows, count);
+    minibatch_gradient(t, rows, count, nullptr);
     pool_.barrier();
     sum_gradients(t, active);
   });

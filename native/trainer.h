@@ -94,8 +94,9 @@ class Trainer {
   // `steps` steps: minibatch s is the next sizes[s] entries of `order` (std::out_of_range if one lies
   // outside the data), trained at rates[s]; losses[s] is its loss before the update.
   // seeds: of each step's dropout, a number of PyTorch's CPU generator; null where there is none.
+  // each: the loss of each entry of `order` alone, before its step's update; null where nobody asks.
   void advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
-               float* losses);
+               float* losses, float* each = nullptr);
   float gradient(const int32_t* rows, size_t count, const Arrays& into);
   // For losses of the caller's own: from d loss / d outputs (samples, outputs) to the gradients of all parameters
   // and, if `inputs` is not null (samples, inputs), of the features. The forward pass is done again, a chunk at a
@@ -166,7 +167,7 @@ class Trainer {
   void each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work&);
   // low: the chunk's first row within the minibatch
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes, size_t low = 0) const;
-  double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch) const;
+  double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch, float* each) const;
   void backward(Worker&, int rows, bool first, size_t low = 0) const;
   void input_gradient(Worker&, int rows, const float* error, size_t error_stride, size_t low) const;
   // silence.cc
@@ -183,7 +184,7 @@ class Trainer {
   const uint8_t* kept(int layer, size_t row) const;  // layer -1: the inputs; null: nothing is dropped there
   int chunks_of(size_t count, int& rows) const;
   void check_rows(const int32_t* rows, size_t count) const;  // throws std::out_of_range
-  void minibatch_gradient(int t, const int32_t* rows, size_t count);
+  void minibatch_gradient(int t, const int32_t* rows, size_t count, float* each);
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
   bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }

@@ -28,7 +28,7 @@ import skimage.metrics  # noqa: E402, F401
 import torch  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
-FACTS = "pixels held_out metrics beats recipe variants activations encodings nets plan optimizers"
+FACTS = "pixels held_out metrics beats recipe variants activations encodings nets plan sampling optimizers"
 LAYERS = {
     "facts": FACTS.split(),
     "contract": ["contracts", "architecture", "surface"],
@@ -65,8 +65,11 @@ MUTANTS = [
     Mutant("gradient 1% small, oracle", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "reference"),
     Mutant("tanh's derivative with a wrong power", "nets/activations.py", "    return torch.tanh(x)", "    y = torch.tanh(x.detach())\n    return y + (x - x.detach()) * (1 - y)", "reference"),
     Mutant("short batch dropped", "recipe/fields.py", "return -(-samples // min(batch, samples))", "return samples // min(batch, samples)", "properties"),
-    Mutant("never shuffled", PLAN, "generator.permutation(samples)", "np.arange(samples)", "properties"),
-    Mutant("never shuffled, trace", PLAN, "generator.permutation(samples)", "np.arange(samples)", "golden"),
+    Mutant("never shuffled", "learning/sampling.py", "generator.permutation(len(curve))", "np.arange(len(curve))", "properties"),
+    Mutant("never shuffled, trace", "learning/sampling.py", "generator.permutation(len(curve))", "np.arange(len(curve))", "golden"),
+    Mutant("errors taken up in the middle of an epoch", PLAN, "        if step % self.per_epoch == 0:\n", "        if True:\n", "properties"),
+    Mutant("the errors of an epoch's beginning are not kept", PLAN, '"sampling/errors": self._errors', '"sampling/errors": self._latest', "properties"),
+    Mutant("Hilbert's curve without its turns", "learning/sampling.py", "x, y = np.where(down, x, y), np.where(down, y, x)", "pass", "facts"),
     Mutant("rate 10% high", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "facts"),
     Mutant("rate 10% high, trace", PLAN, "return self._recipe.rate * values", "return 1.1 * self._recipe.rate * values", "golden"),
     # Facts

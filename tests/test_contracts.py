@@ -14,7 +14,7 @@ from twin import one_hot, parameters, session
 
 from sfumato import engine
 from sfumato.errors import RecipeError
-from sfumato.learning import losses, optimizers, schedules
+from sfumato.learning import losses, optimizers, sampling, schedules
 from sfumato.nets import Net, activations, build, encodings
 from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, beats, pick, public
@@ -24,6 +24,7 @@ REGISTRIES = {
     "encoding": encodings,
     "optimizer": optimizers,
     "schedule": schedules,
+    "sampling": sampling,
     "loss": losses,
     "held_out": held_out,
 }
@@ -206,6 +207,27 @@ def test_every_schedule_starts_at_one_and_never_rises(name: str) -> None:
     factors = public(schedules)[name](share)
     assert factors.shape == share.shape and factors.dtype == np.float64
     assert factors[0] == 1 and (factors >= 0).all() and (np.diff(factors) <= 0).all()
+
+
+# Samplings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", public(sampling))
+@pytest.mark.parametrize(("count", "batch"), [(1, 1), (221, 48), (220, 44), (7, 512), (50, 1)])
+def test_every_sampling_is_an_epoch_of_indices_that_the_generator_decides(
+    name: str, count: int, batch: int
+) -> None:
+    curve = np.random.default_rng(1).permutation(count).astype(np.int32)
+    errors = np.random.default_rng(2).random(count, np.float32)
+    kept = curve.copy(), errors.copy()
+
+    def epoch(seed: int) -> Any:
+        return public(sampling)[name](np.random.default_rng(seed), curve, batch, errors)
+
+    found = epoch(3)
+    assert found.dtype == np.int32 and found.shape == (count,) and ((found >= 0) & (found < count)).all()
+    assert np.array_equal(found, epoch(3)) and (count < 50 or not np.array_equal(found, epoch(4)))
+    assert np.array_equal(curve, kept[0]) and np.array_equal(errors, kept[1]), "an argument was changed"
 
 
 # Engines, metrics, beats -------------------------------------------------------------------------------------

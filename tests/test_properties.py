@@ -33,6 +33,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "muon": {"optimizer": "muon", "clip": 0.5},
     "dropout": {"dropout": (0.1, 0.5)},
     "bfloat16": {"precision": "bfloat16"},
+    "stratified": {"sampling": "stratified"},
+    "sampling by error": {"sampling": "error:mix=0.3,power=1"},
     "2012": {"optimizer": "sgd:fan_in=True", "loss": "half_square", "batch": 1},
     "2012, one layer": {"optimizer": "sgd:fan_in=True", "loss": "half_square", "batch": 1, "net": (16,)},
 }
@@ -140,6 +142,9 @@ def test_a_state_names_what_it_holds(fits: Any, tiny: Data, variant: str) -> Non
     assert int(state.pop("step")) == 3 == session.step
     for name, value in state.items():
         moment, _, parameter = name.partition("/")
+        if moment == "sampling":
+            assert parameter in ("errors", "latest") and value.shape == (tiny.samples,)
+            continue
         assert moment in ("exp_avg", "exp_avg_sq", "momentum_buffer")
         assert value.shape == shapes[parameter] and value.dtype == torch.float32
     before = copy.deepcopy(state)

@@ -24,7 +24,8 @@ from . import engine, nets, picture, tasks
 from .data import Data
 from .errors import RecipeError, RunError
 from .files import save_bytes
-from .learning import losses, optimizers, schedules
+from .learning import losses, optimizers
+from .learning.plan import Plan
 from .learning.session import Tick
 from .nets import Net
 from .recipe import Recipe, beats, pick
@@ -48,7 +49,7 @@ def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
     net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
     # Tried once here, so that a wrong argument is refused before anything is written.
     pick(optimizers, recipe.optimizer, "optimizer")(net)
-    pick(schedules, recipe.schedule, "schedule")(np.array([0.5]))
+    Plan(recipe, data.samples, 1, data.inputs)
     pick(losses, recipe.loss, "loss")(torch.zeros(1, 1), torch.zeros(1, 1))
     return data, net
 

@@ -17,7 +17,8 @@ from test_native_kernels import SETS, arrays, samples
 from sfumato import nets
 from sfumato.engine import eager, native
 from sfumato.errors import EngineError, RunError
-from sfumato.recipe import NAMED, Recipe
+from sfumato.learning import losses
+from sfumato.recipe import NAMED, Recipe, pick
 
 _native = pytest.importorskip("sfumato._native", reason="the native engine is not built")
 
@@ -38,6 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sample by sample": {"optimizer": "sgd:fan_in=True", "rate": 0.1, "batch": 1, "skip": True},
     "sample by sample, adam": {"batch": 1},
     "whole picture": {"batch": 221},
+    "stratified, two threads": {"sampling": "stratified", "threads": 2},
+    "sampling by error": {"sampling": "error", "loss": "l1"},
+    "sampling by error, sample by sample": {"sampling": "error", "optimizer": "sgd", "batch": 1},
     "woken": {"wake": 3, "init": "published:gain=0.1", "rate": 0.1, "optimizer": "sgd"},
     "dropout": {"dropout": (0.2, 0.5), "encoding": "fourier:bands=8,sigma=2"},
     "dropout, leaky, skip": {"dropout": (0.1, 0.3), "skip": True, "activation": "leaky_relu:slope=0.1"},
@@ -192,6 +196,32 @@ def test_runs_are_bit_equal_wherever_they_are_cut(threads: int, changes: dict[st
         assert all(np.array_equal(a, b) for a, b in zip(end, ends[0], strict=True))
 
 
+@pytest.mark.parametrize("loss", ["mse", "l1", "half_square", "cross_entropy:smoothing=0.1"])
+@pytest.mark.parametrize("changes", [{}, {"threads": 2}, {"optimizer": "sgd", "batch": 1}])
+def test_the_loss_of_each_sample_is_that_of_the_sample_alone(loss: str, changes: dict[str, Any]) -> None:
+    """At a rate of 0 all steps see the same net, so an epoch says what every sample's loss is."""
+    recipe = SMALL.replace(loss=loss, sampling="error", rate=1e-30, schedule="constant", **changes)
+    net, _, ours = sessions(recipe)
+    data = picture_data(13, 17)
+    ours.advance(ours.plan.per_epoch)
+    with torch.no_grad():
+        outputs, targets = net(torch.from_numpy(data.inputs)), torch.from_numpy(data.targets)
+    expected = losses.each(pick(losses, loss), outputs, targets)
+    close(ours.state()["sampling/errors"], expected, rel=1e-5, why="sums in another order")
+    assert float(expected.mean()) == pytest.approx(float(pick(losses, loss)(outputs, targets)), rel=1e-5)
+
+
+def test_inputs_encoded_stretch_by_stretch_are_sampled_by_error_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = SMALL.replace(sampling="error")
+    _, _, kept = sessions(recipe)
+    monkeypatch.setattr(native, "KEPT_BYTES", 0)
+    monkeypatch.setattr(native, "STRETCH_ROWS", 100)
+    _, _, ours = sessions(recipe)
+    assert np.array_equal(ours.advance(12), kept.advance(12))
+
+
 def test_saving_and_loading_changes_no_bit() -> None:
     net, _, ours = sessions(SMALL)
     ours.advance(5)
@@ -340,6 +370,8 @@ def test_bad_arrays_raise_and_never_crash() -> None:
         (ValueError, lambda: engine.advance(order, sizes, rates * np.nan)),
         (IndexError, lambda: engine.advance(order + 1, sizes, rates)),
         (TypeError, lambda: engine.advance(order, sizes, rates.astype(np.float32))),
+        (ValueError, lambda: engine.advance(order, sizes, rates, errors=np.empty(9, np.float32))),
+        (TypeError, lambda: engine.advance(order, sizes, rates, errors=np.empty(10))),
         (ValueError, lambda: engine.predict(y)),
         (IndexError, lambda: engine.activations(1, x)),
     ]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from compare import bound, close, equal_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.learning import schedules
-from sfumato.learning.plan import Plan, order
+from sfumato.learning.plan import Plan
 from sfumato.recipe import Recipe
+
+
+def order(samples: int, seed: int, epoch: int, **changes: object) -> npt.NDArray[np.int32]:
+    return Plan(Recipe(seed=seed, **changes), samples, 1).epoch_order(epoch)
 
 
 @given(

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..data import Data
 from ..errors import EngineError, RunError
-from ..learning import losses, optimizers
+from ..learning import losses, optimizers, sampling
 from ..learning.plan import Plan
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
@@ -48,6 +48,8 @@ def _lacks(recipe: Recipe) -> str | None:
         return "it has no weight decay"
     if recipe.wake:
         return "it does not wake silent units"
+    if sampling.follows_errors(pick(sampling, recipe.sampling, "sampling").function):
+        return "it does not sample by error"
     if recipe.dropout:
         return "it has no dropout"
     if recipe.clip:
@@ -74,7 +76,7 @@ class CudaSession:
         if reason:
             raise EngineError(f"engine cuda cannot run this recipe: {reason}")
         self.step = 0
-        self.plan = Plan(recipe, data.samples, total_steps)
+        self.plan = Plan(recipe, data.samples, total_steps, data.inputs)
         self._recipe, self._device, self._capture = recipe, device, capture
         self._net = copy.deepcopy(net).to(device)
         self._parameters = dict(self._net.named_parameters())

@@ -52,7 +52,7 @@ class EagerSession:
 
     def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
         self.step = 0
-        self.plan = Plan(recipe, data.samples, total_steps)
+        self.plan = Plan(recipe, data.samples, total_steps, data.inputs)
         self._recipe = recipe
         self._net = copy.deepcopy(net)
         self._parameters = dict(self._net.named_parameters())
@@ -73,7 +73,8 @@ class EagerSession:
                 for group in optimizer.param_groups:
                     group["lr"] = float(rate) * group["factor"]
                 optimizer.zero_grad()
-            loss = self._loss(self._forward(rows), self._targets[rows])
+            outputs, targets = self._forward(rows), self._targets[rows]
+            loss = self._loss(outputs, targets)
             loss.backward()
             if self._recipe.clip:
                 torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.clip)
@@ -83,6 +84,9 @@ class EagerSession:
                 self._wake(rows)
             kept.append(loss.detach())
             self.step += 1
+            if self.plan.follows_errors:
+                errors = losses.each(self._loss, outputs, targets)
+                self.plan.record(rows.numpy(), errors.float().numpy(), self.step)
         return torch.stack(kept).float().numpy() if kept else np.empty(0, np.float32)
 
     def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
@@ -100,7 +104,7 @@ class EagerSession:
 
     def state(self) -> dict[str, Tensor]:
         """See `Session.state`."""
-        result = {"step": torch.tensor(self.step)}
+        result = {"step": torch.tensor(self.step)} | self.plan.state()
         for optimizer in self._optimizers:
             for name, parameter in self._parameters.items():
                 for moment, value in optimizer.state.get(parameter, {}).items():
@@ -112,6 +116,7 @@ class EagerSession:
         """See `Session.load`; raises RunError if the state belongs to another net or optimizer."""
         self._net.load_state_dict(net.state_dict())
         self.step = int(state["step"])
+        self.plan.load(state)
         for optimizer in self._optimizers:
             optimizer.state.clear()
             moments = {"Adam": ("exp_avg", "exp_avg_sq")}.get(type(optimizer).__name__, ("momentum_buffer",))

@@ -91,7 +91,7 @@ class NativeSession:
 
     def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
         self.step = 0
-        self.plan = Plan(recipe, data.samples, total_steps)
+        self.plan = Plan(recipe, data.samples, total_steps, data.inputs)
         self._encoding = net.encoding.eval()
         self._recipe = recipe
         self._mirror = copy.deepcopy(net)
@@ -110,21 +110,22 @@ class NativeSession:
         parts = [np.empty(0, np.float32)]
         most = max(1, STRETCH_ROWS // self.plan.batch)
         while steps > 0:
-            count = min(steps, most)
+            count = self.plan.known(self.step, min(steps, most))
             wakes = next((k for k in range(1, count + 1) if self.plan.wakes(self.step + k - 1)), 0)
             count = wakes or count
-            order, sizes = self.plan.stretch(self.step, count)
-            last = order[-int(sizes[-1]) :]
+            order, sizes = rows, _ = self.plan.stretch(self.step, count)
+            errors = np.empty(len(rows), np.float32) if self.plan.follows_errors else None
             if not self._resident:
                 self._trainer.set_data(_encoded(self._encoding, self._inputs[order]), self._targets[order])
                 order = np.arange(len(order), dtype=np.int32)
-            parts.append(
-                self._trainer.advance(order, sizes, self.plan.rates(self.step, count), self._seeds(count))
-            )
+            rates, seeds = self.plan.rates(self.step, count), self._seeds(count)
+            parts.append(self._trainer.advance(order, sizes, rates, seeds, errors))
             self.step += count
             steps -= count
+            if errors is not None:
+                self.plan.record(rows, errors, self.step)
             if wakes:
-                self._wake(last)
+                self._wake(rows[-int(sizes[-1]) :])
         return np.concatenate(parts)
 
     def _seeds(self, count: int) -> npt.NDArray[np.uint32] | None:
@@ -170,7 +171,7 @@ class NativeSession:
 
     def state(self) -> dict[str, Tensor]:
         """See `Session.state`."""
-        result = {"step": torch.tensor(self.step)}
+        result = {"step": torch.tensor(self.step)} | self.plan.state()
         if self.step:
             for kind, moments in self._moments.items():
                 for name, array in zip(self._names, self._trainer.get(kind), strict=True):
@@ -195,6 +196,7 @@ class NativeSession:
         for kind, arrays in loaded.items():
             self._trainer.set(kind, arrays)
         self._trainer.updates = self.step = step
+        self.plan.load(state)
 
     def close(self) -> None:
         """See `Session.close`."""

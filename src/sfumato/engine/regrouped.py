@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ..data import Data
 from ..errors import RunError
-from ..learning import losses, optimizers
+from ..learning import losses, optimizers, sampling
 from ..learning.plan import Plan
 from ..machine import available_threads
 from ..nets import Net, activations, encodings
@@ -72,6 +72,8 @@ def why_not(recipe: Recipe) -> str | None:
         return "regrouping has no limit on the gradient (clip)"
     if recipe.wake:
         return "it does not wake silent units"
+    if sampling.follows_errors(pick(sampling, recipe.sampling, "sampling").function):
+        return "regrouping does not sample by error"
     if recipe.dropout:
         return "regrouping has no dropout"
     if recipe.precision not in ("float32", "auto"):
@@ -95,7 +97,7 @@ class RegroupedSession:
 
     def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
         self.step = 0
-        self.plan = Plan(recipe, data.samples, total_steps)
+        self.plan = Plan(recipe, data.samples, total_steps, data.inputs)
         with torch.no_grad():
             inputs = net.encoding(torch.from_numpy(data.inputs))
         self._inputs = torch.cat([torch.ones(len(inputs), 1), inputs], 1)  # (N, 1 + D)

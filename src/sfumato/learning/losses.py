@@ -5,13 +5,15 @@ A loss is a mean over the minibatch, so that its gradient does not grow with the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import RecipeError
 
-__all__ = ["cross_entropy", "half_square", "l1", "mse"]
+__all__ = ["cross_entropy", "each", "half_square", "l1", "mse"]
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
@@ -40,3 +42,13 @@ def cross_entropy(prediction: Tensor, target: Tensor, *, smoothing: float = 0.0)
         raise RecipeError(f"cross_entropy: smoothing={smoothing} must lie in [0, 1)")
     soft = target * (1 - smoothing) + smoothing / target.shape[1]
     return -(soft * torch.log_softmax(prediction, 1)).sum(1).mean()
+
+
+def each(loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+    """The loss of each sample alone, (N,), without a gradient; their mean is that of all."""
+    with torch.no_grad():
+        alone = torch.vmap(lambda p, t: loss(p[None], t[None]))
+        return torch.as_tensor(alone(prediction.detach(), target))
+
+
+each._variant = False  # type: ignore[attr-defined]  # a helper, see `recipe.public`

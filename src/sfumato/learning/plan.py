@@ -1,18 +1,25 @@
 """What every engine does at each step: which samples, in which order, at which learning rate.
 
 All of it is a pure function of the recipe and the step, so that resuming needs no sampler state and two engines
-see the same minibatches.
+see the same minibatches. The one exception is a sampling that follows the samples' errors: engines hand these to
+`Plan.record`, and `Plan.state` belongs to what a session must keep.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from ..data import Array
+from ..errors import RecipeError, RunError
 from ..recipe import Recipe, pick, steps_per_epoch
-from . import schedules
+from . import sampling, schedules
 
-__all__ = ["Plan", "order"]
+__all__ = ["Plan"]
 
 WAKING_SHARE = 0.8
 """Share of the budget during which silent units are woken."""
@@ -21,22 +28,18 @@ WOKEN_SHARE = 0.02
 """Share of a minibatch on which a woken unit fires: few enough to disturb nothing, enough to learn from."""
 
 ORDER_STREAM = 1
-"""Second word of the seed of permutations, so that they share no random numbers with anything else."""
-
-
-def order(samples: int, seed: int, epoch: int) -> npt.NDArray[np.int32]:
-    """The order in which epoch `epoch` (from 0) visits its samples: a permutation of 0 ... samples - 1."""
-    generator = np.random.Generator(np.random.PCG64([seed, ORDER_STREAM, epoch]))
-    return generator.permutation(samples).astype(np.int32)
+"""Second word of the seed of orders, so that they share no random numbers with anything else."""
 
 
 class Plan:
     """The steps of one run: 0 <= step < total_steps.
 
-    An epoch is one permutation of all samples, cut into minibatches of `batch`; the last may be shorter.
+    An epoch is N visits in the order that the recipe's `sampling` gives them, cut into minibatches of `batch`; the
+    last may be shorter. places: the inputs of the samples (N, D), for a sampling along a curve. Raises
+    RecipeError where the sampling cannot be meant for them.
     """
 
-    def __init__(self, recipe: Recipe, samples: int, total_steps: int) -> None:
+    def __init__(self, recipe: Recipe, samples: int, total_steps: int, places: Array | None = None) -> None:
         self.samples = samples
         self.batch = min(recipe.batch, samples)
         self.total_steps = total_steps
@@ -44,8 +47,14 @@ class Plan:
         self._recipe = recipe
         self._schedule = pick(schedules, recipe.schedule, "schedule")
         self._schedule(np.zeros(1))  # an argument out of range is refused here, not in the middle of a run
+        self._sampling = pick(sampling, recipe.sampling, "sampling")
+        self.follows_errors = sampling.follows_errors(self._sampling.function)
+        self._sampling(np.random.default_rng(0), np.zeros(1, np.int32), 1, np.ones(1, np.float32))  # likewise
+        self._curve = self._along(places)
         self._epoch = -1
         self._order = np.empty(0, np.int32)
+        self._errors = np.ones(samples if self.follows_errors else 0, np.float32)  # when the epoch began
+        self._latest = self._errors.copy()
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""
@@ -57,16 +66,69 @@ class Plan:
         return whole * self.samples + part * self.batch
 
     def epoch_order(self, epoch: int) -> npt.NDArray[np.int32]:
-        """`order` of one epoch; the latest is kept."""
+        """The samples in the order in which epoch `epoch` (from 0) visits them, int32 (N,); the latest is kept.
+
+        Where the sampling follows errors, only the epoch of the last `record` is known.
+        """
         if epoch != self._epoch:
-            sequential = self._recipe.options.get("order") == "file"
+            generator = np.random.Generator(np.random.PCG64([self._recipe.seed, ORDER_STREAM, epoch]))
             self._order = (
-                np.arange(self.samples, dtype=np.int32)
-                if sequential
-                else order(self.samples, self._recipe.seed, epoch)
+                self._curve
+                if self._recipe.options.get("order") == "file"
+                else self._sampling(generator, self._curve, self.batch, self._errors)
             )
             self._epoch = epoch
         return self._order
+
+    def known(self, step: int, count: int) -> int:
+        """How many of the `count` steps from `step` have minibatches that are known already.
+
+        All, or those to the end of the epoch if the next one's order follows the errors of this one.
+        """
+        return min(count, self.per_epoch - step % self.per_epoch) if self.follows_errors else count
+
+    def record(self, rows: npt.NDArray[np.int32], errors: Array, step: int) -> None:
+        """Take the errors of the samples `rows` at their visits, in order; `step` steps are done with them."""
+        self._latest[rows] = errors  # of a row that comes twice, numpy keeps the last
+        if step % self.per_epoch == 0:
+            self._errors = self._latest.copy()
+            self._epoch = -1
+
+    def state(self) -> dict[str, Tensor]:
+        """What a session must keep to go on: the errors at the epoch's beginning and now, float32 (N,) each; empty
+        for a sampling that does not follow them."""
+        if not self.follows_errors:
+            return {}
+        return {name: torch.from_numpy(values.copy()) for name, values in self._by_name().items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state()`; one without errors (of a run whose sampling did not follow any) starts anew."""
+        for name, values in self._by_name().items():
+            found = state.get(name)
+            if found is not None and found.shape != values.shape:
+                raise RunError(f"the checkpoint's {name} are of {len(found)} samples, not of {len(values)}")
+            values[:] = 1 if found is None else found.numpy()
+        self._epoch = -1
+
+    def _by_name(self) -> dict[str, Array]:
+        return (
+            {"sampling/errors": self._errors, "sampling/latest": self._latest} if self.follows_errors else {}
+        )
+
+    def _along(self, places: Array | None) -> npt.NDArray[np.int32]:
+        """The samples along the curve, or as they come where the sampling has no use for one."""
+        text = self._recipe.sampling
+        if not sampling.needs_places(self._sampling.function):
+            return np.arange(self.samples, dtype=np.int32)
+        if self._recipe.options.get("order") == "file":
+            raise RecipeError(f"sampling={text!r} and options.order='file' contradict one another")
+        if places is None or places.shape[1] != 2:
+            inputs = "none" if places is None else places.shape[1]
+            raise RecipeError(
+                f"sampling={text!r} is for samples that lie in a plane, with 2 inputs x, y; these have {inputs}\n"
+                "hint: sampling=uniform"
+            )
+        return sampling.hilbert(places)
 
     def minibatch(self, step: int) -> npt.NDArray[np.int32]:
         """Indices of the samples of one step: int32 (batch,) or fewer."""

@@ -47,7 +47,7 @@ class Session(Protocol):
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """All that is needed to go on beside the weights: `step`, and `<moment>/<parameter>` in float32."""
+        """All that is needed to go on beside the weights: `step`, `<moment>/<parameter>`, and `Plan.state`."""
         ...
 
     def load(self, net: nn.Module, state: Mapping[str, Tensor]) -> None:

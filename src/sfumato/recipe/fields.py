@@ -56,6 +56,9 @@ class Recipe:
     wake: int = _said(
         0, "every so many steps, rectified units silent on the whole minibatch are woken; 0 = never"
     )
+    sampling: str = _said(
+        "uniform", "which samples a step sees: uniform, stratified, error:mix=0.2,power=0.5"
+    )
     batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter")
     epochs: float = _said(500.0, "the budget in passes over the data")
     steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
