@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import toolchain
 import torch
 
 from sfumato import picture
 from sfumato.data import Array, Data
 from sfumato.picture.pixels import coordinates
 from sfumato.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytest_plugins = ["left_out"]
 
 HEIGHT, WIDTH, BATCH = 13, 17, 48
 """221 pixels in batches of 48: a partial batch, and an epoch's end within 8 steps."""
@@ -94,3 +102,17 @@ def folder(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, which holds photo.png."""
     monkeypatch.chdir(photo.parent)
     return photo.parent
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window. Tests that ask for it are left out, aloud, where none starts (left_out.py)."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # Root may not use the sandbox, and containers have little shared memory. Without a browser on PATH:
+        # playwright's own.
+        options = ["--no-sandbox", "--disable-dev-shm-usage"]
+        started = driver.chromium.launch(executable_path=toolchain.chromium(), args=options)
+        yield started
+        started.close()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from sfumato import api
 from sfumato.picture import from_array, save
 from sfumato.recipe import Recipe
 from sfumato.runs.watch import Watch
 from sfumato.views import report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +29,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = api.perform(recipe, str(folder / "waves.png"), out=folder, watch=watch)
     report.write([run, run], folder / "both.html")
     return run.report().path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        # Root may not use the sandbox, and containers have little shared memory. Without a browser on PATH:
-        # playwright's own.
-        options = ["--no-sandbox", "--disable-dev-shm-usage"]
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield started
-        started.close()
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desk", "phone"])

@@ -102,7 +102,7 @@ def test_broken_mnist_is_not_replaced_in_silence(mnist, tmp_path):
 
 def test_small_digits_without_scikit_learn_give_the_install_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(Exception, match="pip install scikit-learn"):
+    with pytest.raises(Exception, match=r"pip install 'sfumato\[sklearn\]'"):
         digits.load("digits8x8", digits.RECIPE)
 
 

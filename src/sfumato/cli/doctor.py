@@ -12,7 +12,7 @@ from .. import machine
 
 __all__ = ["facts", "has", "hint", "text"]
 
-EXTRAS = {"video": "av", "data": "pooch", "plots": "matplotlib"}
+EXTRAS = {"video": "av", "data": "pooch", "plots": "matplotlib", "sklearn": "sklearn"}
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 
 

@@ -158,7 +158,7 @@ def _small() -> _idx.Pictures:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise MissingExtra(
-            "digits8x8 come with scikit-learn, which is not installed\nhint: pip install scikit-learn"
+            "digits8x8 come with scikit-learn, which is not installed\nhint: pip install 'sfumato[sklearn]'"
         ) from error
     bunch = load_digits()
     images, labels = bunch.images.astype(np.uint8), bunch.target.astype(np.uint8)
