@@ -266,7 +266,8 @@ void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t err
     p.b = m.back.get(), p.b_row = m.back_stride;
     if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = padded_halves(m.out) / 2;
     p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
-    if (skipping_ && !accumulate) read_live(w.live[0], p), p.b_rows = w.live[0].index.data();
+    if (skipping_ && !accumulate) read_live(w.live[0], p);
+    if (p.lists) p.b_rows = w.live[0].index.data();
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
   };
   errors_of_x(matrices_[0], error, error_stride, false);

@@ -82,7 +82,7 @@ struct Product {
   const int32_t* lists;
   const int32_t* lengths;
   size_t list_row;
-  const int32_t* b_rows;  // with lists: the row of B that belongs to k; null: row k
+  const int32_t* b_rows;  // the row of B that belongs to k; null: row k
 };
 
 // Columns of a matrix that are worth looking at, ascending.

@@ -212,11 +212,33 @@ void finish_block(const Product& p, int m0, int n0, float* values, size_t stride
          p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
 }
 
-enum class Steps { all, listed, mapped };  // k = 0, 1, ...; those of a list; those of a list, in rows of B of their own
+// Memory of a thread that only grows. Plain malloc: a std::vector's code compiled here might serve older machines.
+typedef uint32_t Word __attribute__((may_alias));
+struct Scratch {
+  Word* words = nullptr;
+  size_t size = 0;
+  Word* need(size_t count) {
+    if (count > size) {
+      __builtin_free(words);
+      words = static_cast<Word*>(std::aligned_alloc(64, (count * sizeof(Word) + 63) / 64 * 64));
+      if (!words) std::abort();  // a few hundred KB; there is no way back to Python from here
+      size = count;
+    }
+    return words;
+  }
+  ~Scratch() { __builtin_free(words); }
+};
+thread_local Scratch panel_scratch;
 
-template <class Type, int kVectors, Steps kSteps>
-INLINE void block(const Product& p, int m0, int n0) {
-  using Word = typename Type::Word;
+// The columns of B that are at hand: row k at b + k * b_row.
+struct Panel {
+  const float* b;
+  size_t b_row;
+};
+
+template <class Type, int kVectors, bool kListed>
+INLINE void block(const Product& p, Panel panel, int m0, int n0) {
+  using Operand = typename Type::Word;
   using Vector = typename Type::Vector;
   alignas(64) float own[BLOCK_ROWS * kVectors * LANES];  // stays in L1
   float* c = p.c ? p.c + m0 * p.c_row + n0 : own;
@@ -227,30 +249,30 @@ INLINE void block(const Product& p, int m0, int n0) {
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++)
       sum[m][n] = p.accumulate ? load(c + m * c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
-  const Word* a = reinterpret_cast<const Word*>(p.a) + m0 * p.a_row;
-  const float* b = p.b + n0;
-  const size_t a_row = p.a_row, a_step = p.a_step, b_row = p.b_row;
-  const auto step = [&](const Word* left, const float* right) __attribute__((always_inline)) {
+  const Operand* a = reinterpret_cast<const Operand*>(p.a) + m0 * p.a_row;
+  const float* b = panel.b;
+  const size_t a_row = p.a_row, a_step = p.a_step, b_row = panel.b_row;
+  const auto step = [&](const Operand* left, const float* right) __attribute__((always_inline)) {
     Vector w[kVectors];
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(right + n * LANES);
 #pragma GCC unroll 16
     for (int m = 0; m < BLOCK_ROWS; m++) {
-      const Word x = left[m * a_row];
+      const Operand x = left[m * a_row];
 #pragma GCC unroll 4
       for (int n = 0; n < kVectors; n++) sum[m][n] = Type::add_product(sum[m][n], x, w[n]);
     }
   };
-  if constexpr (kSteps == Steps::all) {
-    for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) step(a, b);
-  } else {
+  if constexpr (kListed) {
     const int32_t* list = p.lists + m0 / BLOCK_ROWS * p.list_row;
     const int32_t* const end = list + p.lengths[m0 / BLOCK_ROWS];
+#pragma GCC unroll 2
     for (; list < end; list++) {
-      const size_t k = static_cast<size_t>(*list);
-      const size_t row = kSteps == Steps::mapped ? static_cast<size_t>(p.b_rows[k]) : k;
-      step(a + k * a_step, b + row * b_row);
+      const size_t k = static_cast<uint32_t>(*list);
+      step(a + k, b + k * b_row);
     }
+  } else {
+    for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) step(a, b);
   }
 #pragma GCC unroll 16
   for (int m = 0; m < BLOCK_ROWS; m++)
@@ -259,26 +281,52 @@ INLINE void block(const Product& p, int m0, int n0) {
   finish_block(p, m0, n0, c, c_row, BLOCK_ROWS, kVectors * LANES);
 }
 
-template <class Type, Steps kSteps>
-void multiply_steps(const Product& p) {
-  for (int n = 0; n < p.columns;) {
-    const int left = (p.columns - n) / LANES;
-    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
-    const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
-    for (int m = 0; m < p.rows; m += BLOCK_ROWS) {
-      if (vectors == BLOCK_VECTORS) block<Type, BLOCK_VECTORS, kSteps>(p, m, n);
-      else if (vectors == 2) block<Type, 2, kSteps>(p, m, n);
-      else block<Type, 1, kSteps>(p, m, n);
-    }
-    n += vectors * LANES;
+INLINE const float* row_of_b(const Product& p, int k) {
+  return p.b + (p.b_rows ? static_cast<size_t>(p.b_rows[k]) : static_cast<size_t>(k)) * p.b_row;
+}
+
+// The columns [n, n + kVectors vectors) of C. A large matrix comes from L2 or beyond, and its rows lie too far apart for the
+// processor to foresee: while a block is computed, its share of the columns that come next is fetched. Picked rows
+// (b_rows) are also laid side by side, as they would crowd some sets of L1 and leave others empty.
+template <class Type, int kVectors>
+void column(const Product& p, int n) {
+  constexpr int kWidth = kVectors * LANES;
+  constexpr size_t kFar = 24 << 10;  // floats that do not stay in L2 beside all else
+  Panel panel{p.b + n, p.b_row};
+  if (p.b_rows) {
+    float* packed = reinterpret_cast<float*>(panel_scratch.need(static_cast<size_t>(p.depth) * kWidth));
+    panel = {packed, kWidth};
+    for (int k = 0; k < p.depth; k++, packed += kWidth)
+      for (int i = 0; i < kWidth; i += LANES) store(packed + i, load(row_of_b(p, k) + n + i));
+  }
+  const int next = n + kWidth, end = next + kWidth < p.columns ? next + kWidth : p.columns;
+  const int blocks = p.rows / BLOCK_ROWS;
+  const bool far = next < p.columns && (p.b_rows || static_cast<size_t>(p.depth) * p.columns > kFar) && !(p.lists && !p.b_rows);
+  const bool far_sums = p.accumulate && p.c && static_cast<size_t>(p.rows) * p.columns > kFar;
+  for (int i = 0, fetched = 0; i < blocks; i++) {
+    const int m = i * BLOCK_ROWS;
+    if (far)
+      for (const int until = static_cast<int>(static_cast<int64_t>(p.depth) * (i + 1) / blocks); fetched < until; fetched++)
+        for (int at = next; at < end; at += kLine) __builtin_prefetch(row_of_b(p, fetched) + at);
+    if (far_sums && i + 1 < blocks)
+      for (int r = BLOCK_ROWS; r < 2 * BLOCK_ROWS; r++)
+        for (int at = n; at < next; at += kLine) __builtin_prefetch(p.c + (m + r) * p.c_row + at, 1);
+    if (p.lists) block<Type, kVectors, true>(p, panel, m, n);
+    else block<Type, kVectors, false>(p, panel, m, n);
   }
 }
 
 template <class Type>
 void multiply(const Product& p) {
-  if (!p.lists) multiply_steps<Type, Steps::all>(p);
-  else if (p.b_rows) multiply_steps<Type, Steps::mapped>(p);
-  else multiply_steps<Type, Steps::listed>(p);
+  for (int n = 0; n < p.columns;) {
+    const int left = (p.columns - n) / LANES;
+    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
+    const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
+    if (vectors == BLOCK_VECTORS) column<Type, BLOCK_VECTORS>(p, n);
+    else if (vectors == 2) column<Type, 2>(p, n);
+    else column<Type, 1>(p, n);
+    n += vectors * LANES;
+  }
 }
 
 // -------------------------------------------------------------------------------------------------- updates

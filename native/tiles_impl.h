@@ -17,28 +17,12 @@ namespace tiles {
 
 #include "tiles.h"
 
-typedef uint32_t Word __attribute__((may_alias));
 static_assert(LANES == kTile, "a row of a tile is one vector");
 
 constexpr int kDeepest = 8;  // tiles of depth that gradients take at a time: 16 KB of the right factor (twice as much lost 15 %)
 
 constexpr int up(int n, int to) { return (n + to - 1) / to * to; }
 
-// Memory of a thread that only grows. Plain malloc: a std::vector's code compiled here might serve older machines.
-struct Scratch {
-  Word* words = nullptr;
-  size_t size = 0;
-  Word* need(size_t count) {
-    if (count > size) {
-      __builtin_free(words);
-      words = static_cast<Word*>(std::aligned_alloc(64, (count * sizeof(Word) + 63) / 64 * 64));
-      if (!words) std::abort();  // a few hundred KB; there is no way back to Python from here
-      size = count;
-    }
-    return words;
-  }
-  ~Scratch() { __builtin_free(words); }
-};
 thread_local Scratch left_scratch, right_scratch;
 
 INLINE vu load_words(const Word* p) { return *reinterpret_cast<const vu*>(p); }
