@@ -5,6 +5,7 @@
       PictureError   2  unreadable, empty, not finite, wrong channels
       TaskError      2  data missing or malformed; a task file lacks one of its five names
       RunError       1  not a run directory, a newer format, a broken checkpoint; NaN, disk, memory while running
+        Diverged     1  the loss is not finite or explodes: running it again gives the same
       EngineError    3  not built, or cannot run this recipe: carries the sentence of `why_not`
       MissingExtra   3  an extra or codec is absent: carries the install line
 
@@ -15,6 +16,7 @@ to three lines.
 from __future__ import annotations
 
 __all__ = [
+    "Diverged",
     "EngineError",
     "MissingExtra",
     "PictureError",
@@ -53,6 +55,10 @@ class RunError(SfumatoError):
     """A run that cannot be read, or that failed while running."""
 
     exit_code = 1
+
+
+class Diverged(RunError):
+    """A training whose loss is not finite or explodes: a function of the recipe, so trying again is no use."""
 
 
 class EngineError(SfumatoError):

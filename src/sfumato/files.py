@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import RunError
 
-__all__ = ["replacing", "save_bytes", "save_text", "writing"]
+__all__ = ["holding", "replacing", "save_bytes", "save_text", "try_lock", "writing"]
 
 HINTS = {
     errno.ENOSPC: "free some space; the file that was there is untouched",
@@ -69,3 +69,28 @@ def save_bytes(path: Path, content: bytes, *, folders: bool = False) -> None:
 def save_text(path: Path, text: str) -> None:
     """`save_bytes` of UTF-8."""
     save_bytes(path, text.encode())
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process by its file `lock`; RunError if another does. A dead process drops it."""
+    path = folder / "lock"
+    with writing(path):
+        file = path.open("a")
+    with file:
+        if not try_lock(file.fileno()):
+            raise RunError(f"{folder} is in use by another process\nhint: wait, or stop that one first")
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take an exclusive lock without waiting; on systems without flock every lock succeeds."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

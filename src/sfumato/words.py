@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["COUNTED", "duration", "epoch_text", "metric_name", "metric_text", "score_text", "si"]
 
-COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "loss")
+COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "cores", "loss")
 """Keys of a metrics line that are no scores."""
 
 NAMES = {

@@ -75,7 +75,11 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, per_step: float = 1.0) -> None:
         self.now = 0.0
-        monkeypatch.setattr(loop, "time", types.SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(
+            loop,
+            "time",
+            types.SimpleNamespace(perf_counter=lambda: self.now, process_time=lambda: self.now / 2),
+        )
         advance = eager.EagerSession.advance
 
         def slow(session: eager.EagerSession, steps: int) -> Any:
@@ -89,12 +93,14 @@ def test_the_clock_counts_training_and_not_the_consumer(
     net: Net, tiny: Data, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    seen = []
+    seen, cores = [], []
     for tick in train(net, tiny, recipe, beats=[4, 6], seconds=100.0):
         seen.append(tick.seconds)
+        cores.append(tick.cores)
         _ = tick.net
         clock.now += 1000  # a consumer that draws, saves, sleeps
     assert seen == [100, 104, 106, 112]
+    assert math.isnan(cores[0]) and cores[1:] == [0.5] * 3, "half a core, by this clock"
 
 
 def test_pulses_come_about_as_often_as_asked(

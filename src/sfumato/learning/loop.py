@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import RunError
+from ..errors import Diverged
 from .session import Session, Tick
 
 __all__ = ["drive"]
@@ -39,9 +39,9 @@ def drive(
     diverges. At each tick `tick.net` is `net` itself with the weights of that moment; after the loop `net` has
     those of the last tick, whether they were looked at or not, and the session is closed.
 
-    Raises RunError when a loss is not finite or explodes, naming step and layer.
+    Raises Diverged (a RunError) when a loss is not finite or explodes, naming step and layer.
     """
-    tick = None
+    tick, wall, used = None, 0.0, 0.0
     try:
         start, total = session.plan.seen(session.step), session.plan.total_steps
         tick = Tick(session, net, seconds, float("nan"), True, 0)
@@ -51,15 +51,16 @@ def drive(
             while session.step < beat:
                 count = beat - session.step if pulse is None else min(guess, beat - session.step)
                 tick.end()
-                started = time.perf_counter()
+                started, before = time.perf_counter(), time.process_time()
                 losses = session.advance(count)
                 spent = time.perf_counter() - started
-                seconds += spent
+                seconds, wall, used = seconds + spent, wall + spent, used + time.process_time() - before
                 _check(losses, session, net, hint)
                 if pulse is not None:
                     guess = max(1, min(4 * guess, int(count * pulse / max(spent, 1e-9))))
                 seen = session.plan.seen(session.step) - start
-                tick = Tick(session, net, seconds, float(losses.mean()), session.step == beat, seen)
+                cores = used / max(wall, 1e-9)
+                tick = Tick(session, net, seconds, float(losses.mean()), session.step == beat, seen, cores)
                 yield tick
     finally:
         # Whoever stops here, at the end or before, finds `net` as it was at the last tick; a session that is
@@ -80,4 +81,4 @@ def _check(losses: npt.NDArray[np.float32], session: Session, net: Any, hint: st
         net.named_parameters(), key=lambda item: float(item[1].detach().abs().max().nan_to_num(nan=0.0))
     )[0]
     where = f"{broken[0]} is no longer finite" if broken else f"the largest weights are in {largest}"
-    raise RunError(f"diverged at step {step}: the loss is {losses[bad.argmax()]:.3g}, {where}\nhint: {hint}")
+    raise Diverged(f"diverged at step {step}: the loss is {losses[bad.argmax()]:.3g}, {where}\nhint: {hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -65,7 +66,8 @@ class Tick:
     step, total_steps: steps done and steps of the budget. epoch: passes over the data, fractional. seconds:
     training time so far, looking not included. loss: mean minibatch loss since the last tick (nan before the
     first step). beat: False for a pulse, which serves progress displays between beats. samples: training
-    samples seen so far by this process.
+    samples seen so far by this process. cores: processor seconds that a second of training took, nan before the
+    first step: far below the number of threads where the machine is busy with something else.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Tick:
         loss: float,
         beat: bool,
         samples: int,
+        cores: float = math.nan,
     ) -> None:
         self.session = session
         self.step = session.step
@@ -85,6 +88,7 @@ class Tick:
         self.loss = loss
         self.beat = beat
         self.samples = samples
+        self.cores = cores
         self._net = net
         self._pulled = self._over = False
 

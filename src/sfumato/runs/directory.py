@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import RecipeError, RunError
-from ..files import save_bytes, save_text, writing
+from ..files import holding, save_bytes, save_text, try_lock, writing
 from ..recipe import Recipe, net_text, parse_variant
 
 if TYPE_CHECKING:
@@ -235,14 +235,7 @@ class RunDirectory:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; RunError if another process holds it. A dead process drops it."""
-        path = self.folder / "lock"
-        with writing(path):
-            file = path.open("a")
-        with file:
-            if not _try_lock(file.fileno()):
-                raise RunError(
-                    f"{self.folder} is in use by another process\nhint: wait, or stop that one first"
-                )
+        with holding(self.folder):
             yield
 
     def remove(self) -> None:
@@ -258,7 +251,7 @@ class RunDirectory:
             return False
         try:
             with path.open("r+") as file:
-                return not _try_lock(file.fileno())
+                return not try_lock(file.fileno())
         except OSError:
             return False
 
@@ -299,16 +292,3 @@ def _numbered(folder: Path, suffix: str) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(p.stem) for p in folder.iterdir() if p.suffix == suffix and p.stem.isdigit())
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Take an exclusive lock without waiting; on systems without flock every lock succeeds."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -56,6 +56,7 @@ class Frames:
             "epoch": round(tick.epoch, 4),
             "seconds": round(tick.seconds, 4),
             "watching_seconds": round(self.seconds, 4),
+            "cores": _finite(tick.cores),
             "loss": self._loss / self._count if self._count else None,
             **{name: _finite(value) for name, value in scores.items()},
         }

@@ -230,7 +230,7 @@ def _facts(run: RunDirectory, part: Part) -> dict[str, Any]:
     beats = []
     for line in part.history:
         frame = sum(step <= line["step"] for step in shown) - 1
-        kept = {k: v for k, v in line.items() if k not in ("v", "total_steps", "watching_seconds")}
+        kept = {k: v for k, v in line.items() if k not in ("v", "total_steps", "watching_seconds", "cores")}
         beats.append(kept | {"frame": frame})
     film = {"video": part.film.video, "fps": part.film.fps} if part.film else None
     return {"beats": beats, "film": film}

@@ -1,0 +1,272 @@
+"""Jobs on a Ray cluster, as Ray core tasks (not Tune: for thousands of runs of seconds each it is all overhead).
+
+A task is a batch of jobs that takes a few seconds. It gets the pictures by reference (each lies in the object store
+once), trains each job in a folder of its own node, and returns the run directories packed, which the driver unpacks
+on its own disk. So nodes need share no disk, and a task that runs again because its node was lost does no harm.
+The only module that imports ray.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import socket
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ...errors import EngineError, MissingExtra, RunError
+from ...files import writing
+from ._job import Job, Result, execute, failure, finished, unfinished
+
+__all__ = ["run_on_cluster"]
+
+BATCH_SECONDS = 4.0
+"""How long a task should take: its cost of about 10 ms vanishes, and little is lost with a node."""
+
+MOST_IN_BATCH = 64
+
+TRIES = 4
+"""How often a batch is sent out again after its workers or nodes were lost, beyond Ray's own retries."""
+
+ANSWERS_WITHIN = 10.0
+"""Seconds within which a cluster has to answer."""
+
+Answer = tuple[str, bytes, str, int, bool, str, float]
+"""identity, packed run, error, exit code, fatal, details, seconds."""
+
+
+def run_on_cluster(
+    jobs: Iterator[Job], out: Path, address: str, gpus: float, retry: bool
+) -> Iterator[Result]:
+    """The missing jobs on the cluster at `address`, or on this machine alone for `local`; see `run_all`.
+
+    Raises MissingExtra without ray, EngineError if no cluster answers.
+    """
+    ray = _connected(address)
+    try:
+        yield from _Driver(ray, out, gpus).results(jobs, retry)
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra('--ray needs Ray\nhint: pip install "sfumato[sweep]"') from error
+    if ray.is_initialized():
+        raise EngineError("this process is connected to a Ray cluster already\nhint: ray.shutdown() first")
+    if address != "local":
+        _knock(address)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    try:
+        if address == "local":
+            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else a token is written into the home folder
+            # The path of its sockets must be short (107 characters in all), so not below the working folder.
+            place = tempfile.mkdtemp(prefix="sf-ray-", dir="/tmp" if Path("/tmp").is_dir() else None)
+            ray.init(include_dashboard=False, _temp_dir=place, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and its own for this
+        raise _silent(address, error) from error
+    return ray
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself tries for minutes before it says so."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise _silent(address, error) from error
+
+
+def _silent(address: str, error: Exception) -> EngineError:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return EngineError(
+        f"no Ray cluster answers at {address!r}: {line}\nhint: ray start --head, or --ray local"
+    )
+
+
+class _Driver:
+    """What the driver knows: pictures in the store, batches under way, how long a job takes."""
+
+    def __init__(self, ray: Any, out: Path, gpus: float) -> None:
+        self._ray, self._out, self._gpus = ray, out, gpus
+        self._sources: dict[str, Any] = {}
+        self._seconds: list[float] = []
+        self._under_way: dict[Any, tuple[list[Job], int]] = {}
+        self._again: list[tuple[list[Job], int]] = []
+        # One CPU a net. A GPU only where a job's engine is cuda: num_gpus=0 hides none since Ray of April 2026, but
+        # the engine that a job names is settled by the driver, and no other one touches a GPU.
+        self._task = ray.remote(num_cpus=1, max_retries=3)(_train)
+
+    def results(self, jobs: Iterator[Job], retry: bool) -> Iterator[Result]:
+        known: list[Result] = []
+
+        def missing() -> Iterator[Job]:
+            for one in jobs:
+                found = finished(one, self._out) or failure(one, self._out, retry)
+                if found is None:
+                    yield one
+                else:
+                    known.append(found)
+
+        waiting, more = missing(), True
+        while more or self._under_way or self._again:
+            room = 2 * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+            while len(self._under_way) < room and (self._again or more):
+                if self._again:
+                    self._send(*self._again.pop())
+                    continue
+                batch = list(islice(waiting, self._batch()))
+                more = bool(batch)
+                if batch:
+                    self._send(batch, 0)
+            while known:
+                yield known.pop(0)
+            yield from self._arrived()
+        yield from known
+
+    def _batch(self) -> int:
+        """Jobs in a task, by the seconds that recent ones took; the first batches hold one."""
+        if not self._seconds:
+            return 1
+        recent = sorted(self._seconds[-50:])
+        return max(1, min(MOST_IN_BATCH, int(BATCH_SECONDS / max(recent[len(recent) // 2], 0.01))))
+
+    def _send(self, batch: list[Job], tries: int) -> None:
+        sources = [self._stored(one.source) for one in batch]
+        begun = [_packed(unfinished(one, self._out)) for one in batch]
+        needs = {"num_gpus": self._gpus} if any(one.recipe.engine == "cuda" for one in batch) else {}
+        task = self._task.options(**needs) if needs else self._task
+        self._under_way[task.remote(batch, begun, *sources)] = (batch, tries)
+
+    def _stored(self, source: str | None) -> Any:
+        """A reference to (suffix, bytes) of a picture; the same for every job that learns it."""
+        if source is None or not Path(source).is_file():
+            return None
+        if source not in self._sources:
+            self._sources[source] = self._ray.put((Path(source).suffix, Path(source).read_bytes()))
+        return self._sources[source]
+
+    def _arrived(self) -> Iterator[Result]:
+        """Results of the batches that ended within a second."""
+        if not self._under_way:
+            return
+        ready, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=1.0)
+        for reference in ready:
+            batch, tries = self._under_way.pop(reference)
+            try:
+                answers: list[Answer] = self._ray.get(reference)
+            except (
+                Exception
+            ) as error:  # the worker, its node or the result was lost more often than Ray retries
+                yield from self._lost(batch, tries, error)
+                continue
+            by_identity = {one.identity: one for one in batch}
+            for answer in answers:
+                yield self._home(by_identity[answer[0]], answer)
+
+    def _lost(self, batch: list[Job], tries: int, error: Exception) -> Iterator[Result]:
+        """Each job of a lost batch by itself, so that one that kills its worker does not take others along."""
+        if tries < TRIES:
+            self._again += [([one], tries + 1) for one in batch]
+            return
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        for one in batch:
+            yield Result(one, None, f"lost {tries + 1} times on the cluster: {line}", 1)
+
+    def _home(self, one: Job, answer: Answer) -> Result:
+        """Unpack what a task returned, whole or not at all."""
+        _, packed, error, code, fatal, details, seconds = answer
+        if error:
+            if fatal:
+                raise RunError(error)
+            result = Result(one, None, error, code, details=details, seconds=seconds)
+            if error.startswith("diverged"):
+                Result.remember(one, error, code, self._out)
+            return result
+        self._seconds.append(seconds)
+        growing = unfinished(one, self._out)
+        shutil.rmtree(growing, ignore_errors=True)
+        with writing(growing):
+            growing.mkdir(parents=True)
+            with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+                archive.extractall(growing, filter="data")
+        whole = growing / one.name
+        if not whole.exists():  # paused at a rung: it stays hidden
+            return replace(_expected(finished(one, self._out)), fresh=True, seconds=seconds)
+        place = self._out / one.name
+        if not place.exists():
+            with writing(place):
+                whole.replace(place)
+        shutil.rmtree(growing, ignore_errors=True)
+        return Result(one, place, seconds=seconds)
+
+
+def _expected(result: Result | None) -> Result:
+    if result is None:
+        raise RunError("a node sent back less than it was asked for")
+    return result
+
+
+def _packed(folder: Path) -> bytes:
+    """What a folder holds, as a tar file (pictures and weights would not shrink); empty if there is none."""
+    if not folder.is_dir():
+        return b""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, arcname=path.name)
+    return buffer.getvalue()
+
+
+def _train(batch: Sequence[Job], begun: Sequence[bytes], *sources: tuple[str, bytes] | None) -> list[Answer]:
+    """A task: every job of a batch in a folder of this node; errors are answers."""
+    # Ray sets OMP_NUM_THREADS to num_cpus, and CPUs are only counted: one thread is said to PyTorch as well.
+    import torch
+
+    torch.set_num_threads(1)
+    answers: list[Answer] = []
+    for one, before, source in zip(batch, begun, sources, strict=True):
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="sfumato-") as place:
+            out = Path(place)
+            try:
+                here = replace(one, source=_written(source) if source else one.source)
+                if before:
+                    with tarfile.open(fileobj=io.BytesIO(before)) as archive:
+                        archive.extractall(unfinished(one, out), filter="data")
+                result = execute(here, place)
+                folder = out if result.folder == out / one.name else unfinished(one, out)
+                answers.append(
+                    (one.identity, _packed(folder), "", 0, False, "", time.perf_counter() - started)
+                )
+            except Exception as error:
+                failed = Result.failed(one, error, out)
+                facts = (failed.error, failed.exit_code, failed.fatal, failed.details)
+                answers.append((one.identity, b"", *facts, time.perf_counter() - started))
+    return answers
+
+
+def _written(source: tuple[str, bytes]) -> str:
+    """A picture as a file of this node, under the hash of its content."""
+    suffix, content = source
+    name = hashlib.sha256(content).hexdigest()[:24]
+    path = Path(tempfile.gettempdir()) / "sfumato-sources" / f"{name}{suffix}"
+    if not path.exists():
+        from ...files import save_bytes
+
+        save_bytes(path, content, folders=True)
+    return str(path)

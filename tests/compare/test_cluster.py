@@ -1,0 +1,92 @@
+"""Jobs on a real Ray cluster of three nodes on this machine, some of which are taken away while it works."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sfumato.compare.workers import _job, job, run_all
+from sfumato.errors import EngineError
+from sfumato.recipe import Recipe
+from sfumato.runs import listing
+
+SMALL = Recipe(net=(4,), batch=16, steps=6, engine="eager", rate=0.01)
+
+# Ray's own modules warn of what Ray will change; they are no part of what is tested here.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Three nodes of a CPU each.
+
+    A short folder, since socket paths end at 107 characters; health checks of seconds, since busy nodes are not
+    dead; no token in the home folder.
+    """
+    place = tempfile.mkdtemp(prefix="sf", dir="/tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_TMPDIR", place)
+        Path(place, "ray").mkdir()
+        from ray.cluster_utils import Cluster
+
+        slow = {
+            "health_check_initial_delay_ms": 5000,
+            "health_check_period_ms": 2000,
+            "health_check_timeout_ms": 10_000,
+        }
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 1,
+                "include_dashboard": False,
+                "object_store_memory": 100 << 20,
+                "_system_config": slow,
+            },
+        )
+        for _ in range(2):
+            made.add_node(num_cpus=1, object_store_memory=100 << 20)
+        made.wait_for_nodes()
+        try:
+            yield made
+        finally:
+            made.shutdown()
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def test_a_lost_node_costs_nothing_but_time(cluster: Any, photo: Path, tmp_path: Path) -> None:
+    """Thirty runs, a node lost in the middle, another in its place; a failure among them; all of it once more."""
+    jobs = [job(SMALL.replace(seed=seed), str(photo)) for seed in range(30)]
+    wild = job(SMALL.replace(optimizer="sgd", rate=1e5, steps=40), str(photo))
+    out = tmp_path / "runs"
+    results = []
+    for result in run_all([*jobs, wild], out, ray=cluster.address):
+        results.append(result)
+        if len(results) == 5:
+            cluster.remove_node(cluster.list_all_nodes()[-1], False)
+            cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+    assert sorted(r.job.identity for r in results) == sorted(j.identity for j in [*jobs, wild]), "each once"
+    failed = [r for r in results if r.error]
+    assert [r.job.identity for r in failed] == [wild.identity] and failed[0].error.startswith("diverged")
+    assert len(listing(out)) == len(jobs) and {p.name for p in out.iterdir() if p.is_dir()} == {
+        j.name for j in jobs
+    }
+    for result in results[:3]:
+        alone = _job.execute(result.job, str(tmp_path / "alone")) if not result.error else result
+        assert result.error or alone.run.last["psnr"] == result.run.last["psnr"], (
+            "what a node trains is the same"
+        )
+    started = time.monotonic()
+    again = list(run_all([*jobs, wild], out, ray=cluster.address))
+    assert not any(r.fresh for r in again) and len(again) == 31, f"{time.monotonic() - started:.1f} s"
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'.*\nhint"):
+        list(run_all([job(SMALL, str(photo))], tmp_path / "runs", ray="127.0.0.1:1"))
