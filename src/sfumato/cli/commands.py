@@ -316,6 +316,14 @@ def bench(
     return 0
 
 
+# Many runs: their verbs are read when they are called.
+app.command(
+    "sfumato.cli.comparing:compare",
+    name="compare",
+    help="Several recipes under one budget: tables, verdicts, plots.",
+)
+
+
 # Performing ----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,447 @@
+"""A comparison: pictures x recipes x seeds under one budget, each recipe with the same tuning allowance.
+
+    request -> plan (widths, speeds) -> tuning runs -> scored runs -> rows -> tables, plots, page
+
+Everything is a run directory under the comparison's folder, found again by its hash: the same command goes on where
+it stopped, and a larger one reuses what is there. See docs/comparing.md for what is held equal and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import statistics as middles
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import RecipeError, RunError
+from ..files import holding, save_text, writing
+from ..recipe import Recipe, read_recipe
+from .budget import Budget, seconds_per_step, with_parameters
+from .statistics import time_to
+from .tuning import dead_leaves, knobs, trials
+from .workers import Job, Pool, Result, job, run_all
+
+__all__ = ["Comparison", "Contestant", "Request", "Row", "Subject", "compare", "read_contestant"]
+
+PROBES = 3
+"""Rounds in which the speeds of all recipes are measured in turn; the median counts."""
+
+PERFECT = 120.0
+"""Decibels of a painting without an error; errors of half a grey level are at 59 dB."""
+
+SEEDS_APART = 1000
+"""Pictures have seeds of their own, this far apart, so that runs of one share nothing with those of another."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A recipe under the label that the user gave it."""
+
+    label: str
+    recipe: Recipe
+
+
+def read_contestant(text: str) -> Contestant:
+    """`siren`, a JSON file, or either with fields changed: `classic+optimizer=adam+rate=0.002`.
+
+    Raises RecipeError as `read_recipe` does.
+    """
+    base, *changes = re.split(r"\+(?=[a-z_]+=)", text)
+    recipe = read_recipe(base)
+    pairs = dict(change.split("=", 1) for change in changes)
+    label = Path(base).stem if base.endswith(".json") else base
+    return Contestant("+".join([label, *changes]), recipe.replace(**pairs) if pairs else recipe)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. pictures: files, None for the built-in Mona Lisa. tune: trials a recipe, 0 for none.
+
+    tune_on: pictures that tune and are not scored; empty: one of dead leaves. held_out: pixels that no run sees.
+    targets: PSNR in dB of all pixels, the times to which are told.
+    """
+
+    contestants: tuple[Contestant, ...]
+    pictures: tuple[str | None, ...] = (None,)
+    budget: Budget = field(default_factory=lambda: Budget(30.0))
+    seeds: int = 5
+    tune: int = 8
+    tune_on: tuple[str, ...] = ()
+    held_out: str = "0.1"
+    targets: tuple[float, ...] = (25.0, 30.0, 35.0, 40.0)
+    max_pixels: int = 0
+
+    def __post_init__(self) -> None:
+        labels = [c.label for c in self.contestants]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise RecipeError(f"recipe {label!r} is named twice\nhint: change a field: {label}+rate=0.01")
+        for fine, text in (
+            (len(labels) >= 1, "a comparison needs at least one recipe: --recipes classic siren"),
+            (1 <= self.seeds <= SEEDS_APART, f"seeds={self.seeds} must be 1 to {SEEDS_APART}"),
+            (0 <= self.tune <= 1000, f"tune={self.tune} must be 0 (untuned) to 1000 trials"),
+            (len(set(self.pictures)) == len(self.pictures), "a picture is named twice"),
+            (all(math.isfinite(t) for t in self.targets), "targets must be finite: 25,30,35,40"),
+        ):
+            if not fine:
+                raise RecipeError(text)
+
+    @property
+    def name(self) -> str:
+        """For a folder: pictures, recipes, budget. Seeds are no part: more of them go on in the same one."""
+        pictures = "-".join(Path(p).stem if p else "mona-lisa" for p in self.pictures[:3])
+        labels = "-".join(c.label for c in self.contestants)
+        rest = [c.recipe.to_json() for c in self.contestants], self.pictures, self.held_out, self.max_pixels
+        digest = hashlib.sha256(repr(rest).encode()).hexdigest()[:4]
+        plain = re.sub(r"[^\w.-]", "-", f"{pictures}_{labels}"[:80])
+        return f"{plain}_{str(self.budget).replace(' ', '').replace(',', '')}_{digest}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A picture that is learned: file, name, size, and the first of its seeds."""
+
+    source: str | None
+    name: str
+    height: int
+    width: int
+    channels: int
+    first_seed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scored run. Scores are those of the last beat; seconds are processor seconds of training; nan: failed."""
+
+    recipe: str
+    picture: str
+    seed: int
+    psnr: float = math.nan
+    psnr_seen: float = math.nan
+    psnr_hidden: float = math.nan
+    ssim: float = math.nan
+    parameters: int = 0
+    steps: int = 0
+    epochs: float = math.nan
+    seconds: float = math.nan
+    cores: float = math.nan
+    folder: str = ""
+    error: str = ""
+    curve: tuple[tuple[float, float], ...] = ()
+
+    def seconds_to(self, target: float) -> float:
+        """Seconds to a PSNR of all pixels; infinite if it was never reached, or the run failed."""
+        return time_to([s for s, _ in self.curve], [p for _, p in self.curve], target)
+
+
+@dataclass
+class Comparison:
+    """A comparison that was run: what was asked, what was tuned, the rows in the order of recipe, picture, seed."""
+
+    request: Request
+    folder: Path
+    subjects: list[Subject]
+    tuned: dict[str, dict[str, float]]
+    tuning_seconds: dict[str, float]
+    rows: list[Row]
+
+    @property
+    def labels(self) -> list[str]:
+        """The recipes' labels in the order of the request."""
+        return [c.label for c in self.request.contestants]
+
+    def of(self, label: str) -> list[Row]:
+        """The rows of a recipe."""
+        return [row for row in self.rows if row.recipe == label]
+
+    @property
+    def failures(self) -> list[Row]:
+        """Rows without a score."""
+        return [row for row in self.rows if row.error]
+
+
+def compare(
+    request: Request,
+    out: str | os.PathLike[str],
+    *,
+    workers: int = 0,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
+    say: Say = lambda text: None,
+) -> Comparison:
+    """Run what is missing of a comparison under the folder `out`, and read the rest.
+
+    say: receives a line for each thing that happens. Raises RecipeError for a request that cannot be meant,
+    RunError for a folder in use or a full disk, or with `fail_fast` the first error of a run.
+    """
+    folder = Path(out)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with holding(folder):
+        subjects = [_subject(source, request.max_pixels) for source in request.pictures]
+        tuning = _tuning_subjects(request, folder, subjects[0])
+        entrants = [_Entrant(c, request) for c in request.contestants]
+        for one in entrants:  # refused before anything runs
+            for subject in [*subjects, *tuning]:
+                job(one.recipe(subject), subject.source)
+        save_text(folder / "request.json", json.dumps(_as_json(request), indent=2) + "\n")
+        if request.budget.seconds:
+            with Pool(workers) as pool:
+                _measure(entrants, [*tuning, *subjects], folder, pool, say)
+
+        def run(jobs: list[Job], place: str) -> Iterator[Result]:
+            with closing(
+                run_all(jobs, folder / place, workers=workers, retry_failed=retry_failed)
+            ) as results:
+                for number, result in enumerate(results, 1):
+                    say(f"{place} {number}/{len(jobs)}  {_told(result)}")
+                    if fail_fast and result.error:
+                        raise RunError(result.error)
+                    yield result
+
+        if request.tune:
+            _tune(entrants, tuning, run, say)
+        jobs = {
+            (one.label, subject.name, seed): one.job(subject, seed)
+            for seed in range(request.seeds)
+            for subject in subjects
+            for one in entrants
+        }
+        found = {result.job.identity: result for result in run(list(jobs.values()), "runs")}
+        results = {key: found[one.identity] for key, one in jobs.items()}
+    rows = [
+        row
+        for one in entrants
+        for subject in subjects
+        for row in _rows(one, subject, [results[one.label, subject.name, s] for s in range(request.seeds)])
+    ]
+    tuned = {one.label: one.tuned for one in entrants}
+    return Comparison(request, folder, subjects, tuned, {e.label: e.tuning_seconds for e in entrants}, rows)
+
+
+class _Entrant:
+    """A contestant on its way through the plan: the recipe tuned so far, and what a step costs it."""
+
+    def __init__(self, contestant: Contestant, request: Request) -> None:
+        self.label, self._request = contestant.label, request
+        held = request.held_out if contestant.recipe.held_out == "none" else contestant.recipe.held_out
+        options = dict(contestant.recipe.options)
+        if request.max_pixels:
+            options["max_pixels"] = request.max_pixels
+        self.base = contestant.recipe.replace(held_out=held, threads=1, options=options)
+        self.costs: dict[tuple[int, int, int], float] = {}
+        self.tuned: dict[str, float] = {}
+        self.tuning_seconds = 0.0
+
+    def recipe(self, subject: Subject) -> Recipe:
+        """The recipe with the parameters that the budget asks for."""
+        wanted = self._request.budget.parameters
+        if not wanted:
+            return self.base
+        aspect = subject.height / subject.width
+        return with_parameters(self.base, wanted, 2, subject.channels, aspect)
+
+    def planned(self, recipe: Recipe, subject: Subject) -> Recipe:
+        """A recipe with the steps of the budget."""
+        return self._request.budget.steps(recipe, self.costs.get(_size(subject), math.nan))
+
+    def job(self, subject: Subject, seed: int) -> Job:
+        """The scored run of a seed."""
+        recipe = self.planned(self.recipe(subject), subject).replace(seed=subject.first_seed + seed)
+        return job(recipe, subject.source)
+
+
+def _size(subject: Subject) -> tuple[int, int, int]:
+    return subject.height, subject.width, subject.channels
+
+
+def _subject(source: str | None, limit: int) -> Subject:
+    from .. import tasks
+
+    recipe = Recipe(options={"max_pixels": limit} if limit else {})
+    picture = tasks.task("picture").load(source, recipe).facts["picture"]
+    digest = hashlib.sha256(job(recipe.replace(engine="eager"), source).digest.encode()).hexdigest()
+    name = Path(source).stem if source else picture.name
+    first = int(digest[:4], 16) * SEEDS_APART
+    return Subject(source, name, picture.height, picture.width, picture.channels, first)
+
+
+def _tuning_subjects(request: Request, folder: Path, like: Subject) -> list[Subject]:
+    if not request.tune:
+        return []
+    if set(request.tune_on) & {p for p in request.pictures if p}:
+        raise RecipeError("a picture that tunes must not be scored\nhint: --tune-on ANOTHER")
+    if request.tune_on:
+        return [_subject(source, request.max_pixels) for source in request.tune_on]
+    from ..picture import save
+
+    path = folder / f"dead-leaves-{like.width}x{like.height}.png"
+    if not path.exists():
+        save(dead_leaves(like.height, like.width), path)
+    return [_subject(str(path), request.max_pixels)]
+
+
+# Equal seconds ---------------------------------------------------------------------------------------------------
+
+
+def _measure(entrants: list[_Entrant], subjects: list[Subject], folder: Path, pool: Pool, say: Say) -> None:
+    """Processor seconds a step, once for each recipe and size of picture; kept, so that resuming plans alike."""
+    path = folder / "speeds.json"
+    kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    wanted: dict[str, tuple[_Entrant, Subject]] = {}
+    for subject in {_size(s): s for s in subjects}.values():
+        for one in entrants:
+            recipe = one.recipe(subject)
+            key = (
+                f"{job(recipe, subject.source).identity} {subject.width}x{subject.height}x{subject.channels}"
+            )
+            wanted[key] = (one, subject)
+    calls = [
+        (key, seconds_per_step, (job(one.recipe(subject), subject.source).recipe, subject.source))
+        for _ in range(PROBES)
+        for key, (one, subject) in wanted.items()
+        if key not in kept
+    ]
+    found: dict[str, list[float]] = {}
+    for key, value, error in pool.results(iter(calls)):
+        if key is not None:
+            if value is None:
+                raise RunError(f"{wanted[key][0].label}: {error}")
+            found.setdefault(key, []).append(value)
+    kept |= {key: middles.median(values) for key, values in found.items()}
+    save_text(path, json.dumps(kept, indent=2) + "\n")
+    for key, (one, subject) in wanted.items():
+        one.costs[_size(subject)] = kept[key]
+        steps = one.planned(one.base, subject).steps
+        say(f"{one.label} on {subject.name}: {1000 * kept[key]:.3g} ms a step, {steps} steps")
+
+
+# Tuning ----------------------------------------------------------------------------------------------------------
+
+
+def _tune(
+    entrants: list[_Entrant],
+    subjects: list[Subject],
+    run: Callable[[list[Job], str], Iterator[Result]],
+    say: Say,
+) -> None:
+    """The best of the same number of trials, by the mean PSNR of all pixels over the tuning pictures."""
+    count = entrants[0]._request.tune
+    jobs: dict[tuple[str, int, str], Job] = {}
+    tried = {one.label: trials(one.base, count) for one in entrants}
+    for number in range(count):
+        for subject in subjects:
+            for one in entrants:
+                trial = _changed(one.recipe(subject), one.base, tried[one.label][number])
+                planned = one.planned(trial, subject).replace(seed=subject.first_seed)
+                jobs[one.label, number, subject.name] = job(planned, subject.source)
+    results = {result.job.identity: result for result in run(list(jobs.values()), "tuning")}
+    for one in entrants:
+        scores = []
+        for number in range(count):
+            mine = [results[jobs[one.label, number, s.name].identity] for s in subjects]
+            scores.append(middles.mean(-math.inf if r.error else _score(r) for r in mine))
+            one.tuning_seconds += sum(_used(r) for r in mine if not r.error)
+        best = max(range(count), key=lambda n: scores[n])
+        if scores[best] == -math.inf:
+            raise RunError(f"{one.label}: every trial of the tuning failed\nhint: --tune 0, or another rate")
+        own = [k.own for k in knobs(one.base)]
+        one.base = tried[one.label][best]
+        one.tuned = {k.name: k.own for k in knobs(one.base)}
+        moved = ", ".join(
+            f"{k.name} {k.own:g} (own: {was:g})" for k, was in zip(knobs(one.base), own, strict=True)
+        )
+        say(f"{one.label}: {moved}, {scores[best]:.2f} dB against {scores[0]:.2f}")
+        # What a step really cost over whole runs: nets grow sparser, and a probe sees their first moments only.
+        for subject in subjects:
+            fine = [results[jobs[one.label, n, subject.name].identity] for n in range(count)]
+            real = [_cost(r) for r in fine if not r.error]
+            if one.costs and real:
+                one.costs[_size(subject)] = middles.median(real)
+
+
+def _changed(recipe: Recipe, own: Recipe, trial: Recipe) -> Recipe:
+    """A recipe of the wanted width with what a trial changed."""
+    fields = ("rate", "activation", "encoding")
+    return recipe.replace(**{f: getattr(trial, f) for f in fields if getattr(trial, f) != getattr(own, f)})
+
+
+# Reading runs ----------------------------------------------------------------------------------------------------
+
+
+def _used(result: Result) -> float:
+    """Processor seconds of training."""
+    last = result.run.last
+    return float(last["seconds"]) * float(last.get("cores") or 1.0)
+
+
+def _cost(result: Result) -> float:
+    return _used(result) / max(1, int(result.run.last["step"]))
+
+
+def _score(result: Result, name: str = "psnr") -> float:
+    return _decibels(result.run.last, name)
+
+
+def _decibels(line: Mapping[str, Any], name: str) -> float:
+    """A score of a beat; nan if there is none; a perfect painting, for which JSON has no number, counts 120 dB."""
+    value = line.get(name, math.nan)
+    return PERFECT if value is None else float(value)
+
+
+def _rows(one: _Entrant, subject: Subject, results: Sequence[Result]) -> list[Row]:
+    """The seeds of a recipe on a picture; one cost a step for all, the median of what they really took."""
+    fine = [r for r in results if not r.error]
+    cost = middles.median(map(_cost, fine)) if fine else math.nan
+    rows = []
+    for seed, result in enumerate(results):
+        row = Row(one.label, subject.name, seed, error=result.error)
+        if not result.error:
+            history, parameters = result.run.history, int(result.run.origin["parameters"])
+            last = history[-1]
+            row = replace(
+                row,
+                psnr=_score(result),
+                psnr_seen=_score(result, "psnr_seen" if "psnr_seen" in last else "psnr"),
+                psnr_hidden=_score(result, "psnr_hidden"),
+                ssim=_score(result, "ssim"),
+                parameters=parameters,
+                steps=int(last["step"]),
+                epochs=float(last["epoch"]),
+                seconds=last["step"] * cost,
+                cores=float(last.get("cores") or math.nan),
+                folder=str(result.folder),
+                curve=tuple((line["step"] * cost, _decibels(line, "psnr")) for line in history),
+            )
+        rows.append(row)
+    return rows
+
+
+def _told(result: Result) -> str:
+    if result.error:
+        return f"{result.job.name}: failed: {result.error.splitlines()[0]}"
+    again = "" if result.fresh else ", was there"
+    return f"{result.job.name}: {_score(result):.2f} dB, {result.seconds:.1f} s{again}"
+
+
+def _as_json(request: Request) -> dict[str, Any]:
+    return {
+        "recipes": {c.label: json.loads(c.recipe.to_json()) for c in request.contestants},
+        "pictures": [p or "mona-lisa" for p in request.pictures],
+        "budget": str(request.budget),
+        "seeds": request.seeds,
+        "tune": request.tune,
+        "tune_on": list(request.tune_on),
+        "held_out": request.held_out,
+        "targets": list(request.targets),
+        "max_pixels": request.max_pixels,
+    }
