@@ -158,6 +158,51 @@ def _knot(graph: dict[str, set[str]]) -> set[str]:
         left = {name: needs for name, needs in left.items() if name in wanted}
 
 
+VARIANTS = (
+    *("nets.activations", "nets.encodings", "nets.starts"),
+    *("learning.losses", "learning.optimizers", "learning.schedules"),
+)
+"""Registries whose names are compared nowhere else: whoever asks reads an attribute of the function."""
+
+PLAIN = {"none"}
+"""Names of variants that are words of other vocabularies too."""
+
+
+def public(tree: ast.Module) -> set[str]:
+    """The functions that a module lists in its `__all__`."""
+    listed: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
+            listed = set(ast.literal_eval(node.value))
+    return listed & {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def compared_names(trees: Trees) -> list[str]:
+    """Where a variant's name is compared as text, outside its own wing."""
+    found = []
+    for home in VARIANTS:
+        names = public(trees[home]) - PLAIN
+        for name, tree in trees.items():
+            if wing(name) in (wing(home), "recipe"):
+                continue
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Compare):
+                    texts = {text for side in (node.left, *node.comparators) for text in _words(side)}
+                    found += [
+                        f"{name} compares {home.split('.')[1]}: {text!r}" for text in sorted(texts & names)
+                    ]
+    return found
+
+
+def _words(side: ast.expr) -> Iterator[str]:
+    """The texts that a side of a comparison is, or is a collection of."""
+    for part in [side, *getattr(side, "elts", ())]:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
 TREES = read(ROOT)
 
 
@@ -228,6 +273,13 @@ def planted(files: Mapping[str, str]) -> dict[str, ast.Module]:
 )
 def test_the_rules_see_what_they_forbid(files: dict[str, str], says: str) -> None:
     assert any(says in fault for fault in faults(planted(files))), faults(planted(files))
+
+
+@pytest.mark.parametrize(
+    "text", ['def f(name):\n    return name == "relu"', 'def f(name):\n    return name in ("sine", "other")']
+)
+def test_a_name_of_an_activation_compared_in_an_engine_is_seen(text: str) -> None:
+    assert len(compared_names(planted({"engine.eager": text}))) == 1 + len(compared_names(TREES))
 
 
 def test_the_reader_of_imports_knows_levels_aliases_functions_and_type_checking() -> None:

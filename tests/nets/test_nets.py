@@ -12,8 +12,8 @@ from conftest import picture_data
 from twin import parameters
 
 from sfumato.errors import RecipeError
-from sfumato.nets import build, start
-from sfumato.recipe import Recipe, named
+from sfumato.nets import build, start, starts
+from sfumato.recipe import Recipe, named, public
 
 
 def test_the_classic_net_has_the_parameters_of_the_post() -> None:
@@ -103,7 +103,7 @@ def test_the_scale_of_the_gaussian_start_is_the_recipes() -> None:
         assert value * 4 == pytest.approx(parameters(b)[name], rel=1e-6)  # the same draws, float32
 
 
-@pytest.mark.parametrize("init", ["published", "gaussian:scale=0.3"])
+@pytest.mark.parametrize("init", [*public(starts), "gaussian:scale=0.5"])
 def test_the_start_depends_on_the_seed_alone(init: str) -> None:
     recipe = Recipe(net=(9, 9), init=init, encoding="grid", skip=True, seed=3)
     net = build(recipe, 2, 3)
@@ -131,12 +131,13 @@ def test_seeds_of_63_bits_work() -> None:
     ("changes", "message"),
     [
         ({"init": "gausian"}, "init='gausian' is unknown"),
-        ({"init": "gaussian:sigma=1"}, "init='gaussian:sigma=1' is unknown"),
-        *(({"init": f"published:gain={g}"}, "init='published:gain=") for g in ("0", "-1", "nan", "inf", "x")),
-        ({"init": "gaussian:scale=-1"}, "scale must be a finite number"),
-        ({"init": "gaussian:scale=inf"}, "scale must be a finite number"),
-        ({"init": "gaussian:scale=nan"}, "scale must be a finite number"),
-        ({"init": "gaussian:scale=big"}, "scale must be a finite number"),
+        ({"init": "gaussian:sigma=1"}, "gaussian has no 'sigma'"),
+        *(({"init": f"published:gain={g}"}, f"gain={float(g)} must") for g in ("0", "-1", "nan", "inf")),
+        ({"init": "published:gain=x"}, "gain must be float, got 'x'"),
+        ({"init": "gaussian:scale=-1"}, "scale=-1.0 must be a finite number"),
+        ({"init": "gaussian:scale=inf"}, "scale=inf must be a finite number"),
+        ({"init": "gaussian:scale=nan"}, "scale=nan must be a finite number"),
+        ({"init": "gaussian:scale=big"}, "scale must be float"),
         ({"activation": "rellu"}, "did you mean 'relu'"),
         ({"encoding": "fourrier"}, "did you mean 'fourier'"),
     ],
@@ -175,6 +176,6 @@ def test_the_gain_scales_the_matrices_between_hidden_layers_alone() -> None:
     for (name, a), b in zip(whole.named_parameters(), half.parameters(), strict=True):
         inner = name in ("layers.1.weight", "layers.2.weight")
         assert torch.equal(a * 0.5 if inner else a, b), name
-    for wrong in ("published:gain=0", "published:gian=1", "published:gain=x", "glorot"):
-        with pytest.raises(RecipeError, match="init="):
+    for wrong in ("published:gain=0", "published:gian=1", "published:gain=x", "glorott"):
+        with pytest.raises(RecipeError, match="init"):
             build(Recipe(net=(9,), init=wrong), 2, 3)

@@ -42,9 +42,9 @@ def why_not(recipe: Recipe) -> str | None:
 
 def _lacks(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.name not in ("adam", "sgd"):
+    if optimizer.function not in (optimizers.adam, optimizers.sgd):
         return f"it has no optimizer {optimizer.name}"
-    if optimizer.name == "adam" and optimizer.argument("decay"):
+    if optimizer.function is optimizers.adam and optimizer.argument("decay"):
         return "it has no weight decay"
     if recipe.wake:
         return "it does not wake silent units"
@@ -250,7 +250,7 @@ class _Rule:
 
     def __init__(self, choice: Choice, net: Net) -> None:
         self._choice = choice
-        self._adam = choice.name == "adam"
+        self._adam = choice.function is optimizers.adam
         keep: tuple[str, ...] = ("exp_avg", "exp_avg_sq") if self._adam else ("momentum_buffer",)
         if not self._adam and not choice.argument("momentum"):
             keep = ()

@@ -42,8 +42,8 @@ def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSess
     # Moments of dead units decay into denormal numbers, which make Adam up to nine times slower.
     torch.set_flush_denormal(True)
     torch.set_num_threads(recipe.threads or available_threads())
-    if recipe.wake and net.activation.name not in ("relu", "leaky_relu"):
-        raise RecipeError(f"wake={recipe.wake} is for relu and leaky_relu, not for {net.activation.name}")
+    if recipe.wake and not net.activation.fact("rectifier"):
+        raise RecipeError(f"wake={recipe.wake} is for rectifiers, not for {net.activation.name}")
     return EagerSession(net, data, recipe, total_steps)
 
 
@@ -117,22 +117,20 @@ class EagerSession:
         self._net.load_state_dict(net.state_dict())
         self.step = int(state["step"])
         self.plan.load(state)
+        kept = optimizers.memory(self._net, self._optimizers)
         for optimizer in self._optimizers:
             optimizer.state.clear()
-            moments = {"Adam": ("exp_avg", "exp_avg_sq")}.get(type(optimizer).__name__, ("momentum_buffer",))
-            if isinstance(optimizer, torch.optim.SGD) and not optimizer.param_groups[0]["momentum"]:
-                continue
-            for name, parameter in self._parameters.items():
-                if self.step == 0 or not any(
-                    parameter is p for g in optimizer.param_groups for p in g["params"]
-                ):
-                    continue
-                found = {m: state.get(f"{m}/{name}") for m in moments}
+            for parameter in (
+                [p for group in optimizer.param_groups for p in group["params"]] if self.step else []
+            ):
+                name = next(n for n, p in self._parameters.items() if p is parameter)
+                found = {moment: state.get(f"{moment}/{name}") for moment in kept[name]}
                 if any(value is None or value.shape != parameter.shape for value in found.values()):
                     raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
-                optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}
-                if "exp_avg" in found:
-                    optimizer.state[parameter]["step"] = torch.tensor(float(self.step))
+                if found:
+                    optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}
+                    if isinstance(optimizer, torch.optim.Adam):  # counts its own steps
+                        optimizer.state[parameter]["step"] = torch.tensor(float(self.step))
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -58,14 +58,19 @@ def why_not(recipe: Recipe) -> str | None:
     if recipe.batch != 1:
         return f"regrouping is for a sample a step, not batch={recipe.batch}"
     chosen = (
-        ("optimizer", pick(optimizers, recipe.optimizer, "optimizer").name, ("sgd",)),
-        ("loss", pick(losses, recipe.loss, "loss").name, ("half_square",)),
-        ("activation", pick(activations, recipe.activation, "activation").name, ("relu", "leaky_relu")),
-        ("encoding", pick(encodings, recipe.encoding, "encoding").name, ("raw", "none")),
+        ("optimizer", pick(optimizers, recipe.optimizer, "optimizer"), (optimizers.sgd,)),
+        ("loss", pick(losses, recipe.loss, "loss"), (losses.half_square,)),
+        (
+            "activation",
+            pick(activations, recipe.activation, "activation"),
+            (activations.relu, activations.leaky_relu),
+        ),
+        ("encoding", pick(encodings, recipe.encoding, "encoding"), (encodings.raw, encodings.none)),
     )
-    for field, name, allowed in chosen:
-        if name not in allowed:
-            return f"regrouping needs {field} {' or '.join(allowed)}, not {name}"
+    for field, choice, allowed in chosen:
+        if choice.function not in allowed:
+            names = " or ".join(function.__name__ for function in allowed)
+            return f"regrouping needs {field} {names}, not {choice.name}"
     if pick(optimizers, recipe.optimizer, "optimizer").argument("momentum"):
         return "regrouping has no momentum"
     if recipe.clip:
@@ -108,7 +113,9 @@ class RegroupedSession:
             for layer in (net.layers[0], net.readout)
         ]
         activation = pick(activations, recipe.activation, "activation")
-        self._slope = float(activation.argument("slope")) if activation.name == "leaky_relu" else 0.0
+        self._slope = (
+            float(activation.argument("slope")) if activation.function is activations.leaky_relu else 0.0
+        )
         hidden, outputs = net.widths[0], net.outputs
         rows = self._inputs.shape[1]
         self._hidden: list[Tensor] = []  # (1 + D, up to TILE) each, row 0 the biases

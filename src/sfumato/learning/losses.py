@@ -1,6 +1,7 @@
 """Losses: variants of the recipe's `loss`, from predictions and targets, both (N, C), to one number.
 
-A loss is a mean over the minibatch, so that its gradient does not grow with the batch.
+A loss is a mean over the minibatch, so that its gradient does not grow with the batch. Facts beside it: `softmax`,
+whether it trains the softmax of the outputs; `native`, the native engine's name for it.
 """
 
 from __future__ import annotations
@@ -12,26 +13,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import RecipeError
+from ..recipe.variants import facts
 
 __all__ = ["cross_entropy", "each", "half_square", "l1", "mse"]
 
 
+@facts(native="mse")
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of the squared errors over samples and outputs."""
     return functional.mse_loss(prediction, target)
 
 
+@facts(native="l1")
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of the absolute errors over samples and outputs; its gradient at 0 is 0."""
     return functional.l1_loss(prediction, target)
 
 
+@facts(native="half_square")
 def half_square(prediction: Tensor, target: Tensor) -> Tensor:
     """Half the squared error, summed over outputs and averaged over samples: the 2012 program's rule, whose
     gradient at an output is the plain difference."""
     return 0.5 * (prediction - target).square().sum(1).mean()
 
 
+@facts(softmax=True, native="cross_entropy")
 def cross_entropy(prediction: Tensor, target: Tensor, *, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of the softmax of the outputs against one-hot targets.
 

@@ -2,7 +2,8 @@
 
 Each takes the net and keyword parameters and returns a list of torch optimizers that are stepped together,
 every parameter group with a `factor` by which the schedule's rate is multiplied. The formulas are PyTorch's
-own classes; this module says which parameter gets which.
+own classes; this module says which parameter gets which. Facts beside a variant: `native`, the native engine's name
+for it, `native_arguments`, its name for each argument, `fixed_factors`, that groups differ by their rates alone.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from torch import nn
 
 from ..errors import RecipeError
 from ..nets import Net
+from ..recipe.variants import facts
 
-__all__ = ["adam", "muon", "sgd"]
+__all__ = ["adam", "memory", "muon", "sgd"]
 
 
+@facts(native="adam", native_arguments={"beta1": "first", "beta2": "second", "eps": "eps", "decay": "decay"})
 def adam(
     net: Net, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0
 ) -> list[torch.optim.Optimizer]:
@@ -42,6 +45,7 @@ def adam(
     return [_adam([{"params": list(net.parameters()), "factor": 1.0}], beta1, beta2, eps)]
 
 
+@facts(native="sgd", native_arguments={"momentum": "first"}, fixed_factors=True)
 def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.optim.Optimizer]:
     """Stochastic gradient descent, with momentum if asked for.
 
@@ -59,6 +63,16 @@ def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.
     return [torch.optim.SGD(groups, lr=0.0, momentum=momentum)]
 
 
+@facts(
+    native="muon",
+    native_arguments={
+        "beta1": "first",
+        "beta2": "second",
+        "eps": "eps",
+        "momentum": "momentum",
+        "auxiliary": "auxiliary",
+    },
+)
 def muon(
     net: Net,
     *,
@@ -85,6 +99,24 @@ def muon(
         groups = [{"params": matrices, "factor": 1.0}]
         both.insert(0, torch.optim.Muon(groups, lr=0.0, momentum=momentum, weight_decay=0.0))
     return both
+
+
+def memory(net: Net, optimizers: list[torch.optim.Optimizer]) -> dict[str, tuple[str, ...]]:
+    """What the optimizers remember of each parameter, the first moment first: name -> PyTorch's names for it."""
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    found: dict[str, tuple[str, ...]] = {}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            kept: tuple[str, ...] = ("momentum_buffer",)
+            if isinstance(optimizer, torch.optim.Adam):
+                kept = ("exp_avg", "exp_avg_sq")
+            elif not group["momentum"]:
+                kept = ()
+            found |= {names[id(parameter)]: kept for parameter in group["params"]}
+    return found
+
+
+memory._variant = False  # type: ignore[attr-defined]  # not an optimizer, see recipe.public
 
 
 def _adam(groups: list[dict[str, object]], beta1: float, beta2: float, eps: float) -> torch.optim.Optimizer:

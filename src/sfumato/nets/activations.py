@@ -1,110 +1,39 @@
-"""Activations of hidden layers, each beside the rule by which its weights start.
+"""Activations of hidden layers, each with its facts beside it.
 
 The module is the registry: every function of `__all__` is a variant of the recipe's `activation`. A function
-takes a tensor of any shape and keyword parameters, and returns a tensor of the same shape. Its attribute
-`init`, set by `@starts`, fills one layer's weight and bias in place.
+takes a tensor of any shape and keyword parameters, and returns a tensor of the same shape. What others ask of it
+stands in `@facts`, and nowhere is its name compared:
+
+    init        the rule by which a layer with it starts, see `initializers`
+    readout     bound of the readout's first weights, from its inputs and the activation's arguments; else
+                sqrt(3 / inputs)
+    rectifier   0 or a straight line on either side of 0: a unit that is positive nowhere can be dead
+    exact_zero  it is exactly 0 for pre-activations that are not positive
+    boundary    False where the sign of the pre-activation means nothing, so that pictures show the activation
+    native      the native engine's name for it; native_parameter: the argument that it takes along
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional
 
 from ..errors import RecipeError
+from ..recipe.variants import facts
+from . import initializers as init
 
 __all__ = ["finer", "gaussian", "leaky_relu", "relu", "sigmoid", "silu", "sine", "tanh"]
 
 
-class Init(Protocol):
-    """Fills `weight` (fan_out, fan_in) and `bias` (fan_out) in place; `first` marks the layer on the inputs,
-    `arguments` are the activation's own. Draws from `generator` alone."""
-
-    def __call__(
-        self, weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, **arguments: Any
-    ) -> None: ...
+def _periodic_readout(inputs: int, *, omega: float = 30.0, **arguments: object) -> float:
+    """sqrt(6 / n) / omega: as a hidden layer of sines starts (Sitzmann et al. 2020, its published code)."""
+    return math.sqrt(6 / inputs) / omega
 
 
-F = TypeVar("F", bound=Callable[..., Tensor])
-
-
-def starts(init: Init) -> Callable[[F], F]:
-    """Attach the rule by which layers with this activation start."""
-
-    def attach(function: F) -> F:
-        function.init = init  # type: ignore[attr-defined]  # a function's attribute, read by nets.start
-        return function
-
-    return attach
-
-
-def he(weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, **arguments: Any) -> None:
-    """Uniform with variance 2 / fan_in (He et al. 2015, arXiv 1502.01852, equation 10), biases as below.
-
-    The biases of the first layer put each unit's kink through a random point of the inputs' square [-1, 1]:
-    b = -w.p, p uniform. With zero biases all kinks meet in the centre of the picture. Other biases are 0.
-    """
-    bound = math.sqrt(6 / weight.shape[1])
-    weight.uniform_(-bound, bound, generator=generator)
-    if first:
-        points = torch.empty_like(weight).uniform_(-1, 1, generator=generator)
-        bias.copy_(-(weight * points).sum(1))
-    else:
-        bias.zero_()
-
-
-def glorot(weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, **arguments: Any) -> None:
-    """Uniform with variance 2 / (fan_in + fan_out), biases 0 (Glorot and Bengio 2010, equation 16); the first
-    layer's biases are spread as in `he`."""
-    bound = math.sqrt(6 / sum(weight.shape))
-    if first:
-        he(weight, bias, first=True, generator=generator)
-    else:
-        weight.uniform_(-bound, bound, generator=generator)
-        bias.zero_()
-
-
-def siren(
-    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, omega: float = 30.0, **arguments: Any
-) -> None:
-    """First layer U(-1/n, 1/n), others U(-s, s) with s = sqrt(6/n)/omega, n inputs; biases U(-1/sqrt(n),
-    1/sqrt(n)) (Sitzmann et al. 2020, arXiv 2006.09661, section 3.2 and its published code)."""
-    inputs = weight.shape[1]
-    bound = 1 / inputs if first else math.sqrt(6 / inputs) / omega
-    weight.uniform_(-bound, bound, generator=generator)
-    bias.uniform_(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
-
-
-def finer_start(
-    weight: Tensor,
-    bias: Tensor,
-    *,
-    first: bool,
-    generator: Generator,
-    omega: float = 30.0,
-    first_bias: float = 1.0,
-    **arguments: Any,
-) -> None:
-    """As `siren`, but the first layer's biases are U(-k, k), k = `first_bias`: a wider range gives each unit
-    a higher local frequency (Liu et al. 2024, section 3.2)."""
-    siren(weight, bias, first=first, generator=generator, omega=omega)
-    if first:
-        bias.uniform_(-first_bias, first_bias, generator=generator)
-
-
-def plain(weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, **arguments: Any) -> None:
-    """Weights and biases U(-1/sqrt(n), 1/sqrt(n)), n inputs: PyTorch's default for linear layers, which the
-    published code of the Gaussian activation keeps."""
-    bound = 1 / math.sqrt(weight.shape[1])
-    weight.uniform_(-bound, bound, generator=generator)
-    bias.uniform_(-bound, bound, generator=generator)
-
-
-@starts(he)
+@facts(init=init.he, rectifier=True, exact_zero=True, native="relu")
 def relu(x: Tensor) -> Tensor:
     """Rectified linear unit, max(x, 0): the unit of the 2012 post.
 
@@ -113,7 +42,7 @@ def relu(x: Tensor) -> Tensor:
     return functional.relu(x)
 
 
-@starts(he)
+@facts(init=init.he, rectifier=True, native="leaky_relu", native_parameter="slope")
 def leaky_relu(x: Tensor, *, slope: float = 0.01) -> Tensor:
     """x where x >= 0, `slope` times x elsewhere, so that a unit that never fires can come back.
 
@@ -124,19 +53,19 @@ def leaky_relu(x: Tensor, *, slope: float = 0.01) -> Tensor:
     return functional.leaky_relu(x, slope)
 
 
-@starts(glorot)
+@facts(init=init.glorot, native="tanh")
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent, in (-1, 1). Layers start by `glorot`."""
     return torch.tanh(x)
 
 
-@starts(glorot)
+@facts(init=init.glorot, native="sigmoid")
 def sigmoid(x: Tensor) -> Tensor:
     """Logistic function, in (0, 1). Layers start by `glorot`."""
     return torch.sigmoid(x)
 
 
-@starts(he)
+@facts(init=init.he, native="silu")
 def silu(x: Tensor) -> Tensor:
     """x times its logistic function: a smooth relative of the rectifier.
 
@@ -145,7 +74,7 @@ def silu(x: Tensor) -> Tensor:
     return functional.silu(x)
 
 
-@starts(siren)
+@facts(init=init.siren, readout=_periodic_readout, boundary=False, native="sine", native_parameter="omega")
 def sine(x: Tensor, *, omega: float = 30.0) -> Tensor:
     """Sine of `omega` times x: one layer reaches high frequencies, so detail arrives early.
 
@@ -156,13 +85,13 @@ def sine(x: Tensor, *, omega: float = 30.0) -> Tensor:
     return torch.sin(omega * x)
 
 
-@starts(finer_start)
+@facts(init=init.finer, readout=_periodic_readout, boundary=False, native="finer", native_parameter="omega")
 def finer(x: Tensor, *, omega: float = 30.0, first_bias: float = 1.0) -> Tensor:
     """Sine whose frequency grows with |x|: sin(omega (|x| + 1) x), the factor |x| + 1 held constant in the
     backward pass, as in the authors' code.
 
     omega: > 0. first_bias: half width of the first layer's biases, >= 0. Raises RecipeError outside these.
-    Paper: Liu et al. 2024, FINER, CVPR, equation 6. Layers start by `finer_start`.
+    Paper: Liu et al. 2024, FINER, CVPR, equation 6. Layers start by `finer`.
     """
     _positive("finer", "omega", omega)
     if not 0 <= first_bias < math.inf:
@@ -170,7 +99,7 @@ def finer(x: Tensor, *, omega: float = 30.0, first_bias: float = 1.0) -> Tensor:
     return torch.sin(omega * (x.detach().abs() + 1) * x)
 
 
-@starts(plain)
+@facts(init=init.plain, boundary=False, native="gaussian", native_parameter="scale")
 def gaussian(x: Tensor, *, scale: float = 10.0) -> Tensor:
     """exp(-(scale x)^2): a bump around the unit's zero line, in (0, 1].
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import RecipeError
+from ..recipe.variants import facts
 
 __all__ = ["fourier", "grid", "none", "positional", "raw"]
 
@@ -146,6 +147,7 @@ def positional(inputs: int, *, bands: int = 10) -> nn.Module:
     return Waves(octaves, identity=True)
 
 
+@facts(takes_aspect=True)
 def grid(
     inputs: int,
     *,

@@ -6,7 +6,6 @@ alone. Forward passes keep no state and need no hooks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -16,9 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Array
-from ..errors import RecipeError
-from ..recipe import Choice, Recipe, parse_variant, pick
-from . import activations, encodings
+from ..recipe import Choice, Recipe, pick
+from . import activations, encodings, starts
 
 __all__ = ["Layer", "Net", "build", "predict"]
 
@@ -106,9 +104,8 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
     """
     activation = pick(activations, recipe.activation, "activation")
     encoding_choice = pick(encodings, recipe.encoding, "encoding")
-    more = {"aspect": aspect} if encoding_choice.name == "grid" and aspect != 1.0 else {}
-    if "aspect" in encoding_choice.arguments:
-        more = {}
+    knows = encoding_choice.fact("takes_aspect", False) and "aspect" not in encoding_choice.arguments
+    more = {"aspect": aspect} if knows and aspect != 1.0 else {}
     activation(torch.zeros(1))  # an argument out of range is refused here, not in the middle of a run
     encoding = encoding_choice(inputs, **more)
     # Layers are filled by `start`; torch's own start must not move the global random state.
@@ -120,47 +117,11 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
 
 @torch.no_grad()
 def start(net: Net, recipe: Recipe) -> None:
-    """Draw the net's weights anew from the recipe's seed, by its `init`.
-
-    `published:gain=g` is the activation's own rule for hidden layers, the matrices between them multiplied by
-    g (1 if not given). The readout starts from U(-s, s), s = sqrt(6/n)/omega for sines and sqrt(3/n), variance
-    1/n, otherwise; its biases are 1/2, the middle of the range of colours. `gaussian:scale=k` is the 2012
-    program's: weights and biases of every layer from N(0, (k / sqrt(n + 1))^2).
-    """
+    """Draw the net's weights anew from the recipe's seed, by its `init`; see `starts`."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    name, arguments = parse_variant(recipe.init)
     if isinstance(net.encoding, encodings.Grid):
         net.encoding.start(generator)
-    linear = [m for m in (*net.layers, net.readout, net.skip) if isinstance(m, nn.Linear)]
-    if name == "gaussian" and set(arguments) <= {"scale"}:
-        scale = arguments.get("scale", 0.3)
-        if isinstance(scale, (bool, str)) or not 0 <= scale < math.inf:
-            raise RecipeError(f"init={recipe.init!r}: scale must be a finite number, not negative")
-        for layer in linear:
-            deviation = scale / math.sqrt(net.fan_in(layer) + 1)
-            for tensor in layer.parameters():
-                tensor.normal_(0, deviation, generator=generator)
-        return
-    gain = arguments.get("gain", 1.0)
-    fine = not isinstance(gain, (bool, str)) and 0 < gain < math.inf
-    if name != "published" or set(arguments) - {"gain"} or not fine:
-        raise RecipeError(
-            f"init={recipe.init!r} is unknown\nhint: published, published:gain=0.5 or gaussian:scale=0.3"
-        )
-    rule: activations.Init = getattr(net.activation.function, "init", activations.he)
-    for index, layer in enumerate(linear[: len(net.layers)]):
-        rule(layer.weight, layer.bias, first=index == 0, generator=generator, **net.activation.arguments)
-        if index:
-            layer.weight.mul_(gain)
-    inputs = net.readout.in_features
-    omega = net.activation.arguments.get("omega", 30.0)
-    bound = (
-        math.sqrt(6 / inputs) / omega if net.activation.name in ("sine", "finer") else math.sqrt(3 / inputs)
-    )
-    net.readout.weight.uniform_(-bound, bound, generator=generator)
-    net.readout.bias.fill_(0.5)
-    if net.skip is not None:
-        net.skip.weight.zero_()
+    pick(starts, recipe.init, "init")(net, generator)
 
 
 @torch.inference_mode()

@@ -42,7 +42,7 @@ def probabilities(outputs: Array, recipe: Recipe) -> Array:
     """
     from ..learning import losses
 
-    if pick(losses, recipe.loss, "loss").name != "cross_entropy":
+    if not pick(losses, recipe.loss, "loss").fact("softmax"):
         return np.clip(outputs, 0, 1)
     shifted = np.exp(outputs - outputs.max(1, keepdims=True))
     result: Array = shifted / shifted.sum(1, keepdims=True)

@@ -23,6 +23,7 @@ from ..data import Array
 from ..drawing import palettes
 from ..errors import RecipeError
 from ..nets import Layer
+from ..recipe import Choice
 from .raster import Looking, Raster, blocks, check_finite, number, tensor, tile_pixels, widths
 
 __all__ = [
@@ -48,9 +49,6 @@ GREY_SHARE = 0.995
 
 SHEET_PIXELS = 2_600_000
 """Area of all tiles of one sheet: about 1900 pixels across, readable on a screen and in print."""
-
-NO_BOUNDARY = ("sine", "finer", "gaussian")
-"""Activations whose pre-activation has no zero that would be a firing boundary: they show the activation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,7 @@ class Scale:
 
 def shows_activation(net: Looking, view: str) -> bool:
     """Whether pictures of `view` draw the activation (rather than the pre-activation)."""
-    return view == "grey" or getattr(getattr(net, "activation", None), "name", "") in NO_BOUNDARY
+    return view == "grey" or not _fact(net, "boundary", True)
 
 
 def shown(net: Looking, layer: Layer, view: str) -> Tensor:
@@ -107,8 +105,14 @@ def shown(net: Looking, layer: Layer, view: str) -> Tensor:
 
 
 def is_rectifier(net: Looking) -> bool:
-    """Whether a unit that is positive nowhere is lost: rectifiers, leaky ones included."""
-    return getattr(getattr(net, "activation", None), "name", "relu") in ("relu", "leaky_relu")
+    """Whether a unit that is positive nowhere is lost: rectifiers, leaky or not, and nets that name no unit."""
+    return bool(_fact(net, "rectifier", not hasattr(net, "activation")))
+
+
+def _fact(net: Looking, name: str, default: bool) -> bool:
+    """A fact of the net's activation; the default for a net that says nothing of it."""
+    activation = getattr(net, "activation", None)
+    return bool(activation.fact(name, default)) if isinstance(activation, Choice) else default
 
 
 @torch.no_grad()

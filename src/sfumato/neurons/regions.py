@@ -82,10 +82,8 @@ def regions(net: Net, height: int, width: int, *, where: str = "centres") -> Reg
     pictures of this size. Memory: 17 bytes a pixel and layer. Raises RecipeError for other activations and for
     encodings that are not linear in x and y, whose pieces are no linear regions.
     """
-    if net.activation.name not in ("relu", "leaky_relu"):
-        raise RecipeError(
-            f"activation={net.activation.name!r} has no linear regions: relu and leaky_relu have"
-        )
+    if not net.activation.fact("rectifier"):
+        raise RecipeError(f"activation={net.activation.name!r} has no linear regions: rectifiers have")
     if not isinstance(net.encoding, encodings.Affine):
         raise RecipeError("linear regions need an encoding that is linear in x and y: none or raw")
     check_finite(net)

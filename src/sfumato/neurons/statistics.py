@@ -210,7 +210,7 @@ def _sums(net: Net, inputs: Array, units: tuple[int, ...]) -> list[_Sums]:
 
 def _slope(net: Net, pre: Tensor) -> Tensor:
     """The activation's derivative at each pre-activation, as backpropagation sees it."""
-    if net.activation.name == "relu":
+    if net.activation.fact("exact_zero") and net.activation.fact("rectifier"):
         return (pre > 0).to(pre.dtype)
     with torch.enable_grad():
         at = pre.detach().requires_grad_()

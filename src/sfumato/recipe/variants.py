@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import RecipeError
 
-__all__ = ["Choice", "near", "parse_variant", "pick", "public", "short", "value_of"]
+__all__ = ["Choice", "facts", "near", "parse_variant", "pick", "public", "short", "value_of"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,27 @@ class Choice:
             return self.arguments[name]
         return inspect.signature(self.function).parameters[name].default
 
+    def fact(self, name: str, default: Any = None) -> Any:
+        """What stands beside the function under this name, see `facts`; `default` where it does not say."""
+        return getattr(self.function, name, default)
+
     def __str__(self) -> str:
         listed = ",".join(f"{key}={value}" for key, value in self.arguments.items())
         return f"{self.name}:{listed}" if listed else self.name
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def facts(**known: Any) -> Callable[[F], F]:
+    """Put down beside a variant what others ask of it: `@facts(rectifier=True)`; `Choice.fact` reads it."""
+
+    def attach(function: F) -> F:
+        for name, value in known.items():
+            setattr(function, name, value)
+        return function
+
+    return attach
 
 
 def public(module: ModuleType) -> dict[str, Callable[..., Any]]:
