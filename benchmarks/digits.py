@@ -76,7 +76,7 @@ def compare(name: str, source: str, rounds: int, threads: int) -> str:
     recipe = digits.RECIPES[name][0].replace(threads=threads)
     data = digits.load(source, recipe)
     build = lambda: nets.build(recipe, data.inputs.shape[1], data.targets.shape[1])  # noqa: E731
-    chosen = engine.choose(recipe)[0]
+    chosen = engine.settle(recipe).engine
     session = engine.engine(chosen).prepare(build(), data, recipe, recipe.total_steps(data.samples))
     loop = plain(build(), data, recipe)
     ours, theirs = (1024, 24) if recipe.batch == 1 else (2, 2)  # steps a turn: about a fifth of a second

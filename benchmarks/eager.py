@@ -160,7 +160,9 @@ def watching(rounds: int, threads: int) -> list[Verdict]:
         save(from_array(scene()), source)
         recipe = named("classic").replace(threads=threads)
         shares = [watched(recipe, source) for _ in range(rounds)]
-    return [Verdict(f"watching 500 epochs / training them, engine {engine.choose(recipe)[0]}", shares, 0.05)]
+    return [
+        Verdict(f"watching 500 epochs / training them, engine {engine.settle(recipe).engine}", shares, 0.05)
+    ]
 
 
 def watched(recipe: Recipe, source: Path) -> float:

@@ -128,7 +128,7 @@ def main() -> None:
     if (height, width) != (target.height, target.width):
         target = picture.resize(target, height, width)
     conditions = f"{target.name} at {width}x{height}, rule {wanted.rule}, {wanted.epochs:g} epochs"
-    conditions += f", engine {engine.choose(base(wanted.rule, wanted.epochs))[0]}"
+    conditions += f", engine {engine.settle(base(wanted.rule, wanted.epochs)).engine}"
     print(conditions, flush=True)
     table, paintings = compare(
         target, (wanted.width,) * wanted.layers, wanted.rule, wanted.epochs, wanted.seeds

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import toolchain
 import torch
+from hypothesis import settings
 
 from sfumato import picture
 from sfumato.data import Array, Data
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["left_out"]
+
+settings.register_profile("sfumato", deadline=None)  # a shared machine stalls at times: no test is timed
+settings.load_profile("sfumato")
 
 HEIGHT, WIDTH, BATCH = 13, 17, 48
 """221 pixels in batches of 48: a partial batch, and an epoch's end within 8 steps."""

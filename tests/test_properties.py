@@ -52,7 +52,7 @@ def fits(request: pytest.FixtureRequest, recipe: Recipe) -> Any:
         if reason is None:
             return changed
         with pytest.raises(EngineError) as caught:
-            engines.choose(changed)
+            engines.settle(changed)
         assert reason in str(caught.value)
         return None
 

@@ -2,7 +2,7 @@
 
     recipe + source -> data -> net -> train -> tick -> watchers -> run directory -> painting, film
 
-`perform` starts a run, `resume` goes on with one; both end in `_proceed`, whose loop is the whole of it.
+`perform` starts a run, `resume` and `fork` go on with one; all end in `_follow`, whose loop is the whole of it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from .data import Data
 from .errors import RecipeError, RunError
 from .files import save_bytes
 from .learning import losses, optimizers
+from .learning.loop import drive
 from .learning.plan import Plan
-from .learning.session import Tick
+from .learning.session import Session, Tick
 from .nets import Net
-from .recipe import Recipe, beats, pick
+from .recipe import Recipe, pick
 from .runs import RunDirectory
 from .runs.origin import describe
 from .runs.stopping import signals
 from .runs.watch import Until, Watch
 from .runs.watchers import Checkpoints, Frames, Weights
-from .training import train
+from .training import advice, begin, train
 
 __all__ = ["fork", "perform", "prepare", "resume"]
 
@@ -71,11 +72,10 @@ def perform(
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
-    recipe, watch = engine.settled(recipe), watch or Watch()
+    recipe, chosen, notes = engine.settle(recipe)
+    watch = watch or Watch()
     data, net = prepare(recipe, source)
-    chosen, passed = engine.choose(recipe)
-    for text in (watch.frames, watch.keep):
-        beats.parse(text, recipe.total_steps(data.samples))
+    looks = watch.steps(recipe.total_steps(data.samples))
     _check_film(watch)
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
@@ -84,9 +84,10 @@ def perform(
     with run.lock():
         if shown is not None:
             _save_target(run, shown)
-        for note in [*(shown.notes if shown else ()), *filter(None, [passed]), *data.facts.get("notes", ())]:
+        for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
-        return _proceed(run, data, net, None, 0.0, watch, until, watchers, say)
+        session = begin(net, data, recipe, chosen)
+        return _follow(run, data, net, session, 0.0, watch, looks, until, watchers, say)
 
 
 def resume(
@@ -104,6 +105,7 @@ def resume(
     """
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
+        recipe, chosen, notes = engine.settle(recipe)
         data, net = _prepare_again(run, recipe, _source(run))
         state: dict[str, Tensor] | None = None
         seconds = 0.0
@@ -120,7 +122,11 @@ def resume(
         run.change_recipe(recipe)
         run.forget_after(int(state["step"]) if state else -1)
         watch = Watch(**run.origin.get("watch", {}))
-        return _proceed(run, data, net, state, seconds, watch, until, watchers, say)
+        looks = watch.steps(recipe.total_steps(data.samples))
+        for note in notes:
+            say("note", {"text": note})
+        session = begin(net, data, recipe, chosen, state)
+        return _follow(run, data, net, session, seconds, watch, looks, until, watchers, say)
 
 
 FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "held_out", "init")
@@ -142,7 +148,7 @@ def fork(
     """
     for name in set(changes) & set(FORK_KEEPS):
         raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
-    recipe = run.recipe.replace(**changes)
+    recipe, chosen, notes = engine.settle(run.recipe.replace(**changes))
     source = _source(run)
     data, net = _prepare_again(run, run.recipe, source)
     total = run.recipe.total_steps(data.samples)
@@ -161,7 +167,8 @@ def fork(
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
     watch = Watch(**run.origin.get("watch", {}))
-    chosen, _ = engine.choose(recipe)
+    frames, kept_steps = watch.steps(recipe.total_steps(data.samples))
+    looks = [step, *frames], [step, *kept_steps]
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
     origin = describe(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
     shown: picture.Picture | None = data.facts.get("picture")
@@ -170,7 +177,10 @@ def fork(
     with new.lock():
         if shown is not None:
             _save_target(new, shown)
-        return _proceed(new, data, net, state, seconds, watch, None, (), say)
+        for note in notes:
+            say("note", {"text": note})
+        session = begin(net, data, recipe, chosen, state)
+        return _follow(new, data, net, session, seconds, watch, looks, None, (), say)
 
 
 def _source(run: RunDirectory) -> str | None:
@@ -194,37 +204,34 @@ def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tup
     return prepare(recipe, source)
 
 
-def _proceed(
+def _follow(
     run: RunDirectory,
     data: Data,
     net: Net,
-    state: Mapping[str, Tensor] | None,
+    session: Session,
     seconds: float,
     watch: Watch,
+    looks: tuple[list[int], list[int]],
     until: Until | None,
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
 ) -> RunDirectory:
-    recipe, task = run.recipe, tasks.task(run.recipe.task)
-    total = recipe.total_steps(data.samples)
-    frame_steps, keep_steps = beats.parse(watch.frames, total), beats.parse(watch.keep, total)
-    frames = Frames(run, task, data, frame_steps)
-    checkpoints = Checkpoints(run, watch.checkpoint)
-    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, keep_steps), checkpoints, *watchers]
-    chosen, _ = engine.choose(recipe)
-    say("start", {"run": run, "net": net, "data": data, "engine": chosen, "total_steps": total})
+    """The loop: drive the session to the end of its budget, and let everyone look at each tick."""
+    recipe, task, seen = run.recipe, tasks.task(run.recipe.task), run.last.get("step")
+    frames, checkpoints = Frames(run, task, data, looks[0]), Checkpoints(run, watch.checkpoint)
+    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks[1]), checkpoints, *watchers]
+    total = session.plan.total_steps
+    say("start", {"run": run, "net": net, "data": data, "total_steps": total})
 
-    started, spent_before, first = time.perf_counter(), seconds, True
+    started, spent_before = time.perf_counter(), seconds
     reached = until is None
-    ticks = train(
-        net, data, recipe, beats=[*frame_steps, *keep_steps], state=state, pulse=0.2, seconds=seconds
-    )
+    at = [*looks[0], *looks[1]]
+    ticks = drive(session, net, at, pulse=0.2, seconds=seconds, hint=advice(recipe))
     with _goes_on(run, say), closing(ticks), signals() as stop:
         for tick in ticks:
-            if not (first and state is not None):  # a resumed run has already looked at its first tick
+            if tick.step != seen:  # a resumed run has already looked at its first tick
                 for watcher in everyone:
                     watcher(tick)
-            first = False
             wall = time.perf_counter() - started
             facts = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
             say("beat" if frames.line.get("step") == tick.step else "progress", facts)

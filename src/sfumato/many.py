@@ -7,6 +7,7 @@ releases Python's lock while it advances, the eager one only inside its operatio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -61,7 +62,8 @@ def prepare_many(
         )
     sessions = []
     for net, recipe in zip(nets, recipes, strict=True):
-        alone = engine.settled(recipe.replace(threads=1))
-        name, _ = engine.choose(alone)
+        alone, name, notes = engine.settle(recipe.replace(threads=1))
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
         sessions.append(engine.engine(name).prepare(net, data, alone, total_steps))
     return Many(sessions, workers or available_threads())

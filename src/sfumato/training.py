@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Mapping, Sequence
 
 from torch import Tensor
@@ -52,7 +53,8 @@ def train(
     Raises RunError when a loss is not finite or explodes, naming step and layer; EngineError if the recipe's
     engine cannot run it.
     """
-    recipe = engine.settled(recipe)
-    name, _ = engine.choose(recipe)
+    recipe, name, notes = engine.settle(recipe)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     session = begin(net, data, recipe, name, state)
     yield from drive(session, net, beats, pulse=pulse, seconds=seconds, hint=advice(recipe))

@@ -233,10 +233,10 @@ def test_precision_auto_is_settled_by_what_the_machine_does_fast() -> None:
     from sfumato import engine
 
     auto = Recipe(precision="auto")
-    here = engine.settled(auto).precision
+    here = engine.settle(auto).recipe.precision
     fast = [
         n for n in ("cuda", "native") if engine.engine(n).why_not(auto.replace(precision="bfloat16")) is None
     ]
     assert here == ("bfloat16" if fast else "float32")
-    assert engine.settled(auto.replace(engine="eager")).precision == "float32"
-    assert engine.settled(auto.replace(precision="float32")).precision == "float32"
+    assert engine.settle(auto.replace(engine="eager")).recipe.precision == "float32"
+    assert engine.settle(auto.replace(precision="float32")).recipe.precision == "float32"

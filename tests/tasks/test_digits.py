@@ -149,10 +149,10 @@ def test_the_score_is_the_share_of_misread_digits(mnist):
 def test_named_recipes_are_the_ones_of_the_bench():
     recipe = digits.RECIPES["2012"][0]
     assert (recipe.net, recipe.batch, recipe.skip, recipe.options["order"]) == ((6000,), 1, True, "file")
-    assert engine.choose(recipe)[0] == "regrouped"
+    assert engine.settle(recipe).engine == "regrouped"
     assert digits.RECIPES["best"][0].net == (6000,)
     with pytest.raises(EngineError, match="one hidden layer"):
-        engine.choose(recipe.replace(net=(20, 20)))
+        engine.settle(recipe.replace(net=(20, 20)))
 
 
 def test_2012_starts_and_steps_as_the_original_did():

@@ -13,12 +13,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError, RunError, SfumatoError
-from .precedence import layered, pairs
+from ..recipe import NAMED
+from .flags import takes_fields
+from .precedence import layered, lower_levels, pairs
 
 if TYPE_CHECKING:
     from ..experiment import Say
@@ -47,6 +49,7 @@ app = App(
     help_epilogue="Start with: sfumato paint\n\n" + EVERYWHERE + "\n\n" + DOCS,
     version=_version,
     result_action="return_value",
+    config=lower_levels,
     suppress_keyboard_interrupt=False,  # `call` says that it stopped
     default_parameter=Parameter(negative=()),
 )
@@ -69,30 +72,15 @@ def _flag(text: str, *names: str) -> Parameter:
     help_epilogue="Examples:\n\nsfumato paint\n\nsfumato paint photo.jpg --recipe sharp --until psnr=40\n\n"
     + DOCS
 )
+@takes_fields
 def paint(
     source: Annotated[
         str | None, Parameter(name="PICTURE", help="picture file; none: the built-in Mona Lisa")
     ] = None,
     /,
     *,
-    recipe: Annotated[
-        str | None, _flag("classic, sharp, siren, finer, fourier, 2012, 2012-code, or a JSON file")
-    ] = None,
-    net: Annotated[str | None, _flag("hidden layers: 4x300 or 300,300,64")] = None,
-    activation: Annotated[
-        str | None, _flag("relu, leaky_relu, tanh, sigmoid, silu, sine:omega=30, finer, gaussian")
-    ] = None,
-    encoding: Annotated[str | None, _flag("none, raw, fourier:bands=128,sigma=10, positional, grid")] = None,
-    optimizer: Annotated[str | None, _flag("adam, sgd:momentum=0.9, muon")] = None,
-    rate: Annotated[float | None, _flag("learning rate at the top of the schedule", "--rate", "--lr")] = None,
-    batch: Annotated[int | None, _flag("pixels a step")] = None,
-    epochs: Annotated[float | None, _flag("budget in passes over the picture")] = None,
+    recipe: Annotated[str | None, _flag(f"{', '.join(NAMED)}, or a JSON file")] = None,
     until: Annotated[str | None, _flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
-    held_out: Annotated[
-        str | None, _flag("pixels never trained on: 0.1, blocks:share=0.1,size=16, checker")
-    ] = None,
-    seed: Annotated[str | None, _flag("of everything random; `random` draws one and prints it")] = None,
-    engine: Annotated[str | None, _flag("auto, native, eager or cuda")] = None,
     out: Annotated[str, _flag("folder of run directories")] = "runs",
     settings: Settings = (),
     alpha: Annotated[bool, _flag("learn the opacity as a fourth output")] = False,
@@ -105,9 +93,10 @@ def paint(
     dry_run: Annotated[bool, _flag("print recipe, parameters and steps; train nothing")] = False,
     as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
     quiet: Annotated[bool, _flag("no progress")] = False,
+    **fields: Any,
 ) -> int:
     """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
-    chosen = layered("paint", "classic", locals(), settings)
+    chosen = layered("paint", "classic", {"recipe": recipe, **fields}, settings)
     options = dict(chosen.options) | ({"alpha": True} if alpha else {})
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
@@ -119,18 +108,11 @@ def paint(
 @app.command(
     help_epilogue="Examples:\n\nsfumato digits\n\nsfumato digits --data mnist --recipe best\n\n" + DOCS
 )
+@takes_fields
 def digits(
     *,
     data: Annotated[str | None, _flag("mnist, fashion, kmnist, or digits8x8 (needs no network)")] = None,
     recipe: Annotated[str | None, _flag("2012, best, or a JSON file")] = None,
-    net: Annotated[str | None, _flag("hidden layers: 6000 or 2x300")] = None,
-    activation: Annotated[str | None, _flag("as in paint")] = None,
-    optimizer: Annotated[str | None, _flag("adam, sgd:momentum=0.9, muon")] = None,
-    rate: Annotated[float | None, _flag("learning rate at the top of the schedule", "--rate", "--lr")] = None,
-    batch: Annotated[int | None, _flag("samples a step")] = None,
-    epochs: Annotated[float | None, _flag("budget in passes over the training set")] = None,
-    seed: Annotated[str | None, _flag("of everything random")] = None,
-    engine: Annotated[str | None, _flag("auto, native, eager, regrouped")] = None,
     out: Annotated[str, _flag("folder of run directories")] = "runs",
     settings: Settings = (),
     frames: Annotated[str | None, _flag("beats of frames and metrics")] = None,
@@ -138,9 +120,10 @@ def digits(
     dry_run: Annotated[bool, _flag("print recipe, parameters and steps; train nothing")] = False,
     as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
     quiet: Annotated[bool, _flag("no progress")] = False,
+    **fields: Any,
 ) -> int:
     """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
-    chosen = layered("digits", "best", locals(), settings)
+    chosen = layered("digits", "best", {"recipe": recipe, **fields}, settings)
     return _perform(chosen, data, out, None, frames, film, False, dry_run, as_json, quiet)
 
 

@@ -12,24 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cyclopts import App
+from cyclopts.argument import ArgumentCollection, Token
+
 from ..errors import RecipeError
 from ..recipe import NAMED, Recipe, read_recipe, value_of
+from .flags import OPTIONS
 
-__all__ = ["FIELDS", "layered", "pairs"]
-
-FIELDS = (
-    "net",
-    "activation",
-    "encoding",
-    "optimizer",
-    "rate",
-    "batch",
-    "epochs",
-    "held_out",
-    "seed",
-    "engine",
-)
-"""Recipe fields that have a flag of their own; the rest go through --set."""
+__all__ = ["layered", "lower_levels", "pairs"]
 
 
 def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
@@ -38,17 +28,15 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
     A recipe that a level names ranks just below that level's own fields, so that a recipe named by a flag does
     not lose to a stray file.
     """
-    flags = {k: given[k] for k in ("recipe", *FIELDS) if given.get(k) is not None} | pairs(settings)
-    prefix = f"SFUMATO_{verb.upper()}_"
-    environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix)}
+    flags = {key: value for key, value in given.items() if value is not None} | pairs(settings)
     own: Mapping[str, tuple[Recipe, str]] = {}
     if verb != "paint":
         from .. import tasks
 
         own = tasks.task(verb).RECIPES
     chosen = own[default][0] if default in own else NAMED[default][0]
-    for level in (from_file(verb), environment, flags):
-        fields = dict(level)
+    for level in (from_file(verb), from_environment(verb), flags):
+        fields = {key: value for key, value in level.items() if key not in OPTIONS[verb]}
         name = fields.pop("recipe", None)
         if name is not None:
             chosen = own[name][0] if name in own else read_recipe(str(name))
@@ -64,6 +52,35 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
     if chosen.epochs and "epochs" in flags and "steps" not in flags:
         chosen = chosen.replace(steps=0)
     return chosen
+
+
+def lower_levels(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Options that are no fields of the recipe, from the environment and then from sfumato.toml, where the command
+    line does not give them; cyclopts calls it before it binds. Fields wait for `layered`, which knows their levels.
+
+    Raises RecipeError for a name in the file that the verb does not take.
+    """
+    verb = commands[0] if commands else ""
+    named = {name: argument for argument in arguments for name in argument.names}
+    for where, level in (("environment", from_environment(verb)), ("sfumato.toml", from_file(verb))):
+        for key, value in level.items():
+            argument = named.get(f"--{key.replace('_', '-')}")
+            if verb in OPTIONS and (argument is None or key not in OPTIONS[verb]):
+                continue
+            if argument is None:
+                if where == "sfumato.toml":
+                    raise RecipeError(
+                        f"sfumato.toml: [{verb}] has no option {key!r}\nhint: sfumato {verb} --help"
+                    )
+            elif not argument.tokens:
+                text = str(value).lower() if isinstance(value, bool) else str(value)
+                argument.append(Token(keyword=key, value=text, source=where))
+
+
+def from_environment(verb: str) -> dict[str, str]:
+    """SFUMATO_<VERB>_<OPTION>, by option."""
+    prefix = f"SFUMATO_{verb.upper()}_"
+    return {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix)}
 
 
 def pairs(settings: Sequence[str]) -> dict[str, Any]:

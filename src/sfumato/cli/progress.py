@@ -112,7 +112,7 @@ class JsonLines:
                 "start",
                 run=str(run.folder),
                 recipe=json.loads(run.recipe.to_json()),
-                engine=facts["engine"],
+                engine=run.origin.get("engine"),
                 parameters=facts["net"].parameter_count,
                 samples=facts["data"].samples,
                 total_steps=facts["total_steps"],
@@ -184,6 +184,7 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     from ..recipe import difference, net_text
 
     run, net, data = facts["run"], facts["net"], facts["data"]
+    engine, threads = run.origin.get("engine", "?"), run.origin.get("threads", "?")
     changed = difference(tasks.task(run.recipe.task).RECIPE, run.recipe)
     listed = "  ".join(f"{k}={net_text(b) if k == 'net' else b}" for k, (_, b) in changed.items())
     shape = (
@@ -195,8 +196,7 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     return [
         f"recipe  {listed or 'the default'}",
         f"net     {net_text(net.widths)} {run.recipe.activation}, {net.parameter_count:,} parameters; {what}",
-        f"engine  {facts['engine']}, {run.origin.get('threads', '?')} threads, seed {run.recipe.seed}, "
-        f"{si(facts['total_steps'])} steps",
+        f"engine  {engine}, {threads} threads, seed {run.recipe.seed}, {si(facts['total_steps'])} steps",
         f"run     {run.folder}",
     ]
 

@@ -159,7 +159,7 @@ class CudaSession:
     def _forward(self, inputs: Tensor) -> Tensor:
         """The net with the operands of `recipe.precision`; see eager's `_head`, which this follows."""
         net = self._net
-        if self._recipe.precision in ("float32", "auto"):
+        if self._recipe.precision in ("float32", "auto", "auto-all"):
             result: Tensor = net(inputs)
             return result
         value = encoded = net.encoding(inputs)

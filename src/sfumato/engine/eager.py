@@ -179,7 +179,7 @@ class EagerSession:
 
     def _forward(self, rows: Tensor) -> Tensor:
         net, value = self._net, self._encoded(rows)
-        if not self._recipe.dropout and self._recipe.precision in ("float32", "auto"):
+        if not self._recipe.dropout and self._recipe.precision in ("float32", "auto", "auto-all"):
             return net.head(value)
         return self._head(value)
 

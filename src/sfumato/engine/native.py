@@ -73,7 +73,11 @@ def why_not(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.name not in OPTIMIZERS:
         return f"it has no optimizer {optimizer.name}"
-    if recipe.precision not in ("float32", "auto") and not _native.half_is_fast():
+    if (
+        recipe.precision != "float32"
+        and not recipe.precision.startswith("auto")
+        and not _native.half_is_fast()
+    ):
         return "this processor has no products of bfloat16, and imitating them is slower than float32"
     return None
 
@@ -270,7 +274,7 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
             dropped_hidden=recipe.dropout[1] if recipe.dropout else 0.0,
             factors=factors,
             skip=net.skip is not None,
-            precision="float32" if recipe.precision == "auto" else recipe.precision,
+            precision="float32" if recipe.precision.startswith("auto") else recipe.precision,
             **_grid(net.encoding),
             threads=recipe.threads or available_threads(),
             isa=isa,

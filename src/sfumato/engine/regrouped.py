@@ -81,7 +81,7 @@ def why_not(recipe: Recipe) -> str | None:
         return "regrouping does not sample by error"
     if recipe.dropout:
         return "regrouping has no dropout"
-    if recipe.precision not in ("float32", "auto"):
+    if recipe.precision != "float32" and not recipe.precision.startswith("auto"):
         return f"regrouping computes in float32, not {recipe.precision}"
     return None
 

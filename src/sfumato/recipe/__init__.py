@@ -5,7 +5,7 @@ Nothing runs here, and nothing heavy is imported.
 
 from __future__ import annotations
 
-from .fields import PRECISIONS, Recipe, difference, net_text, parse_net, steps_per_epoch
+from .fields import PRECISIONS, Recipe, difference, flags, net_text, parse_net, steps_per_epoch
 from .named import NAMED, named, read_recipe
 from .variants import Choice, parse_variant, pick, public, value_of
 
@@ -15,6 +15,7 @@ __all__ = [
     "Choice",
     "Recipe",
     "difference",
+    "flags",
     "named",
     "net_text",
     "parse_net",

@@ -16,21 +16,40 @@ from typing import Any, get_type_hints
 from ..errors import RecipeError
 from .variants import near, short
 
-__all__ = ["PRECISIONS", "Recipe", "coerce", "difference", "net_text", "parse_net", "steps_per_epoch"]
+__all__ = [
+    "PRECISIONS",
+    "Recipe",
+    "coerce",
+    "difference",
+    "flags",
+    "net_text",
+    "parse_net",
+    "steps_per_epoch",
+]
 
 MOST_LAYERS = 1000
 
-PRECISIONS = ("float32", "bfloat16", "bfloat16-all", "auto")
+PRECISIONS = ("float32", "bfloat16", "bfloat16-all", "auto", "auto-all")
 """Coordinates do not fit into bfloat16's 8 bits, so the first layer is left out unless `-all` is said: the pixels
-of a digit do fit, and there the first layer is nearly all of the work."""
+of a digit do fit, and there the first layer is nearly all of the work. `auto` and `auto-all` are bfloat16 where the
+processor multiplies it faster than float32, see `engine.settle`."""
 
 FORMAT = 1
 """Version of the JSON form; a newer one is refused, an older one is read for ever."""
 
 
-def _said(default: Any, help_text: str) -> Any:
-    """A field with its default and its help text, which the command line shows."""
-    return field(default=default, metadata={"help": help_text})
+BOTH = ("paint", "digits")
+"""The verbs that train."""
+
+
+def _said(default: Any, help_text: str, *verbs: str) -> Any:
+    """A field with its default, its help text, and the verbs that have a flag for it; the rest goes by --set."""
+    return field(default=default, metadata={"help": help_text, "verbs": verbs})
+
+
+def flags(verb: str) -> dict[str, str]:
+    """The fields that have a flag of their own in a verb, with their help texts."""
+    return {f.name: f.metadata["help"] for f in fields(Recipe) if verb in f.metadata.get("verbs", ())}
 
 
 @dataclass(frozen=True)
@@ -38,15 +57,15 @@ class Recipe:
     """Everything that decides the weights, and nothing else; a field carries its help text."""
 
     task: str = _said("picture", "what is learned: a file of sfumato.tasks")
-    net: tuple[int, ...] = _said((300, 300, 300, 300), "width of each hidden layer: 4x300 or 300,300,64")
-    activation: str = _said("relu", "of the hidden layers, e.g. relu, sine:omega=30")
-    encoding: str = _said("none", "of the inputs, e.g. fourier:bands=128,sigma=10")
+    net: tuple[int, ...] = _said((300, 300, 300, 300), "hidden layers: 4x300, 6000 or 300,300,64", *BOTH)
+    activation: str = _said("relu", "of the hidden layers: {nets.activations}; sine:omega=30", *BOTH)
+    encoding: str = _said("none", "of the inputs: {nets.encodings}; fourier:bands=128,sigma=10", "paint")
     skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
     init: str = _said("published", "the activation's own start, published:gain=0.5, or gaussian:scale=0.3")
     coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
     loss: str = _said("mse", "mse or l1; a task may offer more")
-    optimizer: str = _said("adam", "adam, sgd:momentum=0.9, muon")
-    rate: float = _said(0.002, "learning rate at the top of the schedule")
+    optimizer: str = _said("adam", "{learning.optimizers}; sgd:momentum=0.9", *BOTH)
+    rate: float = _said(0.002, "learning rate at the top of the schedule", *BOTH)
     schedule: str = _said(
         "cosine", "constant, cosine, hold:share_held=0.6,floor=0.02; planned for the whole budget"
     )
@@ -59,15 +78,17 @@ class Recipe:
     sampling: str = _said(
         "uniform", "which samples a step sees: uniform, stratified, error:mix=0.2,power=0.5"
     )
-    batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter")
-    epochs: float = _said(500.0, "the budget in passes over the data")
+    batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *BOTH)
+    epochs: float = _said(500.0, "the budget in passes over the data", *BOTH)
     steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
-    seed: int = _said(0, "of initial weights, order, dropout, held-out choice")
-    held_out: str = _said("none", "pixels never trained on: 0.1, blocks:..., checker")
+    seed: int = _said(0, "of everything random; `random` draws one and prints it", *BOTH)
+    held_out: str = _said(
+        "none", "pixels never trained on: 0.1, {picture.held_out}; blocks:share=0.1,size=16", "paint"
+    )
     precision: str = _said(
         "float32", "of operands: float32, bfloat16 (first layer float32), bfloat16-all, auto"
     )
-    engine: str = _said("auto", "auto, eager, native, cuda")
+    engine: str = _said("auto", "auto, native, eager, cuda or regrouped", *BOTH)
     threads: int = _said(0, "0 = all that this process may use")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "the task's own settings"})
 

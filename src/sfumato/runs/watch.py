@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
+from ..recipe import beats
 
 if TYPE_CHECKING:
     from ..learning.session import Tick
@@ -28,6 +29,10 @@ class Watch:
     film: str = "auto"
     captions: bool = False
     checkpoint: float = 10.0
+
+    def steps(self, total: int) -> tuple[list[int], list[int]]:
+        """The steps of frames and of kept weights in a run of `total` steps; RecipeError for a bad text."""
+        return beats.parse(self.frames, total), beats.parse(self.keep, total)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ _BEST = Recipe(
     dropout=(0.1, 0.3),
     batch=128,
     epochs=12.0,
-    precision="bfloat16-all",
+    precision="auto-all",
 )
 
 RECIPE = _BEST

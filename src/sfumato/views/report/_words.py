@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import tasks
 from ...errors import SfumatoError
-from ...recipe import NAMED, Recipe, difference, net_text
+from ...recipe import NAMED, Recipe, difference, flags, net_text
 from ...words import COUNTED, duration, metric_name, metric_text, si
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ __all__ = ["Row", "commands", "origin", "recipe", "scores", "short", "title", "v
 
 Row = tuple[str, str, bool]
 """A name, its value, and whether it stands out."""
-
-FLAGS = (
-    *("net", "activation", "encoding", "optimizer", "rate", "batch", "epochs", "held_out", "seed", "engine"),
-)
-"""Recipe fields that have a flag of their own on the command line; the others go by --set."""
-
-LACKING = {("digits", "encoding"), ("digits", "held_out")}
-"""Verbs that have no such flag."""
 
 
 def title(run: RunDirectory) -> str:
@@ -153,7 +145,7 @@ def _full(run: RunDirectory) -> list[str]:
                 return []  # an option can be set, not taken away
             for key, part in dict(wanted).items():
                 line += ["--set", f"options.{key}={part}"]
-        elif field in FLAGS and (verb, field) not in LACKING:
+        elif field in flags(verb):
             line += [f"--{field.replace('_', '-')}", _typed(wanted)]
         else:
             line += ["--set", f"{field}={_typed(wanted)}"]

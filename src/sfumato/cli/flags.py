@@ -1,0 +1,81 @@
+"""Flags made from the recipe's fields and their help texts, so that each is written once."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from importlib import resources
+from typing import Annotated, Any, get_type_hints
+
+from cyclopts import Parameter
+
+from ..recipe import Recipe, flags
+
+__all__ = ["OPTIONS", "takes_fields"]
+
+OPTIONS: dict[str, set[str]] = {}
+"""Verb -> its options that are no fields of the recipe."""
+
+TYPED = ("net", "seed")
+"""Fields that a person may type in more forms than their type has: they are read as text."""
+
+NAMES = {"rate": ("--rate", "--lr")}
+
+Verb = Callable[..., int]
+
+
+def takes_fields(verb: Verb) -> Verb:
+    """Give a verb a flag for each field of the recipe that has one in it; they arrive in its `**fields`.
+
+    They stand in the help behind `recipe`, and are None where they were not given.
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(verb).parameters.values():
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+        if parameter.name == "recipe":
+            parameters += [_flag(name, text) for name, text in flags(verb.__name__).items()]
+    OPTIONS[verb.__name__] = {p.name for p in parameters} - set(flags(verb.__name__)) - {"recipe"}
+
+    def called(*arguments: Any, **options: Any) -> int:
+        return verb(*arguments, **options)
+
+    called.__doc__, called.__name__ = verb.__doc__, verb.__name__
+    called.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    called.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    return called
+
+
+def _flag(name: str, text: str) -> inspect.Parameter:
+    kind: Any = str if name in TYPED else get_type_hints(Recipe)[name]
+    annotation = Annotated[kind | None, Parameter(name=NAMES.get(name), help=_filled(text))]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _filled(text: str) -> str:
+    """A help text with `{nets.activations}` replaced by what that module lists, read without importing it."""
+    before, brace, rest = text.partition("{")
+    if not brace:
+        return text
+    module, _, after = rest.partition("}")
+    return f"{before}{', '.join(_listed(module))}{after}"
+
+
+def _listed(module: str) -> list[str]:
+    """The functions of a module that its `__all__` names: its variants, helpers marked `_variant` left out."""
+    *folders, name = module.split(".")
+    source = resources.files("sfumato").joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    listed: list[str] = []
+    helpers = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+            if isinstance(target, ast.Name) and target.id == "__all__":
+                listed = list(ast.literal_eval(node.value))
+            if isinstance(target, ast.Attribute) and target.attr == "_variant":
+                helpers.add(ast.unparse(target.value))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return [one for one in listed if one in functions - helpers]

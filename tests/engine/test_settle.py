@@ -1,0 +1,77 @@
+"""A recipe means one thing, whichever engine is there: decided once, by `engine.settle`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from compare import close
+
+from sfumato import engine, nets
+from sfumato.data import Data
+from sfumato.engine import native
+from sfumato.errors import EngineError
+from sfumato.nets import activations
+from sfumato.recipe import NAMED, Recipe, public
+from sfumato.training import train
+
+SMALL = {"net": (6, 5), "batch": 48, "epochs": 3.0, "threads": 1, "precision": "float32"}
+
+
+@pytest.mark.parametrize("name", public(activations))
+@pytest.mark.parametrize("recipe", NAMED)
+def test_any_activation_may_replace_that_of_a_named_recipe(recipe: str, name: str) -> None:
+    """What has no meaning for the new unit is set to what it means, and said; the engine has no part in it."""
+    settled = [
+        engine.settle(NAMED[recipe][0].replace(activation=name, engine=one, precision="float32"))
+        for one in ("eager", "native")
+        if one == "eager" or native.usable_sets()
+    ]
+    assert len({one.recipe.replace(engine="auto").to_json() for one in settled}) == 1
+    rectifies = activations.__dict__[name].__dict__.get("rectifier", False)
+    assert settled[0].recipe.wake == (NAMED[recipe][0].wake if rectifies else 0)
+    assert any("wake" in note for note in settled[0].notes) == (bool(NAMED[recipe][0].wake) and not rectifies)
+
+
+@pytest.mark.parametrize("name", public(activations))
+def test_every_engine_paints_the_same_from_one_recipe(name: str, tiny: Data) -> None:
+    recipe = Recipe(**SMALL, activation=name, wake=2, rate=1e-3)
+    painted = []
+    for one in ("eager", "native"):
+        try:
+            settled = engine.settle(recipe.replace(engine=one))
+        except EngineError:
+            assert one == "native"
+            continue
+        net = nets.build(settled.recipe, 2, 3)
+        for _ in train(net, tiny, settled.recipe):
+            pass
+        painted.append(nets.predict(net, tiny.inputs))
+    for other in painted[1:]:
+        close(other, painted[0], rel=1e-3, why="15 steps in float32, sums in another order")
+
+
+def test_a_passed_over_engine_is_said_with_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(recipe: Recipe) -> str:
+        return "it has no such thing\nhint: none"
+
+    monkeypatch.setattr(engine.engine("native"), "why_not", lacks)
+    (note,) = engine.settle(Recipe()).notes
+    assert note.startswith("engine native is passed over: it has no such thing; PyTorch usually takes")
+    assert note.endswith("\nhint: none")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engine.engine("cuda"), "why_not", lacks)
+    assert [note.split()[1] for note in engine.settle(Recipe()).notes] == ["cuda", "native"]
+
+
+def test_training_in_python_says_it_too(tiny: Data) -> None:
+    recipe = Recipe(**SMALL, activation="sine", wake=2)
+    net = nets.build(recipe, 2, 3)
+    with pytest.warns(UserWarning, match="wake=2 is for rectifiers"):
+        next(train(net, tiny, recipe))
+
+
+@pytest.mark.parametrize(("precision", "half"), [("auto", "bfloat16"), ("auto-all", "bfloat16-all")])
+def test_auto_is_what_this_processor_is_good_at(precision: str, half: str) -> None:
+    fast = bool(native.usable_sets()) and native.why_not(Recipe(precision=half)) is None
+    assert engine.settle(Recipe(precision=precision)).recipe.precision == (half if fast else "float32")
+    assert engine.settle(Recipe(precision=precision, engine="eager")).recipe.precision == "float32"
