@@ -120,8 +120,7 @@ def seconds_per_step(recipe: Recipe, source: str | None, at_least: float = 1.0) 
     from .. import engine, experiment
 
     data, net = experiment.prepare(recipe, source)
-    recipe = engine.settled(recipe)
-    name, _ = engine.choose(recipe)
+    recipe, name, _ = engine.settle(recipe)
     session = engine.engine(name).prepare(net, data, recipe, recipe.total_steps(data.samples))
     try:
         total = session.plan.total_steps

@@ -121,8 +121,8 @@ def job(recipe: Recipe, source: str | None = None, *, watch: Watch = LIGHT, stop
 
     if not isinstance(recipe.activation, str) or not isinstance(recipe.encoding, str):
         raise RunError("a compared recipe must be text: its activation or encoding is a Python function")
-    recipe = engine.settled(recipe.replace(threads=1))
-    recipe = recipe.replace(engine=engine.choose(recipe)[0])
+    settled = engine.settle(recipe.replace(threads=1))
+    recipe = settled.recipe.replace(engine=settled.engine)
     digest, label = _digest(recipe.task, source)
     return Job(recipe, source, digest, label, watch, stop)
 
