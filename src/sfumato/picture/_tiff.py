@@ -198,6 +198,8 @@ def _check(layout: Layout, tags: Any, path: Path) -> None:
         problem, hint = "for which no white is agreed", "make them unsigned, or floats from 0 to 1"
     elif layout.kind not in "uf" or (layout.kind == "f" and layout.bits not in (16, 32, 64)):
         problem = "which is no type that is read here"
+    elif layout.bits > 16 and layout.bits not in (32, 64):  # imagecodecs takes their bytes in one order only
+        problem = "which is no type that is read here"
     elif layout.compression == JPEG and (layout.bits != 8 or layout.kind != "u"):
         problem = "of which only 8 bits are read here"
     elif layout.compression in CCITT and (layout.bits != 1 or layout.samples != 1):
