@@ -62,8 +62,9 @@ def test_encode_gives_readable_bytes_and_refuses_what_a_format_cannot_hold() -> 
 
 def test_unknown_suffixes_are_refused_with_a_hint(tmp_path: Path) -> None:
     image = from_array(np.zeros((2, 2)))
-    with pytest.raises(PictureError, match=r"did you mean 'a\.png'"):
-        save(image, tmp_path / "a.pgn")
+    for suffix in ("pgn", "bmp", "gif", "ppm", "ico"):
+        with pytest.raises(PictureError, match=r"did you mean 'a\.png'"):
+            save(image, tmp_path / f"a.{suffix}")
     with pytest.raises(PictureError, match=r"use one of \.png \.jpg"):
         save(image, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

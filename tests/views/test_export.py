@@ -324,6 +324,10 @@ def test_mp4_without_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("painting.pgn", "did you mean 'painting.png'"),
         ("film.mp5", "did you mean 'film.mp4'"),
+        ("foo.bmp", r"did you mean 'foo\.png'"),
+        ("foo.avif", r"did you mean 'foo\.png'"),
+        ("foo.mov", r"did you mean 'foo\.mp4'"),
+        ("foo.pt", r"did you mean 'foo\.safetensors'"),
         ("net.safetensor", r"did you mean 'net.safetensors'"),
         ("painting", "of no known type"),
         ("net.onnx", r"cannot be written yet\nhint: these can: painting.png"),

@@ -9,9 +9,11 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import colours
 from PIL import Image, ImageCms
@@ -62,6 +64,12 @@ def decoded(path: Path) -> tuple[list[Frame], list[float]]:
     return frames, seconds
 
 
+def halved(frame: npt.NDArray[Any], height: int = HEIGHT, width: int = WIDTH) -> npt.NDArray[Any]:
+    """A frame of a doubled film at the picture's own size: means of four pixels; padding falls away."""
+    own = frame[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+    return own.mean(axis=(1, 3)).squeeze()
+
+
 def frames_of(run: Run) -> list[Frame]:
     return [np.asarray(Image.open(path).convert("RGB")) for _, path in run.frames()]
 
@@ -81,9 +89,10 @@ def test_every_frame_is_shown_once_in_order_and_the_last_one_is_held(kind: str, 
     assert len(frames) == len(wanted) + held - 1
     # In levels of 255, on average: mp4 halves the colours' resolution; 256 dithered colours for a picture of all
     # hues are some 256 / 256^(1/3) = 40 levels apart.
-    allowed = {"mp4": 4, "webp": 4, "gif": 10}[kind]
+    allowed = {"mp4": 3, "webp": 3, "gif": 10}[kind]
     for k, got in enumerate(frames[: len(wanted)]):
-        errors = [np.abs(got[:HEIGHT, :WIDTH].astype(float) - other).mean() for other in wanted]
+        own = got if kind == "gif" else halved(got)
+        errors = [np.abs(own.astype(float) - other).mean() for other in wanted]
         assert errors[k] < allowed
         assert int(np.argmin(errors)) == k, "frames out of order"
     total = sum(seconds)
@@ -92,7 +101,7 @@ def test_every_frame_is_shown_once_in_order_and_the_last_one_is_held(kind: str, 
 
 
 def test_mp4_pads_odd_sides_by_repeating_and_scales_nothing(tmp_path: Path) -> None:
-    frames, _ = decoded(film.film(synthetic(tmp_path), "mp4"))
+    frames, _ = decoded(film.film(synthetic(tmp_path), "mp4", size=(WIDTH, HEIGHT)))
     assert frames[0].shape == (HEIGHT + 1, WIDTH + 1, 3)
     last = frames[-1].astype(int)
     # The padded row is a copy before encoding; the codec may move it by a few levels.
@@ -102,7 +111,7 @@ def test_mp4_pads_odd_sides_by_repeating_and_scales_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ("webp", "gif"))
 def test_webp_and_gif_keep_odd_sides(kind: str, tmp_path: Path) -> None:
-    frames, _ = decoded(film.film(synthetic(tmp_path), kind))
+    frames, _ = decoded(film.film(synthetic(tmp_path), kind, size=(WIDTH, HEIGHT)))
     assert frames[0].shape == (HEIGHT, WIDTH, 3)
 
 
@@ -127,8 +136,8 @@ def test_colours_keep_their_brightness(tmp_path: Path) -> None:
         *_, last = container.decode(video=0)
     wanted = frames_of(synthetic(tmp_path))[-1].astype(float)
     luma = wanted @ np.array([0.2126, 0.7152, 0.0722]) * 219 / 255 + 16  # ITU-R BT.709, limited range
-    got = last.to_ndarray()[:HEIGHT, :WIDTH]
-    assert np.abs(got - luma).mean() < 1.5  # crf 18
+    got = halved(last.to_ndarray()[: 2 * HEIGHT])
+    assert np.abs(got - luma).mean() < 1.5  # crf 21, four pixels to one
     assert abs((got - luma).mean()) < 0.5  # no shift of the whole picture
 
 
@@ -136,6 +145,37 @@ def test_a_film_takes_four_to_eight_seconds() -> None:
     for count in (16, 24, 33, 48, 64, 90, 96, 120, 150, 240):
         assert 4 / 1.13 <= count / film.pace(count) <= 8 * 1.13, count  # frames a second are whole numbers
     assert film.pace(1) == 2 and film.pace(64) == 12 and film.pace(100_000) == 30
+
+
+def lines() -> Frame:
+    """Lines and dots of one pixel in red, green and blue on grey."""
+    frame = np.full((96, 120, 3), 128, np.uint8)
+    frame[:, 20], frame[:, 41], frame[30], frame[51] = RED, BLUE, RED, BLUE
+    step = np.arange(40)
+    frame[55 + step, 60 + step] = GREEN
+    frame[90, 100:110:3] = RED
+    return frame
+
+
+RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
+
+
+@pytest.mark.parametrize(
+    # What was measured: mp4 0.84 and 0.57, webp 0.75 and 0.55, gif all of it. Undoubled, mp4 kept 0.42 and 0.15.
+    ("kind", "mean", "least"),
+    [("mp4", 0.75, 0.45), ("webp", 0.65, 0.4), ("gif", 0.97, 0.9)],
+)
+def test_small_saturated_details_survive(kind: str, mean: float, least: float, tmp_path: Path) -> None:
+    wanted = lines()
+    run = synthetic(tmp_path, 3, 120, 96)
+    for _, path in run.frames():
+        Image.fromarray(wanted).save(path, quality=100, subsampling=0)
+    shown = decoded(film.film(run, kind))[0][-1].astype(float)
+    shown = shown if kind == "gif" else halved(shown, 96, 120)
+    colour, colour_wanted = (f - f.mean(axis=2, keepdims=True) for f in (shown, wanted.astype(float)))
+    kept = (colour * colour_wanted).sum(2) / np.maximum((colour_wanted**2).sum(2), 1)
+    kept = kept[(wanted != 128).any(axis=2)]
+    assert kept.mean() > mean and kept.min() > least
 
 
 # Sizes ---------------------------------------------------------------------------------------------------------
@@ -321,7 +361,8 @@ def swapped() -> bytes:
 def test_a_colour_profile_travels_or_is_converted(kind: str, tmp_path: Path) -> None:
     run = synthetic(tmp_path, icc=swapped())
     made = film.film(run, kind)
-    shown = decoded(made)[0][-1][:HEIGHT, :WIDTH].astype(int)
+    shown = decoded(made)[0][-1].astype(int)
+    shown = shown if kind == "gif" else halved(shown)
     stored = frames_of(run)[-1].astype(int)
     if kind == "webp":
         with Image.open(made) as image:
@@ -335,7 +376,7 @@ def test_srgb_and_unreadable_profiles_change_nothing(tmp_path: Path) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for profile in (srgb, b"no profile at all"):
         run = synthetic(tmp_path / str(len(profile)), 2, icc=profile)
-        shown = decoded(film.film(run, "mp4"))[0][-1][:HEIGHT, :WIDTH].astype(int)
+        shown = halved(decoded(film.film(run, "mp4"))[0][-1])
         assert np.abs(shown - frames_of(run)[-1]).mean() < 4
 
 

@@ -154,7 +154,7 @@ def test_other_tasks_show_their_errors_as_a_curve(tmp_path: Path) -> None:
 def test_every_shape_of_picture_makes_frames_of_one_size(width: int, height: int, tmp_path: Path) -> None:
     run = learning(tmp_path, width, height)
     frames = made(run, "neurons", "error", "curve", size=None)
-    assert max(frames[0].shape[:2]) < 3 * 720 + 400
+    assert max(frames[0].shape[:2]) < 3 * 900 + 400
 
 
 @pytest.mark.parametrize("channels", (1, 4))

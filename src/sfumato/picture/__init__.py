@@ -11,10 +11,11 @@ from ._reading import MAX_PIXELS, load
 from ._refusals import LARGEST
 from ._sheets import sheet
 from ._values import Picture, fit, flatten, from_array, parse_size, resize
-from ._writing import encode, save
+from ._writing import LONGEST, encode, save
 
 __all__ = [
     "LARGEST",
+    "LONGEST",
     "MAX_PIXELS",
     "Picture",
     "encode",

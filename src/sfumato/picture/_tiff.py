@@ -26,6 +26,7 @@ from ._values import Values
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 KINDS = {1: "u", 2: "i", 3: "f", 5: "c", 6: "c"}
+BITS = {"u": (*range(1, 17), 32, 64), "f": (16, 32, 64)}  # not 24, whose bytes would come in one order only
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}  # PhotometricInterpretation -> samples that make a colour
 NOT_COLOURS = {
     4: "a transparency mask",
@@ -196,9 +197,7 @@ def _check(layout: Layout, tags: Any, path: Path) -> None:
     problem, hint = "", HINT
     if layout.kind == "i":
         problem, hint = "for which no white is agreed", "make them unsigned, or floats from 0 to 1"
-    elif layout.kind not in "uf" or (layout.kind == "f" and layout.bits not in (16, 32, 64)):
-        problem = "which is no type that is read here"
-    elif layout.bits > 16 and layout.bits not in (32, 64):  # imagecodecs takes their bytes in one order only
+    elif layout.bits not in BITS.get(layout.kind, ()):
         problem = "which is no type that is read here"
     elif layout.compression == JPEG and (layout.bits != 8 or layout.kind != "u"):
         problem = "of which only 8 bits are read here"

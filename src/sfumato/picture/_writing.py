@@ -34,7 +34,9 @@ def save(picture: Picture, path: str | os.PathLike[str], *, quality: int = 95) -
     path = Path(path)
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        near = difflib.get_close_matches(path.suffix.lower(), SUFFIXES, n=1)
+        Image.init()
+        other = path.suffix.lower() in Image.registered_extensions()  # a type, but not one of these
+        near = [".png"] if other else difflib.get_close_matches(path.suffix.lower(), SUFFIXES, n=1)
         hint = f"did you mean {path.stem + near[0]!r}?" if near else f"use one of {' '.join(SUFFIXES)}"
         raise PictureError(f"picture {path.name!r} cannot be written: its suffix is of no type\nhint: {hint}")
     save_bytes(path, encode(picture, kind, quality))

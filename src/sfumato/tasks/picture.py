@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import picture, samples
 from ..data import Data
-from ..errors import RecipeError
+from ..errors import PictureError, RecipeError
 from ..nets import Net
 from ..painting import paint
 from ..picture import Picture, held_out, metrics, pixels
@@ -42,7 +42,15 @@ def load(source: str | None, recipe: Recipe) -> Data:
         raise RecipeError(f"options.max_pixels={limit!r} must be a whole number")
     if source is None:
         return pixel_data(picture.fit(samples.mona_lisa(), limit), recipe)
-    return pixel_data(picture.load(source, alpha=alpha, max_pixels=limit), recipe)
+    target = picture.load(source, alpha=alpha, max_pixels=limit)
+    size, longest = (target.width, target.height), picture.LONGEST["jpeg"]
+    if max(size) > longest:
+        smaller = int(math.prod(size) * (longest / max(size)) ** 2)
+        raise PictureError(
+            f"picture {target.name!r} of {size[0]}x{size[1]} is too long: runs keep their frames as JPEG, "
+            f"which ends at {longest:,} a side\nhint: --max-pixels {smaller}"
+        )
+    return pixel_data(target, recipe)
 
 
 def pixel_data(target: Picture, recipe: Recipe) -> Data:

@@ -41,6 +41,13 @@ FILMS = (".mp4", ".webp", ".gif")
 WEIGHTS = (".safetensors",)
 PAGES = (".html", ".htm")
 LATER = (".onnx", ".glsl")
+KIN = {
+    ".png": ".bmp .ppm .pgm .pnm .ico .avif .heic .heif .jp2 .jxl .exr .psd .svg .eps",
+    ".mp4": ".avi .mov .mkv .webm .mpg .mpeg .m4v .wmv .apng",
+    ".safetensors": ".pt .pth .ckpt .npz .npy .pkl .bin",
+    ".html": ".pdf .md .xhtml",
+}
+"""Suffixes of other types, by the one that does the same here: in letters alone, .bmp is nearest to .mp4."""
 KINDS = ("painting", "film", "sheet", "net", "page")
 
 MOST_PIXELS = 1 << 33
@@ -111,7 +118,8 @@ def _kind(path: Path, kind: str) -> str:
     if suffix in LATER:
         raise RecipeError(f"{path.name}: {suffix} cannot be written yet\nhint: these can: {exists}")
     if suffix not in PAINTINGS + FILMS + WEIGHTS + PAGES:
-        near = difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS + PAGES, n=1)
+        kin = [known for known, others in KIN.items() if suffix in others.split()]
+        near = kin or difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS + PAGES, n=1)
         hint = f"did you mean {path.stem + near[0]!r}?" if near else f"these can be written: {exists}"
         raise RecipeError(f"{path.name}: the suffix {suffix!r} is of no known type\nhint: {hint}")
     if not kind:

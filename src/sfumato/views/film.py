@@ -43,8 +43,8 @@ def film(
 
     kind: `mp4` (extra `video`), `webp`, `gif`, or `auto`: mp4 where it can be written, else webp. captions: epoch
     and PSNR in a strip below the picture. size: (width, height), "600x858" or "2x", frames resampled; without it
-    frames are shown as they are, tiny ones enlarged by whole factors, those beyond LONGEST reduced. with_: panels
-    beside the painting, see `panels`. hold: seconds of the last frame.
+    GIF shows frames as they are, MP4 and WebP twice as large (`frames.DOUBLED`); tiny ones grow by whole factors,
+    those beyond LONGEST shrink. with_: panels beside the painting, see `panels`. hold: seconds of the last frame.
 
     WebP carries the picture's colour profile. MP4 and GIF cannot: their frames are converted to sRGB, so that
     they look the same; a profile that cannot be read is then left out. Memory: a few frames.
@@ -99,7 +99,7 @@ def _frames(
     icc = first.info.get("icc_profile")
     keeps = kind == "webp" and first.mode == "RGB"
     transform = None if keeps or not icc else to_srgb(icc, first.mode)
-    fit = Fit(first.size, size, captions)
+    fit = Fit(first.size, size, captions, doubled=kind != "gif")
     lines = {line["step"]: line for line in run.history} if captions else {}
 
     def shown() -> Iterator[Frame]:

@@ -112,7 +112,7 @@ def frames(
     """How many frames, the frames as they come, and None: false colours and paintings share sRGB.
 
     size: of the painting's panel, (width, height), "600x858" or "2x"; without it the picture's own, enlarged or
-    reduced by a whole factor to between 256 and 720 pixels. Memory: a few frames and one preview of the net.
+    reduced by a whole factor to between 256 and 900 pixels. Memory: a few frames and one preview of the net.
     Raises RecipeError for panels that do not exist, RunError where the run lacks what they need.
     """
     wanted = parse(words)
@@ -341,7 +341,7 @@ class _Scaled:
             factor = math.ceil(max(own) / 720)
             self._size = max(1, width // factor), max(1, height // factor)
         else:
-            factor = max(1, 256 // max(own))
+            factor = max(2 if max(own) <= 450 else 1, 256 // max(own))  # see frames.DOUBLED
             self._size = width * factor, height * factor
             self._method = Image.Resampling.NEAREST
         self.down = max(self._size[1], 64)
