@@ -5,7 +5,7 @@ Tasks make it, engines and metrics read it. Nothing here knows whether targets a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .errors import TaskError
 
-__all__ = ["Array", "Data"]
+__all__ = ["Array", "Data", "Stream"]
 
 Array = npt.NDArray[np.float32]
 
@@ -55,3 +55,21 @@ class Data:
     def samples(self) -> int:
         """N, the number of training samples."""
         return len(self.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Batches that are made as they are needed, for tasks whose samples are drawn and not stored.
+
+    draw: the batch of a step, a function of the step alone, so that resuming sees the same. batch: samples in each.
+    samples: how many are called an epoch. facts: whatever the task's `score` and `draw` need.
+    """
+
+    draw: Callable[[int], Any]
+    batch: int
+    samples: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.samples < 1:
+            raise TaskError(f"a stream of {self.samples} samples in batches of {self.batch}: at least 1 each")

@@ -21,21 +21,19 @@ import torch
 from torch import Tensor
 
 from . import engine, nets, picture, tasks
-from .data import Data
 from .errors import RecipeError, RunError
 from .files import save_bytes
 from .learning import losses, optimizers
 from .learning.loop import drive
 from .learning.plan import Plan
 from .learning.session import Session, Tick
-from .nets import Net
 from .recipe import Recipe, pick
 from .runs import RunDirectory
 from .runs.origin import describe
 from .runs.stopping import signals
 from .runs.watch import Until, Watch
 from .runs.watchers import Checkpoints, Frames, Weights
-from .training import advice, begin, train
+from .training import advice, begin
 
 __all__ = ["fork", "perform", "prepare", "resume"]
 
@@ -43,9 +41,12 @@ Say = Callable[[str, Mapping[str, Any]], None]
 """Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
 
 
-def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
+def prepare(recipe: Recipe, source: str | None) -> tuple[Any, Any]:
     """The data of a recipe's task and the untrained net that fits them."""
-    data = tasks.task(recipe.task).load(source, recipe)
+    task = tasks.task(recipe.task)
+    data = task.load(source, recipe)
+    if hasattr(task, "build"):
+        return data, task.build(recipe, data)
     aspect = float(data.facts.get("aspect", 1.0))
     net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
     # Tried once here, so that a wrong argument is refused before anything is written.
@@ -53,6 +54,26 @@ def prepare(recipe: Recipe, source: str | None) -> tuple[Data, Net]:
     Plan(recipe, data.samples, 1, data.inputs)
     pick(losses, recipe.loss, "loss")(torch.zeros(1, 1), torch.zeros(1, 1))
     return data, net
+
+
+def _settle(recipe: Recipe) -> engine.Settled:
+    """`engine.settle`; a task that trains by itself needs no engine."""
+    if hasattr(tasks.task(recipe.task), "begin"):
+        return engine.Settled(recipe, "torch", ())
+    return engine.settle(recipe)
+
+
+def _begin(
+    net: Any, data: Any, recipe: Recipe, chosen: str, state: Mapping[str, Tensor] | None = None
+) -> Session:
+    """The session of a task that trains by itself, or the engine's; state: to go on from."""
+    task = tasks.task(recipe.task)
+    if not hasattr(task, "begin"):
+        return begin(net, data, recipe, chosen, state)
+    session: Session = task.begin(net, data, recipe, recipe.total_steps(data.samples))
+    if state is not None:
+        session.load(net, state)
+    return session
 
 
 def perform(
@@ -72,7 +93,7 @@ def perform(
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
-    recipe, chosen, notes = engine.settle(recipe)
+    recipe, chosen, notes = _settle(recipe)
     watch = watch or Watch()
     data, net = prepare(recipe, source)
     looks = watch.steps(recipe.total_steps(data.samples))
@@ -86,7 +107,7 @@ def perform(
             _save_target(run, shown)
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
-        session = begin(net, data, recipe, chosen)
+        session = _begin(net, data, recipe, chosen)
         return _follow(run, data, net, session, 0.0, watch, looks, until, watchers, say)
 
 
@@ -105,7 +126,7 @@ def resume(
     """
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
-        recipe, chosen, notes = engine.settle(recipe)
+        recipe, chosen, notes = _settle(recipe)
         data, net = _prepare_again(run, recipe, _source(run))
         state: dict[str, Tensor] | None = None
         seconds = 0.0
@@ -125,7 +146,7 @@ def resume(
         looks = watch.steps(recipe.total_steps(data.samples))
         for note in notes:
             say("note", {"text": note})
-        session = begin(net, data, recipe, chosen, state)
+        session = _begin(net, data, recipe, chosen, state)
         return _follow(run, data, net, session, seconds, watch, looks, until, watchers, say)
 
 
@@ -148,7 +169,7 @@ def fork(
     """
     for name in set(changes) & set(FORK_KEEPS):
         raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
-    recipe, chosen, notes = engine.settle(run.recipe.replace(**changes))
+    recipe, chosen, notes = _settle(run.recipe.replace(**changes))
     source = _source(run)
     data, net = _prepare_again(run, run.recipe, source)
     total = run.recipe.total_steps(data.samples)
@@ -161,7 +182,9 @@ def fork(
         if int(facts["step"]) <= step:
             run.fit(net, weights)
             state, seconds = kept, float(facts["seconds"])
-    with closing(train(net, data, run.recipe, beats=[step], state=state, seconds=seconds)) as ticks:
+    before = _settle(run.recipe)
+    session = _begin(net, data, before.recipe, before.engine, state)
+    with closing(drive(session, net, [step], seconds=seconds, hint=advice(run.recipe))) as ticks:
         for tick in ticks:
             if tick.step == step:
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
@@ -179,7 +202,7 @@ def fork(
             _save_target(new, shown)
         for note in notes:
             say("note", {"text": note})
-        session = begin(net, data, recipe, chosen, state)
+        session = _begin(net, data, recipe, chosen, state)
         return _follow(new, data, net, session, seconds, watch, looks, None, (), say)
 
 
@@ -192,7 +215,7 @@ def _source(run: RunDirectory) -> str | None:
     return str(kept) if kept.exists() else run.origin.get("source")
 
 
-def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tuple[Data, Net]:
+def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tuple[Any, Any]:
     """`prepare` from the run's own copy of its picture."""
     if (run.folder / "target.npy").exists() and recipe.task == "picture":
         from .tasks.picture import pixel_data
@@ -206,8 +229,8 @@ def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tup
 
 def _follow(
     run: RunDirectory,
-    data: Data,
-    net: Net,
+    data: Any,
+    net: Any,
     session: Session,
     seconds: float,
     watch: Watch,

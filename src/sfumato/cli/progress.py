@@ -113,7 +113,7 @@ class JsonLines:
                 run=str(run.folder),
                 recipe=json.loads(run.recipe.to_json()),
                 engine=run.origin.get("engine"),
-                parameters=facts["net"].parameter_count,
+                parameters=run.origin.get("parameters"),
                 samples=facts["data"].samples,
                 total_steps=facts["total_steps"],
             )
@@ -183,7 +183,8 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     from .. import tasks
     from ..recipe import difference, net_text
 
-    run, net, data = facts["run"], facts["net"], facts["data"]
+    run, data = facts["run"], facts["data"]
+    parameters = run.origin.get("parameters", 0)
     engine, threads = run.origin.get("engine", "?"), run.origin.get("threads", "?")
     changed = difference(tasks.task(run.recipe.task).RECIPE, run.recipe)
     listed = "  ".join(f"{k}={net_text(b) if k == 'net' else b}" for k, (_, b) in changed.items())
@@ -195,7 +196,7 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     what = f"{shape} = {data.samples:,} pixels" if shape else f"{data.samples:,} samples"
     return [
         f"recipe  {listed or 'the default'}",
-        f"net     {net_text(net.widths)} {run.recipe.activation}, {net.parameter_count:,} parameters; {what}",
+        f"net     {net_text(run.recipe.net)} {run.recipe.activation}, {parameters:,} parameters; {what}",
         f"engine  {engine}, {threads} threads, seed {run.recipe.seed}, {si(facts['total_steps'])} steps",
         f"run     {run.folder}",
     ]

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import machine
+from ..data import Data, Stream
 from ..recipe import Recipe
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from ..data import Data
-    from ..nets import Net
+    from torch import nn
 
 __all__ = ["describe"]
 
 
 def describe(
-    recipe: Recipe, source: str | None, data: Data, net: Net, chosen: str, watch: Watch
+    recipe: Recipe, source: str | None, data: Data | Stream, net: nn.Module, chosen: str, watch: Watch
 ) -> dict[str, Any]:
     """All of it as one JSON-ready object, as origin.json keeps it."""
     packages = {}
@@ -36,6 +36,10 @@ def describe(
         absolute = data.facts.get(
             "name", source
         )  # what a task took by itself, so that resuming takes it again
+    shape: dict[str, Any] = {}
+    if not isinstance(data, Stream):
+        shape = {"inputs": data.inputs.shape[1], "outputs": data.targets.shape[1]}
+        shape["aspect"] = float(data.facts.get("aspect", 1.0))
     return {
         "argv": sys.argv,
         "source": absolute,
@@ -46,10 +50,8 @@ def describe(
         "processor": machine.processor(),
         "threads": recipe.threads or machine.available_threads(),
         "engine": chosen,
-        "inputs": data.inputs.shape[1],
-        "outputs": data.targets.shape[1],
-        "aspect": float(data.facts.get("aspect", 1.0)),
+        **shape,
         "samples": data.samples,
-        "parameters": net.parameter_count,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "watch": asdict(watch),
     }
