@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from here import Here
 
 from sfumato import nets, picture
 from sfumato.compare import budget, comparison, summary, tuning, workers
@@ -20,18 +20,6 @@ from sfumato.errors import RecipeError, RunError
 from sfumato.recipe import Recipe, named
 
 SMALL = Recipe(net=(8, 8), batch=32, epochs=2, engine="eager", rate=0.01)
-
-
-class Here(workers.Pool):
-    """A pool without processes."""
-
-    def results(self, calls: Iterator[Any]) -> Iterator[tuple[Any, Any, BaseException]]:
-        for key, function, arguments in calls:
-            try:
-                yield key, function(*arguments), RuntimeError("")
-            except Exception as error:
-                yield key, None, error
-        yield None, None, RuntimeError("")
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from here import Here
 
 from sfumato.compare import workers
 from sfumato.compare.workers import Job, _job, job, run_all
@@ -20,18 +20,6 @@ from sfumato.recipe import Recipe
 from sfumato.runs import listing
 
 SMALL = Recipe(net=(4,), batch=16, steps=6, engine="eager", rate=0.01)
-
-
-class Here(workers.Pool):
-    """A pool without processes: a second's start of torch saved in every test that is not about processes."""
-
-    def results(self, calls: Iterator[Any]) -> Iterator[tuple[Any, Any, BaseException]]:
-        for key, function, arguments in calls:
-            try:
-                yield key, function(*arguments), RuntimeError("")
-            except Exception as error:
-                yield key, None, error
-        yield None, None, RuntimeError("")
 
 
 @pytest.fixture

@@ -166,10 +166,13 @@ def runs(
     sort: Annotated[str, _flag("name, psnr, seconds or epoch")] = "name",
     rm: Annotated[bool, _flag("delete the named runs")] = False,
     report: Annotated[str | None, _flag("write the named runs side by side as an HTML page")] = None,
+    to: Annotated[
+        Path | None, _flag("write all, or the named ones, as a table: runs.parquet or runs.csv")
+    ] = None,
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
-    from ..runs import find, listing
+    from ..runs import find, listing, overview
     from . import tables
 
     found = [find(name, out) for name in names]
@@ -187,11 +190,17 @@ def runs(
             raise RecipeError("--report needs the runs to show")
         print(write(found, report).path)
         return 0
-    chosen = found or listing(out)
-    if as_json:
-        print(json.dumps(tables.as_dicts(chosen), indent=2))
+    if to is not None:
+        chosen = [run.folder for run in found]
+        tables.write([e for e in overview(out) if not found or e.folder in chosen], to)
+        print(to)
+    elif as_json:
+        print(json.dumps(tables.as_dicts(found or listing(out)), indent=2))
+    elif found:
+        print(tables.text(found))
     else:
-        print(tables.text(chosen, bool(names), sort, out), file=sys.stdout if chosen else sys.stderr)
+        entries = overview(out)
+        print(tables.list_text(entries, sort, out), file=sys.stdout if entries else sys.stderr)
     return 0
 
 
@@ -304,6 +313,11 @@ app.command(
     "sfumato.cli.comparing:compare",
     name="compare",
     help="Several recipes under one budget: tables, verdicts, plots.",
+)
+app.command(
+    "sfumato.cli.comparing:sweep",
+    name="sweep",
+    help="Many values of a recipe's fields, here or on a cluster.",
 )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError
 
-__all__ = ["compare"]
+if TYPE_CHECKING:
+    from ..compare.comparison import Say
+
+__all__ = ["compare", "sweep"]
 
 compare = App(
     name="compare",
@@ -26,9 +29,22 @@ def _flag(text: str, *names: str) -> Parameter:
     return Parameter(name=names or None, help=text)
 
 
+Pictures = Annotated[str, Parameter(name="PICTURE", help="none: the built-in Mona Lisa")]
+TuneOn = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--tune-on", help="pictures for that, not scored; none: dead leaves", consume_multiple=True
+    ),
+]
+
+
+def _say(quiet: bool) -> Say:
+    return (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr, flush=True))
+
+
 @compare.default
 def recipes_(
-    *pictures: Annotated[str, Parameter(name="PICTURE", help="none: the built-in Mona Lisa")],
+    *pictures: Pictures,
     recipes: Annotated[
         tuple[str, ...],
         Parameter(
@@ -38,10 +54,7 @@ def recipes_(
     budget: Annotated[str, _flag("for each run: 30s, 500epochs, 300kparams, or 300kparams,30s")] = "30s",
     seeds: Annotated[int, _flag("runs of each recipe on each picture")] = 5,
     tune: Annotated[int, _flag("trials of each recipe's rate before; 0: as they are")] = 8,
-    tune_on: Annotated[
-        tuple[str, ...],
-        Parameter(help="pictures for that, not scored; none: dead leaves", consume_multiple=True),
-    ] = (),
+    tune_on: TuneOn = (),
     held_out: Annotated[str, _flag("pixels that no run sees; none: all are seen")] = "0.1",
     targets: Annotated[str, _flag("PSNR in dB, the times to which are told")] = "25,30,35,40",
     max_pixels: Annotated[int, _flag("larger pictures are downscaled to this; 0: as they are")] = 0,
@@ -74,7 +87,7 @@ def recipes_(
         workers=workers,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
-        say=(lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr, flush=True)),
+        say=_say(quiet),
     )
     from ..compare import page, summary
 
@@ -83,6 +96,99 @@ def recipes_(
         print(f"note: {note}", file=sys.stderr)
     print(f"\n{folder}")
     return 1 if done.failures else 0
+
+
+@compare.command(
+    help_epilogue="Examples:\n\nsfumato compare depth\n\n"
+    "sfumato compare depth photo.jpg --layers 1,2,4 --equal parameters --epochs 20 --max-pixels 30000"
+)
+def depth(
+    *pictures: Pictures,
+    layers: Annotated[str, _flag("depths to try")] = "1,2,3,4,5,6,7,8",
+    equal: Annotated[str, _flag("what is held equal: parameters,units,seconds")] = "parameters,units,seconds",
+    width: Annotated[
+        int, _flag("units a layer of the net of three layers that sets parameters and units")
+    ] = 100,
+    epochs: Annotated[float, _flag("budget where parameters or units are equal")] = 50.0,
+    seconds: Annotated[float, _flag("budget where seconds are equal")] = 30.0,
+    seeds: Annotated[int, _flag("runs of each depth on each picture")] = 5,
+    tune: Annotated[int, _flag("trials of each depth's rate before; 0: as it is")] = 8,
+    tune_on: TuneOn = (),
+    held_out: Annotated[str, _flag("pixels that no run sees; none: all are seen")] = "0.1",
+    max_pixels: Annotated[int, _flag("larger pictures are downscaled to this; 0: as they are")] = 0,
+    workers: Annotated[int, _flag("processes, a net each; 0: one a core")] = 0,
+    out: Annotated[str | None, _flag("folder; the same command goes on in the same one")] = None,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """One to eight hidden layers at equal parameters, units and seconds: the claim of 2012 with error bars."""
+    from ..compare.comparison import Contestant, Request
+    from ..compare.depth import Depths, text
+    from ..compare.depth import depth as run
+    from ..recipe import Recipe
+
+    whole = tuple(int(n) if n.is_integer() and 1 <= n <= 100 else 0 for n in _numbers(layers))
+    if not whole or 0 in whole or len(set(whole)) != len(whole):
+        raise RecipeError(f"layers={layers!r} must be different whole numbers from 1 to 100: 1,2,4")
+    if not (width >= 1 and 0 < epochs < 1e6 and 0 < seconds < 1e7):
+        raise RecipeError("width, epochs and seconds must be greater than 0")
+    asked = Request(
+        (Contestant("depth", Recipe()),),
+        pictures=tuple(pictures) or (None,),
+        seeds=seeds,
+        tune=tune,
+        tune_on=tune_on,
+        held_out=held_out,
+        max_pixels=max_pixels,
+    )
+    names = "-".join(Path(p).stem for p in pictures) or "mona-lisa"
+    folder = Path(out) if out else Path("comparisons") / f"depth_{names}_{width}x3_{epochs:g}epochs"
+    equals = tuple(filter(None, equal.split(",")))
+    done = run(
+        Depths(whole, width, 3, epochs, seconds), equals, asked, folder, workers=workers, say=_say(quiet)
+    )
+    print(text(done))
+    print(f"\n{folder}")
+    return 1 if any(one.failures for one in done.values()) else 0
+
+
+sweep = App(name="sweep", default_parameter=Parameter(negative=()))
+
+
+@sweep.default
+def sweep_file(
+    file: Annotated[
+        Path, Parameter(name="FILE", help="TOML: recipe fields and [grid], [random] or [search]")
+    ],
+    /,
+    *,
+    out: Annotated[str | None, _flag("folder; the same command goes on in the same one")] = None,
+    workers: Annotated[int, _flag("local processes, a net each; 0: one a core")] = 0,
+    ray: Annotated[str | None, _flag("address of a Ray cluster, auto, or local")] = None,
+    gpus: Annotated[float, _flag("share of a GPU for a net on one (with --ray)")] = 1.0,
+    retry_failed: Annotated[bool, _flag("also runs that diverged before")] = False,
+    fail_fast: Annotated[bool, _flag("stop at the first run that fails")] = False,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """Many values of a recipe's fields: a grid, random points or a search, here or on a Ray cluster."""
+    from ..compare import sweep as sweeping
+    from ..compare.sweep_file import read
+
+    asked = read(file)
+    folder = Path(out) if out else Path("sweeps") / file.stem
+    trials = sweeping.run(
+        asked,
+        folder,
+        workers=workers,
+        ray=ray,
+        gpus=gpus,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+        say=_say(quiet),
+    )
+    sweeping.write_csv(asked, trials, folder / "results.csv")
+    print(sweeping.text(asked, trials))
+    print(f"\n{folder}")
+    return 1 if any(trial.error for trial in trials) else 0
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -32,7 +32,7 @@ def draw(comparison: Comparison) -> dict[str, Picture]:
     made: dict[str, Picture] = {}
     attempts = {
         **{f"seconds-{s.name}": (curves, (comparison, s)) for s in comparison.subjects},
-        "profiles": (profiles, (comparison,)),
+        **({"profiles": (profiles, (comparison,))} if comparison.request.targets else {}),
         "parameters": (price, (comparison, "parameters")),
         "seconds": (price, (comparison, "seconds")),
         **{f"paintings-{s.name}": (paintings, (comparison, s)) for s in comparison.subjects},

@@ -22,6 +22,7 @@ from .statistics import Array, Difference
 
 __all__ = [
     "Verdict",
+    "aligned",
     "matrix",
     "plus_minus",
     "scores_of",
@@ -30,6 +31,7 @@ __all__ = [
     "time_text",
     "times",
     "verdicts",
+    "wrapped",
     "write_csv",
     "write_parquet",
 ]
@@ -123,22 +125,22 @@ def times(comparison: Comparison, label: str, target: float) -> Array:
 # The table -------------------------------------------------------------------------------------------------------
 
 
-def text(comparison: Comparison) -> str:
-    """All of it for a terminal, at most 80 columns."""
+def text(comparison: Comparison, *, verdict_lines: bool = True) -> str:
+    """All of it for a terminal, at most 80 columns; verdict_lines: with a sentence for every pair."""
     names = _short(comparison.labels)
-    parts = ["\n".join(_wrapped(line) for line in conditions(comparison)), _scores(comparison, names)]
+    parts = ["\n".join(wrapped(line) for line in conditions(comparison)), _scores(comparison, names)]
     if comparison.request.targets:
         parts.append(_times(comparison, names))
-    said = verdicts(comparison)
+    said = verdicts(comparison) if verdict_lines else []
     if said:
         pairs = len(said) // len({v.metric for v in said})
         level = 100 * (1 - 0.05 / pairs)
         head = f"Verdicts: mean difference [{level:.4g} % interval], p of sign flips"
-        parts.append("\n".join([head, *(_wrapped(v.text, "- ") for v in said)]))
+        parts.append("\n".join([head, *(wrapped(v.text, "- ") for v in said)]))
     parts += (
         [
             "\n".join(
-                _wrapped(f"failed: {r.recipe} on {r.picture}, seed {r.seed}: {r.error.splitlines()[0]}")
+                wrapped(f"failed: {r.recipe} on {r.picture}, seed {r.seed}: {r.error.splitlines()[0]}")
                 for r in comparison.failures
             )
         ]
@@ -197,7 +199,7 @@ def _scores(comparison: Comparison, names: dict[str, str]) -> str:
                 f"{per:.3g}",
             ]
         )
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _times(comparison: Comparison, names: dict[str, str]) -> str:
@@ -205,7 +207,7 @@ def _times(comparison: Comparison, names: dict[str, str]) -> str:
     lines = [["seconds to (dB past it)", *(f"{t:g} dB" for t in targets)]]
     for label in comparison.labels:
         lines.append([names[label], *(time_text(comparison, label, t) for t in targets)])
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def time_text(comparison: Comparison, label: str, target: float) -> str:
@@ -229,7 +231,8 @@ def _short(labels: Sequence[str], longest: int = 22) -> dict[str, str]:
     return {label: chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i, label in enumerate(labels)}
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side: the first to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -239,7 +242,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _wrapped(line: str, bullet: str = "") -> str:
+def wrapped(line: str, bullet: str = "") -> str:
+    """At most 80 columns."""
     return textwrap.fill(line, WIDTH, initial_indent=bullet, subsequent_indent="  ")
 
 

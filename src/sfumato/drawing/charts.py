@@ -38,7 +38,10 @@ FINE = 2
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One line: x and y of equal length; points that are not finite (or not positive on a log axis) are gaps."""
+    """One line: x and y of equal length; points that are not finite (or not positive on a log axis) are gaps.
+
+    Without a label it is not named in the legend: the bar of an error, say.
+    """
 
     label: str
     x: npt.NDArray[np.float64]
@@ -96,8 +99,8 @@ def chart(
             for x, y, ok in zip(one.x, one.y, fine, strict=True)
         ]
         _line(pen, points, ink)
-        if names:
-            middle = top + 10 + 19 * number
+        if names and one.label:
+            middle = top + 10 + 19 * sum(bool(s.label) for s in series[:number])
             pen.line([(right + 12) * FINE, middle * FINE, (right + 28) * FINE, middle * FINE], ink, 3 * FINE)
             _write(pen, (right + 33, middle - 8), one.label, fonts[12], INK)
     small = image.resize((width, height), Image.Resampling.BOX)

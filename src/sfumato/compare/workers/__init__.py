@@ -16,13 +16,13 @@ from pathlib import Path
 from ...errors import RunError
 from ...files import writing
 from ._job import LIGHT, NUMBERS, Job, Result, execute, failure, finished, job
-from ._pool import Pool
+from ._pool import Call, Pool
 
 __all__ = ["LIGHT", "NUMBERS", "Job", "Pool", "Result", "job", "run_all"]
 
 
 def run_all(
-    jobs: Iterable[Job],
+    jobs: Iterable[Job | None],
     out: str | os.PathLike[str],
     *,
     workers: int = 0,
@@ -32,7 +32,8 @@ def run_all(
 ) -> Generator[Result, None, None]:
     """Run every job that has no result under `out` yet; yield a result for each job, once, as it ends.
 
-    jobs are pulled one at a time when a worker is free, so a generator may decide by the results so far. workers:
+    jobs are pulled one at a time when a worker is free, so a generator may decide by the results so far; None says
+    that the next job depends on results that are still to come. workers:
     local processes, 0 = a core each. ray: the address of a cluster, or `local` for one of this machine alone; None:
     no Ray. gpus: share of a GPU for a job whose engine is cuda (Ray only). retry_failed: also those whose training
     diverged, which are otherwise remembered; every other failure is tried anew. A job that fails does not stop the
@@ -52,29 +53,31 @@ def run_all(
     yield from run_on_cluster(_once(jobs), folder, ray, gpus, retry_failed)
 
 
-def _once(jobs: Iterable[Job]) -> Iterator[Job]:
+def _once(jobs: Iterable[Job | None]) -> Iterator[Job | None]:
     """Each job once, however often it was asked for."""
     seen: set[tuple[str, int]] = set()
     for one in jobs:
-        if (one.identity, one.stop) not in seen:
+        if one is None:
+            yield None
+        elif (one.identity, one.stop) not in seen:
             seen.add((one.identity, one.stop))
             yield one
 
 
-def _local(jobs: Iterable[Job], out: Path, pool: Pool, retry_failed: bool) -> Iterator[Result]:
+def _local(jobs: Iterable[Job | None], out: Path, pool: Pool, retry_failed: bool) -> Iterator[Result]:
     """The jobs on a pool of this machine; a full disk ends everything, since every other run would fail too."""
     known: list[Result] = []
 
-    def missing() -> Iterator[Job]:
+    def missing() -> Iterator[Call | None]:
         for one in _once(jobs):
-            found = finished(one, out) or failure(one, out, retry_failed)
-            if found is None:
-                yield one
-            else:
+            found = None if one is None else finished(one, out) or failure(one, out, retry_failed)
+            if found is not None:
                 known.append(found)
+                yield None  # so that it is handed on before the next job is asked for
+            else:
+                yield None if one is None else (one, execute, (one, str(out)))
 
-    calls = ((one, execute, (one, str(out))) for one in missing())
-    for one, value, error in pool.results(calls):
+    for one, value, error in pool.results(missing()):
         while known:
             yield known.pop(0)
         if one is None:

@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,14 @@ TRIES = 4
 ANSWERS_WITHIN = 10.0
 """Seconds within which a cluster has to answer."""
 
+END: Any = object()
+
 Answer = tuple[str, bytes, str, int, bool, str, float]
 """identity, packed run, error, exit code, fatal, details, seconds."""
 
 
 def run_on_cluster(
-    jobs: Iterator[Job], out: Path, address: str, gpus: float, retry: bool
+    jobs: Iterator[Job | None], out: Path, address: str, gpus: float, retry: bool
 ) -> Iterator[Result]:
     """The missing jobs on the cluster at `address`, or on this machine alone for `local`; see `run_all`.
 
@@ -111,32 +112,32 @@ class _Driver:
         # the engine that a job names is settled by the driver, and no other one touches a GPU.
         self._task = ray.remote(num_cpus=1, max_retries=3)(_train)
 
-    def results(self, jobs: Iterator[Job], retry: bool) -> Iterator[Result]:
+    def results(self, jobs: Iterator[Job | None], retry: bool) -> Iterator[Result]:
         known: list[Result] = []
 
-        def missing() -> Iterator[Job]:
-            for one in jobs:
-                found = finished(one, self._out) or failure(one, self._out, retry)
-                if found is None:
-                    yield one
-                else:
-                    known.append(found)
-
-        waiting, more = missing(), True
-        while more or self._under_way or self._again:
+        more = True
+        while more or self._under_way or self._again or known:
+            yield from known
+            known.clear()
             room = 2 * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-            while len(self._under_way) < room and (self._again or more):
-                if self._again:
-                    self._send(*self._again.pop())
-                    continue
-                batch = list(islice(waiting, self._batch()))
-                more = bool(batch)
-                if batch:
-                    self._send(batch, 0)
-            while known:
-                yield known.pop(0)
+            while self._again and len(self._under_way) < room:
+                self._send(*self._again.pop())
+            while more and not known and len(self._under_way) < room:
+                batch: list[Job] = []
+                while len(batch) < self._batch():
+                    one = next(jobs, END)
+                    if one is END or one is None:  # the end, or nothing for the moment
+                        more = one is None
+                        break
+                    found = finished(one, self._out) or failure(one, self._out, retry)
+                    if found is not None:
+                        known.append(found)  # handed on before the next job is asked for
+                        break
+                    batch.append(one)
+                if not batch:
+                    break
+                self._send(batch, 0)
             yield from self._arrived()
-        yield from known
 
     def _batch(self) -> int:
         """Jobs in a task, by the seconds that recent ones took; the first batches hold one."""

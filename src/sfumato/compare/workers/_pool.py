@@ -19,7 +19,7 @@ from typing import Any, Self
 from ...errors import RunError
 from ...machine import available_threads
 
-__all__ = ["Pool"]
+__all__ = ["Call", "Pool"]
 
 TRIES = 2
 """How often a call is tried whose process dies under it: memory may have been short for a moment only."""
@@ -28,6 +28,8 @@ PATIENCE = 20.0
 """Seconds that a stopped worker has to finish its step and save."""
 
 Call = tuple[Any, Callable[..., Any], tuple[Any, ...]]
+
+END: Any = object()
 
 
 class Pool:
@@ -49,26 +51,25 @@ class Pool:
             worker.join()
         self._free, self._busy = [], []
 
-    def results(self, calls: Iterator[Call]) -> Iterator[tuple[Any, Any, BaseException]]:
+    def results(self, calls: Iterator[Call | None]) -> Iterator[tuple[Any, Any, BaseException]]:
         """(key, value, error) for each call (key, function, arguments), as they end; (None, None, ...) between.
 
-        Calls are pulled when a process is free. The error counts where the value is None. Raises KeyboardInterrupt
-        when a call was stopped by a signal.
+        Calls are pulled when a process is free; None says that there is none for the moment. The error counts
+        where the value is None. Raises KeyboardInterrupt when a call was stopped by a signal.
         """
         more = True
         while more or self._busy:
             while more and len(self._busy) < self._most:
-                call = next(calls, None)
-                if call is None:
-                    more = False
+                call = next(calls, END)
+                if call is END or call is None:
+                    more = call is None
                     break
                 worker = self._free.pop() if self._free else _Worker()
                 self._busy.append(worker)
                 worker.give(call)
             yield None, None, RunError("")  # what `calls` found out on the way is handed on before a wait
-            for worker in [
-                w for w in self._busy if w.connection in wait([w.connection for w in self._busy], 1.0)
-            ]:
+            ready = wait([w.connection for w in self._busy], 1.0) if self._busy else []
+            for worker in [w for w in self._busy if w.connection in ready]:
                 answer = worker.take()
                 if answer is None:  # the process is dead
                     self._busy.remove(worker)

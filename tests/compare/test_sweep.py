@@ -1,0 +1,175 @@
+"""Sweeps: files that can and cannot be meant, grids, random points, searches, halving, resuming."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from here import Here
+
+from sfumato.compare import sweep, workers
+from sfumato.compare.sweep_file import Range, Sweep, read
+from sfumato.compare.workers import Result
+from sfumato.errors import RecipeError, RunError
+from sfumato.recipe import named
+
+BASE = """
+picture = "photo.png"
+recipe = "siren"
+net = "6"
+batch = 32
+steps = 8
+engine = "eager"
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Pool", Here)
+
+
+def written(folder: Path, rest: str, base: str = BASE) -> Sweep:
+    (folder / "sweep.toml").write_text(base + rest)
+    return read(folder / "sweep.toml")
+
+
+def test_a_grid_is_every_combination(photo: Path, tmp_path: Path) -> None:
+    asked = written(tmp_path, "[grid]\nrate = [0.001, 0.01]\nseed = [0, 1, 2]\n")
+    assert asked.recipe == named("siren").replace(net="6", batch=32, steps=8, engine="eager")
+    assert asked.source == str(photo)
+    said: list[str] = []
+    trials = sweep.run(asked, tmp_path / "out", say=said.append)
+    assert [t.values for t in trials] == [{"rate": r, "seed": s} for r in (0.001, 0.01) for s in (0, 1, 2)]
+    assert all(t.step == 8 and t.folder and not t.error for t in trials) and len(said) == 6
+    text = sweep.text(asked, trials)
+    assert "6 trials, 0 stopped early, 0 failed" in text and len(text.splitlines()) == 5, "seeds collapse"
+    assert max(map(len, text.splitlines())) <= 80
+    sweep.write_csv(asked, trials, tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 6 and float(lines[3]["rate"]) == 0.01 and float(lines[0]["psnr"]) == trials[0].score
+
+
+def test_a_sweep_goes_on_and_refuses_another_ones_folder(photo: Path, tmp_path: Path) -> None:
+    few = written(tmp_path, "[random]\nrate = {low = 1e-4, high = 1e-2, log = true}\ntrials = 3\n")
+    first = sweep.run(few, tmp_path / "out")
+    more = written(tmp_path, "[random]\nrate = {low = 1e-4, high = 1e-2, log = true}\ntrials = 5\n")
+    second = sweep.run(more, tmp_path / "out")
+    assert [t.folder for t in second[:3]] == [t.folder for t in first] and len(second) == 5
+    other = written(tmp_path, "[random]\nrate = {low = 1e-4, high = 1e-1, log = true}\ntrials = 5\n")
+    with pytest.raises(RunError, match="holds another sweep"):
+        sweep.run(other, tmp_path / "out")
+
+
+def test_random_points_lie_in_their_ranges() -> None:
+    axes = {
+        "rate": Range(1e-4, 1e-2, True, False),
+        "batch": Range(16, 64, False, True),
+        "activation": ["relu", "tanh"],
+    }
+    points = list(sweep._points(Sweep(named("siren"), None, "random", axes, trials=60)))
+    assert all(1e-4 <= p["rate"] <= 1e-2 and 16 <= p["batch"] <= 64 for p in points)
+    assert {p["activation"] for p in points} == {"relu", "tanh"} and isinstance(points[0]["batch"], int)
+    assert sum(p["rate"] < 1e-3 for p in points) == pytest.approx(30, abs=12), (
+        "even in the logarithm; 3 sd of 60"
+    )
+
+
+def test_a_search_remembers_what_it_asked(photo: Path, tmp_path: Path) -> None:
+    text = '[search]\nrate = {low = 1e-4, high = 1e-2, log = true}\nactivation = ["sine", "tanh"]\ntrials = '
+    first = sweep.run(written(tmp_path, f"{text}4\n"), tmp_path / "out")
+    asked = [json.loads(line) for line in (tmp_path / "out" / "asked.jsonl").read_text().splitlines()]
+    assert len(asked) == 4 and {t.values["activation"] for t in first} <= {"sine", "tanh"}
+    again = sweep.run(written(tmp_path, f"{text}6\n"), tmp_path / "out")
+    assert [t.values for t in again[:4]] == [t.values for t in first] and len(again) == 6
+    assert [t.folder for t in again[:4]] == [t.folder for t in first], "none was run again"
+
+
+def test_halving_stops_the_poor_ones_at_a_beat_and_its_decisions_stand(photo: Path, tmp_path: Path) -> None:
+    asked = written(
+        tmp_path, "[grid]\nrate = [5e-3, 1e-3, 1e-5, 1e-6, 2e-6, 3e-6]\n[halving]\nfirst = 0.25\nfactor = 2\n"
+    )
+    trials = sweep.run(asked, tmp_path / "out")
+    assert {t.step for t in trials if t.stopped} <= {2, 4} and sum(t.stopped for t in trials) >= 3
+    assert any(t.step == 8 and not t.stopped for t in trials)
+    assert "stopped" in sweep.text(asked, trials)
+    decisions = (tmp_path / "out" / "decisions.jsonl").read_text()
+    again = sweep.run(asked, tmp_path / "out")
+    assert [(t.step, t.stopped) for t in again] == [(t.step, t.stopped) for t in trials]
+    assert (tmp_path / "out" / "decisions.jsonl").read_text() == decisions
+
+
+def test_a_failure_is_said_at_once_and_does_not_end_it(photo: Path, tmp_path: Path) -> None:
+    base = BASE.replace("steps = 8", 'steps = 40\noptimizer = "sgd"')
+    asked = written(tmp_path, "[grid]\nrate = [9e5, 0.001]\n", base)
+    said: list[str] = []
+    trials = sweep.run(asked, tmp_path / "out", say=said.append)
+    assert trials[0].error.startswith("diverged") and not trials[1].error
+    assert "failed: diverged" in said[0] and "1 failed" in sweep.text(asked, trials)
+    with pytest.raises(RunError, match="diverged"):
+        sweep.run(asked, tmp_path / "other", fail_fast=True)
+
+
+@pytest.mark.parametrize(
+    ("rest", "words"),
+    [
+        ("", "one of the tables"),
+        ("[grid]\nrate = [1]\n[random]\nrate=[1]\n", "one of the tables"),
+        ("[grid]\n", "names no field"),
+        ("[grid]\nrat = [0.1]\n", "'rat' is unknown; did you mean 'rate'"),
+        ("[grid]\nrate = []\n", "has no values"),
+        ("[grid]\nrate = 0.1\n", "must be a list"),
+        ("[grid]\nrate = [-1.0]\n", "rate=-1.0 must be"),
+        ('[grid]\nrate = ["fast"]\n', "not a valid float"),
+        ("[random]\nrate = {low = 1, high = 2}\n", "needs trials"),
+        ("[random]\nrate = {low = 2, high = 1}\ntrials = 3\n", "low below high"),
+        ("[random]\nrate = {low = 0, high = 1, log = true}\ntrials = 3\n", "low below high"),
+        ("[random]\nrate = {lo = 0, high = 1}\ntrials = 3\n", "low below high"),
+        ("[search]\nrate = 3\ntrials = 3\n", "or a range"),
+        ("[grid]\nrate = [0.1]\n[halving]\nfactor = 1\n", "halving"),
+        ("[grid]\nrate = [0.1]\n[halvin]\nfactor = 2\n", "'halvin' is unknown; did you mean"),
+        ("[grid]\nrate = [0.1\n", "is not TOML"),
+        (f"[grid]\nseed = {list(range(1100))}\nrate = {[0.1] * 1000}\n", "more than 1,000,000 points"),
+    ],
+)
+def test_files_that_cannot_be_meant(rest: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        written(tmp_path, rest)
+    assert "sweep.toml" in str(caught.value)
+
+
+def test_what_is_only_seen_later_is_refused_too(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read(tmp_path / "absent.toml")
+    with pytest.raises(RecipeError, match="same steps"):
+        sweep.run(written(tmp_path, "[grid]\nsteps = [8, 16]\n[halving]\n"), tmp_path / "a")
+    with pytest.raises(RecipeError, match="metric 'psn' is not measured; there are psnr"):
+        sweep.run(written(tmp_path, "[grid]\nseed = [0]\n", 'metric = "psn"\n' + BASE), tmp_path / "b")
+
+
+def test_a_missing_optuna_is_one_line(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    from sfumato.errors import MissingExtra
+
+    with pytest.raises(MissingExtra, match=r"sfumato\[sweep\]"):
+        sweep.run(
+            written(tmp_path, "[search]\nrate = {low = 1e-3, high = 1e-2}\ntrials = 2\n"), tmp_path / "out"
+        )
+
+
+def test_two_trials_that_drew_the_same_values_share_a_run(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = written(tmp_path, "[grid]\nrate = [0.001, 0.001, 0.002]\n")
+    taken: list[Result] = []
+    take = sweep._Driver.take
+    monkeypatch.setattr(
+        sweep._Driver, "take", lambda self, result: (taken.append(result), take(self, result))[1]
+    )
+    trials: list[Any] = sweep.run(asked, tmp_path / "out")
+    assert len(taken) == 2 and trials[0].folder == trials[1].folder and trials[0].score == trials[1].score
