@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ..errors import RecipeError
+from ..errors import MissingExtra, RecipeError
+from ..files import replacing, save_text
 from ..recipe import difference, net_text
-from ..runs import RunDirectory
+from ..runs import Entry, RunDirectory
 from ..words import metric_text
 
-__all__ = ["as_dicts", "text"]
+__all__ = ["as_dicts", "list_text", "text", "write"]
 
 SORTS = ("name", "psnr", "seconds", "epoch")
 
@@ -34,16 +38,17 @@ def as_dicts(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     }
 
 
-def text(runs: Sequence[RunDirectory], named: bool, sort: str, parent: str) -> str:
-    """A list of runs; details of one that was named; a comparison of several that were."""
+def text(runs: Sequence[RunDirectory]) -> str:
+    """Details of one run; a comparison of several."""
+    return _details(runs[0]) if len(runs) == 1 else _comparison(runs)
+
+
+def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
+    """A line a run. Raises RecipeError for an order that is unknown."""
     if sort not in SORTS:
         raise RecipeError(f"sort={sort!r} is unknown; known are {', '.join(SORTS)}")
     if not runs:
         return f"no runs under {parent}/\nhint: sfumato paint makes one"
-    if named and len(runs) == 1:
-        return _details(runs[0])
-    if named:
-        return _comparison(runs)
     if sort != "name":
         runs = sorted(runs, key=lambda run: float(run.last.get(sort) or 0.0))
     rows = [("run", "state", "epoch", "PSNR", "seconds")]
@@ -53,6 +58,48 @@ def text(runs: Sequence[RunDirectory], named: bool, sort: str, parent: str) -> s
             (run.name, run.state, _shown(last, "epoch"), _shown(last, "psnr"), _shown(last, "seconds"))
         )
     return _aligned(rows)
+
+
+def write(runs: Sequence[Entry], path: Path) -> None:
+    """A line a run as Parquet or CSV, by the suffix: name, state, start, recipe fields, newest metrics.
+
+    Raises RecipeError for another suffix, MissingExtra for Parquet without pyarrow, RunError if the disk refuses.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise RecipeError(f"{path.name}: runs go to .parquet or .csv")
+    rows = [{"run": r.name, "state": r.state, "started": r.started, **_flat(r)} for r in runs]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if path.suffix == ".csv":
+        file = io.StringIO()
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        save_text(path, file.getvalue())
+        return
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtra('Parquet needs pyarrow\nhint: pip install "sfumato[tables]"') from error
+    columns = {name: _column([row.get(name) for row in rows]) for name in names}
+    with replacing(path) as passing:
+        pyarrow.parquet.write_table(pyarrow.table(columns), passing)
+
+
+def _flat(run: Entry) -> dict[str, Any]:
+    """Recipe fields and newest metrics as plain values; lists and tables as JSON."""
+    both = {**run.recipe, **{k: v for k, v in run.last.items() if k != "v"}}
+    return {k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in both.items() if k != "format"}
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Values of one type, as Parquet wants them: whole numbers among others become fractions, a mixture text."""
+    kinds = {type(v) for v in values if v is not None}
+    if len(kinds) <= 1:
+        return values
+    if kinds <= {int, float}:
+        return [None if v is None else float(v) for v in values]
+    return [None if v is None else str(v) for v in values]
 
 
 def _details(run: RunDirectory) -> str:

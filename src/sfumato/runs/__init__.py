@@ -6,6 +6,6 @@ Nothing here imports torch or numpy at the top, so that listing runs is quick.
 from __future__ import annotations
 
 from .directory import RunDirectory
-from .index import find, listing
+from .index import Entry, find, listing, overview
 
-__all__ = ["RunDirectory", "find", "listing"]
+__all__ = ["Entry", "RunDirectory", "find", "listing", "overview"]

@@ -100,13 +100,12 @@ class RunDirectory:
     @property
     def last(self) -> dict[str, Any]:
         """The newest line of `history`; empty if there is none."""
-        lines = self.history
-        return lines[-1] if lines else {}
+        return next(_objects(self.folder / "metrics.jsonl", newest_first=True), {})
 
     @property
     def state(self) -> str:
         """`running` (its lock is held), `done` (the last beat is the end of the budget) or `interrupted`."""
-        if self._locked():
+        if self.locked(self.folder):
             return "running"
         last = self.last
         return "done" if last and last["step"] >= last.get("total_steps", 1 << 62) else "interrupted"
@@ -245,10 +244,10 @@ class RunDirectory:
         with writing(self.folder):
             shutil.rmtree(self.folder)
 
-    def _locked(self) -> bool:
-        path = self.folder / "lock"
-        if not path.exists():
-            return False
+    @staticmethod
+    def locked(folder: Path) -> bool:
+        """Whether a process holds the run in `folder`."""
+        path = folder / "lock"
         try:
             with path.open("r+") as file:
                 return not try_lock(file.fileno())
@@ -261,19 +260,21 @@ class RunDirectory:
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file; lines that are no objects are left out, a missing file is empty."""
+    return list(_objects(path))
+
+
+def _objects(path: Path, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return []
-    lines = []
-    for line in text.splitlines():
+        return
+    for line in reversed(lines) if newest_first else lines:
         try:
             value = json.loads(line)
         except json.JSONDecodeError:
             continue
         if isinstance(value, dict) and "step" in value:
-            lines.append(value)
-    return lines
+            yield value
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
