@@ -35,6 +35,8 @@ LAYERS = {
     "reference": ["eager", "eager_extras", "optimizers"],
     "properties": ["plan", "properties", "loop"],
     "golden": ["golden"],
+    "pictures": ["picture_tiff", "picture_kinds"],
+    "films": ["film"],
 }
 
 
@@ -109,6 +111,17 @@ MUTANTS = [
     Mutant("a pulse is a beat", "learning/loop.py", "session.step == beat, seen)", "True, seen)", "properties"),
     Mutant("the net left behind at the end", "learning/loop.py", "            _ = tick.net\n", "            pass\n", "properties"),
     Mutant("a beat trains a step more", "learning/loop.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
+    # Pictures
+    Mutant("planes of a TIFF misplaced", "picture/_tiff.py", "TiffImagePlugin.READ_LIBTIFF = layout is not None and", "TiffImagePlugin.READ_LIBTIFF = layout is None and", "pictures"),
+    Mutant("signed integers wrap", "picture/_tiff.py", 'if layout.kind == "i":', 'if layout.kind == "-":', "pictures"),
+    Mutant("grey with alpha in planes", "picture/_tiff.py", "self.alpha is not None and self.samples != 4", "self.alpha is not None and self.samples > 4", "pictures"),
+    Mutant("bytes swapped twice", "picture/_tiff.py", "return not self.big_floats or", "return True or", "pictures"),
+    Mutant("alpha left multiplied", "picture/_tiff.py", "if layout.extra[layout.alpha - count] == 1:", "if layout.extra[layout.alpha - count] == 3:", "pictures"),
+    Mutant("canvas of a GIF opaque", "picture/_reading.py", "if frame is not None:", "if frame is None and False:", "pictures"),
+    Mutant("gamma forgotten", "picture/_reading.py", "    if gamma is not None:", "    if False:", "pictures"),
+    Mutant("a bomb is opened", "picture/_refusals.py", "if max(width, height) > WEBP_SIDE:", "if max(width, height) > 1 << 30:", "pictures"),
+    Mutant("films at half the colour", "views/frames.py", "if doubled and width", "if doubled and not width", "films"),
+    Mutant("a GIF for the crowd alone", "drawing/video.py", "RARE, MISSED = 32, 24", "RARE, MISSED = 0, 24", "films"),
     # Contracts
     Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom .. import nets  # noqa\n", "contract"),
     Mutant("a recipe that loads numpy", "recipe/fields.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
