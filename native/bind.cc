@@ -78,7 +78,7 @@ Out fresh(std::initializer_list<size_t> shape, float*& data) {
 
 void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
            double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double momentum, double auxiliary, double decay, double clip,
+           double second, double eps, double momentum, double auxiliary, int muon_steps, int muon_blocks, double decay, double clip,
            double dropped_inputs, double dropped_hidden, std::vector<double> factors, bool skip, bool input_gradient,
            const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid, int features,
            int log2_table, int threads, int chunk, std::string isa) {
@@ -89,6 +89,7 @@ void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, cons
   s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
   s.method = pick(kMethods, optimizer, "optimizer");
   s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary;
+  s.muon_steps = muon_steps, s.muon_blocks = muon_blocks;
   s.decay = decay, s.clip = static_cast<float>(clip);
   s.dropped_inputs = static_cast<float>(dropped_inputs), s.dropped_hidden = static_cast<float>(dropped_hidden);
   s.factors.assign(factors.begin(), factors.end());
@@ -264,14 +265,16 @@ NB_MODULE(_native, m) {
                       "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
       .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
            "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05, "decay"_a = 0.0,
+           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05,
+           "muon_steps"_a = 5, "muon_blocks"_a = 1, "decay"_a = 0.0,
            "clip"_a = 0.0, "dropped_inputs"_a = 0.0, "dropped_hidden"_a = 0.0, "factors"_a = std::vector<double>(),
            "skip"_a = false, "input_gradient"_a = false, "precision"_a = "float32",
            "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14,
            "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
            "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
            "moves the matrices between hidden layers (their moment is `first`), and Adam's rate on all else as a\n"
-           "share of Muon's. factors: of SGD's rate, one a matrix.\n"
+           "share of Muon's. muon_steps: of Newton and Schulz. muon_blocks: of units, made orthogonal by themselves.\n"
+           "factors: of SGD's rate, one a matrix.\n"
            "precision: float32, bfloat16 (operands of all products but the first layer's), bfloat16-all. decay: Adam's,\n"
            "of weights and not of biases. clip: the gradient's largest norm, 0 = no limit.\n"
            "grid: levels (cells across, cells down, hashed) of a table of entries of `features` floats, looked up\n"

@@ -269,7 +269,7 @@ std::vector<Settings> cases(const std::string& isa, int threads) {
           break;
         case 1:
           s.hidden = {64, 1, 20, 40}, s.outputs = 17, s.loss = Loss::cross_entropy, s.smoothing = 0.1f;
-          s.method = Method::muon, s.precision = threads == 1 ? Precision::bfloat16 : Precision::bfloat16_all;
+          s.method = Method::muon, s.muon_blocks = threads, s.precision = threads == 1 ? Precision::bfloat16 : Precision::bfloat16_all;
           break;
         case 2:
           s.hidden = {24, 18, 9}, s.loss = Loss::half_square, s.method = Method::sgd, s.first = a % 2 ? 0 : 0.9;

@@ -1,5 +1,6 @@
 // Muon: the momentum of a matrix is made nearly orthogonal before it is applied, so that all its directions learn
-// alike (Jordan et al. 2024; PyTorch's torch.optim.Muon is the specification, with its five Newton-Schulz steps).
+// alike (Jordan et al. 2024; sfumato.learning.optimizers.Muon is the specification). A matrix is taken whole, or in
+// blocks of units (columns of [in][out], whole cache lines wide), which costs less.
 //
 // X <- a X + X (b S + c S S), S = X^T X, is three products a step. They work on the orientation with at least as
 // many rows as columns, so that S is the smaller square. Both squares are symmetric: three fifths of each are
@@ -17,8 +18,8 @@ namespace sfumato {
 
 class Muon {
  public:
-  // half: products take bfloat16, as PyTorch's do.
-  Muon(const Kernels& kernels, Pool& pool, bool half);
+  // half: products take bfloat16. steps: of Newton and Schulz. blocks: see Part.
+  Muon(const Kernels& kernels, Pool& pool, bool half, int steps, int blocks);
 
   // One more matrix of in x out floats with rows `stride` apart; returns its number.
   int add(int in, int out, size_t stride);
@@ -33,34 +34,43 @@ class Muon {
 
  private:
   struct Matrix {
-    int in, out, rows, columns;  // rows >= columns: of x
-    size_t stride, x_stride, x16_row;
+    int in, out;
+    size_t stride;
     float scale;
-    Buffer update, x[2], s, p;
-    Buffer x16[2], x_pairs, s16, s_pairs, p16, p_pairs;  // half only
+    Buffer update;
     std::vector<double> squares;
+  };
+  struct Part {  // columns [low, low + width) of a matrix, made orthogonal by themselves
+    int matrix, low, width, rows, columns;  // rows >= columns: of x
+    size_t x_stride, x16_row;
+    Buffer x[2], s, p;
+    Buffer x16[2], x_pairs, s16, s_pairs, p16, p_pairs;  // half only
+    std::vector<double> squares;  // of the panels of x^T x
   };
   struct Range {
     int low, high;
   };
 
   Range share(int t, int rows) const;  // this thread's rows, whole blocks of kRows
-  void start(int t, Matrix&);
+  void start(int t, Part&);
   template <class Work>
-  void panels(int t, const Matrix&, const Work&) const;
-  static int below(const Matrix& m, int row) { return (m.columns + kRows - 1) / kRows * kRows - row; }
-  void mirror(const Matrix&, float* square, int low, int high) const;
-  void mirror(const Matrix&, float* rows16, float* pairs, int low, int high) const;
-  void square(int t, Matrix&, const float* x);
-  void polynomial(int t, Matrix&);
-  void step(int t, Matrix&, int from);
-  void finish(int t, Matrix&, int last);
+  void panels(int t, const Part&, const Work&) const;
+  static int below(const Part& m, int row) { return (m.columns + kRows - 1) / kRows * kRows - row; }
+  void mirror(const Part&, float* square, int low, int high) const;
+  void mirror(const Part&, float* rows16, float* pairs, int low, int high) const;
+  void square(int t, Part&, const float* x);
+  double normalize(int t, Part&) const;
+  void polynomial(int t, Part&, double scale);
+  void step(int t, Part&, int from, double scale);
+  void finish(int t, const Part&, int last);
   void multiply(const Product& p) const { (half_ ? kernels_.multiply_half : kernels_.multiply)(p); }
 
   const Kernels& kernels_;
   Pool& pool_;
   bool half_;
+  int steps_, blocks_;
   std::vector<Matrix> matrices_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace sfumato

@@ -46,6 +46,7 @@ struct Settings {
   Method method = Method::adam;
   double first = 0.9, second = 0.999, epsilon = 1e-8;  // Adam: beta1, beta2, eps; SGD: first = momentum
   double momentum = 0.95, auxiliary = 0.05;  // Muon, on matrices between hidden layers; Adam's rate on all else
+  int muon_steps = 5, muon_blocks = 1;  // of Newton and Schulz; blocks of units made orthogonal by themselves
   double decay = 0;         // Adam: each step shrinks weights, not biases, by rate * decay
   float dropped_inputs = 0, dropped_hidden = 0;  // dropout: shares of inputs and of hidden units, in [0, 1)
   float clip = 0;           // largest global norm of the gradient; 0 = no limit

@@ -22,6 +22,7 @@ const Settings& checked(const Settings& s) {
   if (!(s.first >= 0 && s.first < 1 && s.second >= 0 && s.second < 1))
     refuse("beta1, beta2 and momentum must lie in [0, 1)");
   if (!(s.momentum >= 0 && s.momentum < 1 && s.auxiliary > 0)) refuse("muon needs momentum in [0, 1), auxiliary > 0");
+  if (s.muon_steps < 1 || s.muon_steps > 100 || s.muon_blocks < 1) refuse("muon needs 1 to 100 steps, blocks >= 1");
   if (!(s.epsilon > 0)) refuse("eps must be greater than 0");
   if (!(s.decay >= 0 && std::isfinite(s.decay))) refuse("decay must be 0 (none) or more");
   for (float share : {s.dropped_inputs, s.dropped_hidden})
@@ -49,7 +50,7 @@ const Settings& checked(const Settings& s) {
 Trainer::Trainer(const Settings& settings)
     : settings_(checked(settings)), kernels_(pick_kernels(settings.isa)), pool_(settings.threads),
       // PyTorch's products are in bfloat16, so its result is no better than ours in bfloat16
-      muon_(kernels_, pool_, kernels_.half_is_fast) {
+      muon_(kernels_, pool_, kernels_.half_is_fast, settings.muon_steps, settings.muon_blocks) {
   skipping_ = skips_silence();
   const auto& s = settings_;
   std::vector<int> sizes{s.inputs};

@@ -250,8 +250,8 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
     if optimizer.name == "sgd":
         settings = {"first": optimizer.argument("momentum")}
     else:
-        names = {"beta1": "first", "beta2": "second"}
-        own = ("decay",) if optimizer.name == "adam" else ("momentum", "auxiliary")
+        names = {"beta1": "first", "beta2": "second", "steps": "muon_steps", "blocks": "muon_blocks"}
+        own = ("decay",) if optimizer.name == "adam" else ("momentum", "auxiliary", "steps", "blocks")
         settings = {names.get(k, k): optimizer.argument(k) for k in ("beta1", "beta2", "eps", *own)}
     factors = []
     if optimizer.name == "sgd" and optimizer.argument("fan_in"):

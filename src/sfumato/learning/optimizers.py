@@ -11,13 +11,19 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import RecipeError
 from ..nets import Net
 from ..recipe.variants import facts
 
 __all__ = ["adam", "memory", "muon", "sgd"]
+
+A, B, C = 3.4445, -4.7750, 2.0315
+"""Jordan's polynomial a x + b x^3 + c x^5: the steepest at 0 that keeps singular values in 0.7 ... 1.2."""
+
+SMALLEST_NORM = 1e-7
+"""Norms are taken to be at least this, so that a gradient of zeros stays one."""
 
 
 @facts(native="adam", native_arguments={"beta1": "first", "beta2": "second", "eps": "eps", "decay": "decay"})
@@ -71,6 +77,8 @@ def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.
         "eps": "eps",
         "momentum": "momentum",
         "auxiliary": "auxiliary",
+        "steps": "muon_steps",
+        "blocks": "muon_blocks",
     },
 )
 def muon(
@@ -81,24 +89,72 @@ def muon(
     beta2: float = 0.999,
     eps: float = 1e-8,
     auxiliary: float = 0.05,
+    steps: int = 5,
+    blocks: int = 1,
 ) -> list[torch.optim.Optimizer]:
     """Muon on the matrices between hidden layers, Adam on all else.
 
-    The momentum of each hidden matrix is made nearly orthogonal by five Newton-Schulz steps before it is
-    applied, so that all its directions learn alike. auxiliary: Adam's rate as a share of Muon's, > 0.
+    The momentum of each hidden matrix is made nearly orthogonal by Newton-Schulz steps before it is applied, so
+    that all its directions learn alike; see `orthogonal`. auxiliary: Adam's rate as a share of Muon's, > 0.
+    steps: of Newton and Schulz, 1 to 100. blocks: of units, at least 1; each block of a matrix's rows is made
+    orthogonal by itself, and two cost 0.43 of the arithmetic of one (MuonBP, arXiv 2510.16981, blocks only).
     Source: Jordan et al. 2024, Muon; for coordinate networks arXiv 2512.14366.
     """
     _check_adam("muon", beta1, beta2, eps)
     if not auxiliary > 0 or not 0 <= momentum < 1:
         raise RecipeError(f"muon: auxiliary={auxiliary} must be > 0 and momentum={momentum} in [0, 1)")
+    if not 1 <= steps <= 100 or blocks < 1:
+        raise RecipeError(f"muon: steps={steps} must lie in 1 to 100 and blocks={blocks} be at least 1")
     matrices = [layer.weight for layer in list(net.layers)[1:] if isinstance(layer, nn.Linear)]
     chosen = {id(p) for p in matrices}
     rest = [p for p in net.parameters() if id(p) not in chosen]
     both: list[torch.optim.Optimizer] = [_adam([{"params": rest, "factor": auxiliary}], beta1, beta2, eps)]
     if matrices:
         groups = [{"params": matrices, "factor": 1.0}]
-        both.insert(0, torch.optim.Muon(groups, lr=0.0, momentum=momentum, weight_decay=0.0))
+        both.insert(0, Muon(groups, momentum, steps, blocks))
     return both
+
+
+class Muon(torch.optim.Optimizer):
+    """Matrices (out, in) move along their momentum made orthogonal, with Nesterov's look ahead.
+
+    The rate of a matrix is multiplied by sqrt(max(1, out / in)), as in PyTorch's Muon, whose products are in
+    bfloat16 on every processor; these are in the parameters' own type.
+    """
+
+    def __init__(self, groups: list[dict[str, object]], momentum: float, steps: int, blocks: int) -> None:
+        super().__init__(groups, {"lr": 0.0, "momentum": momentum})
+        self._momentum, self._steps, self._blocks = momentum, steps, blocks
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # nothing to return
+        """Move every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                buffer.lerp_(p.grad, 1 - self._momentum)
+                turned = orthogonal(p.grad.lerp(buffer, self._momentum), self._steps, self._blocks)
+                p.sub_(turned, alpha=group["lr"] * math.sqrt(max(1, len(p) / p.shape[1])))
+
+
+def orthogonal(matrix: Tensor, steps: int, blocks: int) -> Tensor:
+    """`matrix` (out, in) with singular values near 1 in each block of its rows.
+
+    Each block x goes through x <- a x + (b s + c s s) x, s = x x^T, `steps` times. Before the first it is divided
+    by |s|^(1/2), which is no less than its largest singular value and much nearer to it than the Frobenius norm
+    that Jordan et al. 2024 take: with it, four steps do what five did. Blocks are whole multiples of 16 rows.
+    """
+    width = -(-len(matrix) // (16 * blocks)) * 16
+    whole = matrix / matrix.norm().clamp(min=SMALLEST_NORM)
+    turned = []
+    for block in whole.split(width):
+        x = block if block.shape[0] <= block.shape[1] else block.T
+        x = x / (x @ x.T).norm().sqrt().clamp(min=SMALLEST_NORM)
+        for _ in range(steps):
+            s = x @ x.T
+            x = A * x + (B * s + C * s @ s) @ x
+        turned.append(x if block.shape[0] <= block.shape[1] else x.T)
+    return torch.cat(turned)
 
 
 def memory(net: Net, optimizers: list[torch.optim.Optimizer]) -> dict[str, tuple[str, ...]]:
