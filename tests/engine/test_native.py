@@ -294,8 +294,8 @@ def test_what_is_lacking_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_module_the_engine_says_so() -> None:
     code = (
         "import sys; sys.modules['sfumato._native'] = None\n"
-        "from sfumato.engine import choose, native; from sfumato.recipe import Recipe\n"
-        "print(native.why_not(Recipe())); print(choose(Recipe())[0])"
+        "from sfumato.engine import native, settle; from sfumato.recipe import Recipe\n"
+        "print(native.why_not(Recipe())); print(settle(Recipe())[1])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ

@@ -48,7 +48,7 @@ def _lacks(recipe: Recipe) -> str | None:
         return "it has no weight decay"
     if recipe.wake:
         return "it does not wake silent units"
-    if sampling.follows_errors(pick(sampling, recipe.sampling, "sampling").function):
+    if pick(sampling, recipe.sampling, "sampling").fact("follows_errors"):
         return "it does not sample by error"
     if recipe.dropout:
         return "it has no dropout"

@@ -77,7 +77,7 @@ def why_not(recipe: Recipe) -> str | None:
         return "regrouping has no limit on the gradient (clip)"
     if recipe.wake:
         return "it does not wake silent units"
-    if sampling.follows_errors(pick(sampling, recipe.sampling, "sampling").function):
+    if pick(sampling, recipe.sampling, "sampling").fact("follows_errors"):
         return "regrouping does not sample by error"
     if recipe.dropout:
         return "regrouping has no dropout"

@@ -48,7 +48,7 @@ class Plan:
         self._schedule = pick(schedules, recipe.schedule, "schedule")
         self._schedule(np.zeros(1))  # an argument out of range is refused here, not in the middle of a run
         self._sampling = pick(sampling, recipe.sampling, "sampling")
-        self.follows_errors = sampling.follows_errors(self._sampling.function)
+        self.follows_errors = bool(self._sampling.fact("follows_errors"))
         self._sampling(np.random.default_rng(0), np.zeros(1, np.int32), 1, np.ones(1, np.float32))  # likewise
         self._curve = self._along(places)
         self._epoch = -1
@@ -118,7 +118,7 @@ class Plan:
     def _along(self, places: Array | None) -> npt.NDArray[np.int32]:
         """The samples along the curve, or as they come where the sampling has no use for one."""
         text = self._recipe.sampling
-        if not sampling.needs_places(self._sampling.function):
+        if not self._sampling.fact("along_curve"):
             return np.arange(self.samples, dtype=np.int32)
         if self._recipe.options.get("order") == "file":
             raise RecipeError(f"sampling={text!r} and options.order='file' contradict one another")

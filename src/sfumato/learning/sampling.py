@@ -2,20 +2,21 @@
 
 Each is a pure function of a random generator, the samples in the order of a space-filling curve, the batch and the
 samples' errors, and returns the N indices of one epoch, int32: minibatch s is entries s batch ... (s + 1) batch.
-An epoch is always N visits, ceil(N / batch) steps.
+An epoch is always N visits, ceil(N / batch) steps. Facts beside a variant: `along_curve`, it orders samples along a
+curve, so they must lie in a plane; `follows_errors`, it looks at the errors, so that the order of an epoch is known
+only when the one before is over.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data import Array
 from ..errors import RecipeError
+from ..recipe.variants import facts
 
-__all__ = ["error", "follows_errors", "hilbert", "needs_places", "stratified", "uniform"]
+__all__ = ["error", "hilbert", "stratified", "uniform"]
 
 Indices = npt.NDArray[np.int32]
 
@@ -28,6 +29,7 @@ def uniform(generator: np.random.Generator, curve: Indices, batch: int, errors: 
     return generator.permutation(len(curve)).astype(np.int32)
 
 
+@facts(along_curve=True)
 def stratified(generator: np.random.Generator, curve: Indices, batch: int, errors: Array) -> Indices:
     """Each sample once an epoch, each minibatch spread evenly over the picture and in the curve's order.
 
@@ -38,6 +40,7 @@ def stratified(generator: np.random.Generator, curve: Indices, batch: int, error
     return curve[_one_of_each_cell(generator, len(curve), batch)]
 
 
+@facts(along_curve=True, follows_errors=True)
 def error(
     generator: np.random.Generator,
     curve: Indices,
@@ -73,16 +76,6 @@ def error(
     return curve[found[_one_of_each_cell(generator, count, batch)]]
 
 
-def needs_places(function: Callable[..., Indices]) -> bool:
-    """Whether a variant orders samples along a curve, so that they must lie in a plane."""
-    return getattr(function, "along_curve", False)
-
-
-def follows_errors(function: Callable[..., Indices]) -> bool:
-    """Whether a variant looks at the errors, so that an epoch's order is known only when the last one is over."""
-    return getattr(function, "by_error", False)
-
-
 def hilbert(places: Array) -> Indices:
     """The order in which Hilbert's curve visits places (N, 2): neighbours on it are neighbours in the plane.
 
@@ -114,11 +107,4 @@ def _one_of_each_cell(generator: np.random.Generator, count: int, batch: int) ->
     return np.concatenate([order[:, :-1].T.ravel(), order[full, -1]])
 
 
-def _mark(name: str, value: bool, *functions: Callable[..., object]) -> None:
-    for function in functions:
-        setattr(function, name, value)
-
-
-_mark("along_curve", True, stratified, error)
-_mark("by_error", True, error)
-_mark("_variant", False, needs_places, follows_errors, hilbert)  # helpers, see `recipe.public`
+hilbert._variant = False  # type: ignore[attr-defined]  # not a sampling, see recipe.public
