@@ -49,10 +49,17 @@ class Row:
     ours: dict[str, Any] = field(default_factory=dict)  # fields in which our recipe differs
     isa: str = ""
     samples: int = 16384
+    epochs: int = 0  # both start from a net that ours has trained for so long
+    dense: bool = False  # ours computes silent units too
 
 
 def adam(**fields: Any) -> Recipe:
     return Recipe(optimizer="adam", schedule="constant", rate=1e-4).replace(**fields)
+
+
+def along_a_curve(batch: int) -> Recipe:
+    """Minibatches whose neighbours lie side by side, so that rectified units are silent on whole chunks of rows."""
+    return adam(batch=batch, sampling="stratified", rate=1e-3)
 
 
 HALF = {"precision": "bfloat16"}
@@ -84,6 +91,14 @@ ROWS = (
     Row("2012: 4x300 leaky, a sample a step", named("2012"), "eager", samples=4096),
     Row("4x300 relu, B=8192, AVX-512 forced", adam(batch=8192), "eager", isa="avx512"),
     Row("4x300 relu, B=8192, AVX2 forced", adam(batch=8192), "eager", isa="avx2"),
+    Row("4x300 relu trained, B=8192, float32", along_a_curve(8192), "eager", epochs=10),
+    Row("4x300 relu trained, B=4096, float32", along_a_curve(4096), "eager", epochs=10),
+    Row("4x300 relu trained, B=1024, float32", along_a_curve(1024), "eager", epochs=10),
+    Row("4x300 relu trained, B=8192, bfloat16", along_a_curve(8192), "autocast", HALF, epochs=10),
+    Row("4x300 relu trained, B=8192, bfloat16", along_a_curve(8192), "bfloat16", HALF, epochs=10),
+    Row("4x300 relu trained, dense, B=8192, float32", along_a_curve(8192), "eager", epochs=10, dense=True),
+    Row("4x300 relu trained, dense, B=4096, float32", along_a_curve(4096), "eager", epochs=10, dense=True),
+    Row("4x300 relu trained, dense, B=1024, float32", along_a_curve(1024), "eager", epochs=10, dense=True),
     Row("predict 4x300 relu, float32", adam(), "paint", samples=65536),
     Row("predict 4x300 relu, bfloat16", adam(), "paint", HALF, samples=65536),
 )
@@ -103,9 +118,19 @@ def data_for(recipe: Recipe) -> Data:
     return Data(xy, colours, xy[:0], colours[:0])
 
 
-def rival(row: Row, data: Data) -> Advance:
-    """Steps of PyTorch as the row's rival takes them."""
+def start(row: Row, data: Data) -> nets.Net:
+    """The net that both sides start from."""
     net = nets.build(row.recipe, data.inputs.shape[1], data.targets.shape[1], aspect=HEIGHT / WIDTH)
+    if row.epochs:
+        session = native.NativeSession(net, data, row.recipe, 1 << 20)
+        session.advance(row.epochs * session.plan.per_epoch)
+        session.pull(net)
+        session.close()
+    return net
+
+
+def rival(row: Row, data: Data, net: nets.Net) -> Advance:
+    """Steps of PyTorch as the row's rival takes them."""
     if row.rival == "eager":
         return eager.prepare(net, data, row.recipe, 1 << 20).advance
     plan = eager.prepare(net, data, row.recipe, 1 << 20).plan
@@ -153,16 +178,22 @@ def competitors(row: Row, threads: int) -> tuple[Advance, Advance]:
     """Ours and the rival's, ready to advance."""
     row = Row(**{**row.__dict__, "recipe": row.recipe.replace(threads=threads)})
     data = data_for(row.recipe)
-    if row.isa:
-        os.environ["SFUMATO_ISA"] = row.isa
+    forced = {"SFUMATO_ISA": row.isa, "SFUMATO_DENSE": "1" if row.dense else ""}
+    before = {name: os.environ.get(name) for name, value in forced.items() if value}
+    os.environ.update({name: forced[name] for name in before})
     try:
         if row.rival == "paint":
             return painters(row, data)
         recipe = row.recipe.replace(**row.ours)
-        net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=HEIGHT / WIDTH)
-        return native.NativeSession(net, data, recipe, 1 << 20).advance, rival(row, data)
+        net = start(row, data)
+        ours = native.NativeSession(net, data, recipe, 1 << 20)
+        return ours.advance, rival(row, data, net)
     finally:
-        os.environ.pop("SFUMATO_ISA", None)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def measure(row: Row, rounds: int, threads: int, clock: Callable[[], float]) -> tuple[list[float], float]:

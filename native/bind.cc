@@ -257,6 +257,8 @@ NB_MODULE(_native, m) {
   m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
   m.def("half_is_fast", [](const std::string& isa) { return sfumato::pick_kernels(isa).half_is_fast; }, "isa"_a = "",
         "Whether the processor multiplies bfloat16 itself, so that bfloat16 pays.");
+  m.def("peak", [](const std::string& isa) { return sfumato::peak(sfumato::pick_kernels(isa)); }, "isa"_a = "",
+        "FLOP a second that one core's float32 multiply-adds reach at this moment.");
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
         "relu and leaky_relu come out as 0: the backward pass reads them off the values.");

@@ -439,6 +439,7 @@ int main() {
   std::vector<std::string> sets = sfumato::usable_sets();
   sets.emplace_back("amx-emulated");
   for (const std::string& isa : sets) {
+    expect(sfumato::peak(sfumato::pick_kernels(isa)) > 1e7, "a core's peak is measured", Settings(), 0);
     turns(isa);
     halves(isa);
     silence(isa);

@@ -92,7 +92,7 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
                   padded_halves(settings_.inputs), words(w.in_pairs[0]), matrices_[0].back_stride);
   for (int l = 0; l <= last; l++) {
     const Matrix& m = matrices_[l];
-    const bool readout = l == layers(), packed = !readout && l < last && matrices_[l + 1].half;
+    const bool readout = l == layers(), packed = !readout && l < last && matrices_[l + 1].paired;
     Product p{};
     p.rows = rows, p.columns = columns(m.out), p.depth = m.in;
     p.a = l ? w.post[l - 1].get() : w.x.get();
@@ -101,7 +101,8 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
     if (m.half) {
       p.depth = (m.in + 1) / 2;
       p.a = w.in16[l].get(), p.a_row = padded_halves(m.in) / 2;
-      p.b = m.pairs.get();
+      if (m.paired) p.b = m.pairs.get();
+      else p.b_floats = m.in;
     }
     p.c = readout ? w.out.get() : packed ? nullptr : w.post[l].get();
     p.c_row = readout ? out_stride_ : strides_[l];
@@ -116,11 +117,13 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
       p.rows16 = halves(w.in16[l + 1]), p.rows16_row = padded_halves(m.out);
       if (slopes) p.pairs = words(w.in_pairs[l + 1]), p.pairs_row = strides_[l];
     }
-    if (skipping_ && l) read_live(w.live[l - 1], p);
-    if (p.lists) p.b_rows = w.live[l - 1].index.data();
+    if (skipping_ && l && !w.live[l - 1].all) {
+      read_live(w.live[l - 1], m, p);
+      p.b_rows = w.live[l - 1].index.data();
+    }
     const bool seeks = skipping_ && !readout && l < last;
     if (seeks) p.fired = words(w.fired), std::fill(p.fired, p.fired + strides_[l], 0u);
-    if (skipping_ && l) multiply(w, p, static_cast<double>(rows) * m.in * p.columns);
+    if (skipping_ && l) multiply(w, m, p, static_cast<double>(rows) * m.in * p.columns);
     else (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
     if (seeks) find_live(w, l, rows);
     if (readout && settings_.skip) {
@@ -264,10 +267,15 @@ void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t err
     p.rows = rows, p.columns = columns(m.in), p.depth = m.out;
     p.a = a, p.a_row = a_row, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
-    if (m.half) p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = padded_halves(m.out) / 2;
+    if (m.half) {
+      p.depth = (m.out + 1) / 2, p.a = w.error16[0].get(), p.a_row = padded_halves(m.out) / 2;
+      if (!m.paired) p.b_floats = m.out;
+    }
     p.c = w.dx.get(), p.c_row = x_stride_, p.accumulate = accumulate;
-    if (skipping_ && !accumulate) read_live(w.live[0], p);
-    if (p.lists) p.b_rows = w.live[0].index.data();
+    if (skipping_ && !accumulate && !w.live[0].all) {
+      read_live(w.live[0], m, p);
+      p.b_rows = w.live[0].index.data();
+    }
     (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
   };
   errors_of_x(matrices_[0], error, error_stride, false);

@@ -14,4 +14,8 @@ std::vector<std::string> usable_sets();
 // std::invalid_argument naming what can run here.
 const Kernels& pick_kernels(const std::string& name);
 
+// FLOP a second of fused multiply-adds in float32 by one core at this moment: the best of some short slices, so that
+// other programs count less.
+double peak(const Kernels&);
+
 }  // namespace sfumato

@@ -83,6 +83,7 @@ struct Product {
   const int32_t* lengths;
   size_t list_row;
   const int32_t* b_rows;  // the row of B that belongs to k; null: row k
+  int b_floats;  // multiply_half: if not 0, b is float32, this many rows, and paired on its way
 };
 
 // Columns of a matrix that are worth looking at, ascending.
@@ -115,6 +116,8 @@ struct Level {
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
+  // `rounds` of fused multiply-adds that wait for nothing and never leave registers; returns their FLOP.
+  double (*burn)(int rounds);
 
   void (*multiply)(const Product&);
   void (*multiply_half)(const Product&);

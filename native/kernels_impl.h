@@ -2,7 +2,7 @@
 // The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS, HALF_IS_FAST, SFUMATO_NAME and SFUMATO_TABLE; one with
 // tiles also TILES.
 //
-// Product: a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
+// Product (products_impl.h): a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
 // loads BLOCK_VECTORS vectors of B and broadcasts BLOCK_ROWS scalars of A. AVX-512: 8 x 3 = 24 accumulators + 3 + 1
 // of 32 registers, 11 loads for 24 FMAs; AVX2 and SSE: 4 x 3 + 3 + 1 of 16. Bound by FMA, if B comes from L2.
 #include <cstddef>
@@ -212,121 +212,19 @@ void finish_block(const Product& p, int m0, int n0, float* values, size_t stride
          p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
 }
 
-// Memory of a thread that only grows. Plain malloc: a std::vector's code compiled here might serve older machines.
-typedef uint32_t Word __attribute__((may_alias));
-struct Scratch {
-  Word* words = nullptr;
-  size_t size = 0;
-  Word* need(size_t count) {
-    if (count > size) {
-      __builtin_free(words);
-      words = static_cast<Word*>(std::aligned_alloc(64, (count * sizeof(Word) + 63) / 64 * 64));
-      if (!words) std::abort();  // a few hundred KB; there is no way back to Python from here
-      size = count;
-    }
-    return words;
-  }
-  ~Scratch() { __builtin_free(words); }
-};
-thread_local Scratch panel_scratch;
+#include "products_impl.h"
 
-// The columns of B that are at hand: row k at b + k * b_row.
-struct Panel {
-  const float* b;
-  size_t b_row;
-};
-
-template <class Type, int kVectors, bool kListed>
-INLINE void block(const Product& p, Panel panel, int m0, int n0) {
-  using Operand = typename Type::Word;
-  using Vector = typename Type::Vector;
-  alignas(64) float own[BLOCK_ROWS * kVectors * LANES];  // stays in L1
-  float* c = p.c ? p.c + m0 * p.c_row + n0 : own;
-  const size_t c_row = p.c ? p.c_row : kVectors * LANES;
-  vf sum[BLOCK_ROWS][kVectors];
-#pragma GCC unroll 16
-  for (int m = 0; m < BLOCK_ROWS; m++)
-#pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++)
-      sum[m][n] = p.accumulate ? load(c + m * c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
-  const Operand* a = reinterpret_cast<const Operand*>(p.a) + m0 * p.a_row;
-  const float* b = panel.b;
-  const size_t a_row = p.a_row, a_step = p.a_step, b_row = panel.b_row;
-  const auto step = [&](const Operand* left, const float* right) __attribute__((always_inline)) {
-    Vector w[kVectors];
-#pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(right + n * LANES);
-#pragma GCC unroll 16
-    for (int m = 0; m < BLOCK_ROWS; m++) {
-      const Operand x = left[m * a_row];
-#pragma GCC unroll 4
-      for (int n = 0; n < kVectors; n++) sum[m][n] = Type::add_product(sum[m][n], x, w[n]);
-    }
-  };
-  if constexpr (kListed) {
-    const int32_t* list = p.lists + m0 / BLOCK_ROWS * p.list_row;
-    const int32_t* const end = list + p.lengths[m0 / BLOCK_ROWS];
-#pragma GCC unroll 2
-    for (; list < end; list++) {
-      const size_t k = static_cast<uint32_t>(*list);
-      step(a + k, b + k * b_row);
-    }
-  } else {
-    for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) step(a, b);
-  }
-#pragma GCC unroll 16
-  for (int m = 0; m < BLOCK_ROWS; m++)
-#pragma GCC unroll 4
-    for (int n = 0; n < kVectors; n++) store(c + m * c_row + n * LANES, sum[m][n]);
-  finish_block(p, m0, n0, c, c_row, BLOCK_ROWS, kVectors * LANES);
-}
-
-INLINE const float* row_of_b(const Product& p, int k) {
-  return p.b + (p.b_rows ? static_cast<size_t>(p.b_rows[k]) : static_cast<size_t>(k)) * p.b_row;
-}
-
-// The columns [n, n + kVectors vectors) of C. A large matrix comes from L2 or beyond, and its rows lie too far apart for the
-// processor to foresee: while a block is computed, its share of the columns that come next is fetched. Picked rows
-// (b_rows) are also laid side by side, as they would crowd some sets of L1 and leave others empty.
-template <class Type, int kVectors>
-void column(const Product& p, int n) {
-  constexpr int kWidth = kVectors * LANES;
-  constexpr size_t kFar = 24 << 10;  // floats that do not stay in L2 beside all else
-  Panel panel{p.b + n, p.b_row};
-  if (p.b_rows) {
-    float* packed = reinterpret_cast<float*>(panel_scratch.need(static_cast<size_t>(p.depth) * kWidth));
-    panel = {packed, kWidth};
-    for (int k = 0; k < p.depth; k++, packed += kWidth)
-      for (int i = 0; i < kWidth; i += LANES) store(packed + i, load(row_of_b(p, k) + n + i));
-  }
-  const int next = n + kWidth, end = next + kWidth < p.columns ? next + kWidth : p.columns;
-  const int blocks = p.rows / BLOCK_ROWS;
-  const bool far = next < p.columns && (p.b_rows || static_cast<size_t>(p.depth) * p.columns > kFar) && !(p.lists && !p.b_rows);
-  const bool far_sums = p.accumulate && p.c && static_cast<size_t>(p.rows) * p.columns > kFar;
-  for (int i = 0, fetched = 0; i < blocks; i++) {
-    const int m = i * BLOCK_ROWS;
-    if (far)
-      for (const int until = static_cast<int>(static_cast<int64_t>(p.depth) * (i + 1) / blocks); fetched < until; fetched++)
-        for (int at = next; at < end; at += kLine) __builtin_prefetch(row_of_b(p, fetched) + at);
-    if (far_sums && i + 1 < blocks)
-      for (int r = BLOCK_ROWS; r < 2 * BLOCK_ROWS; r++)
-        for (int at = n; at < next; at += kLine) __builtin_prefetch(p.c + (m + r) * p.c_row + at, 1);
-    if (p.lists) block<Type, kVectors, true>(p, panel, m, n);
-    else block<Type, kVectors, false>(p, panel, m, n);
-  }
-}
-
-template <class Type>
-void multiply(const Product& p) {
-  for (int n = 0; n < p.columns;) {
-    const int left = (p.columns - n) / LANES;
-    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
-    const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
-    if (vectors == BLOCK_VECTORS) column<Type, BLOCK_VECTORS>(p, n);
-    else if (vectors == 2) column<Type, 2>(p, n);
-    else column<Type, 1>(p, n);
-    n += vectors * LANES;
-  }
+double burn(int rounds) {
+  constexpr int kChains = 12;  // a latency of 4 or 5 cycles, two a cycle
+  volatile float one = 1.f;  // so that nothing is known of the chains before they run
+  vf sum[kChains];
+  for (int chain = 0; chain < kChains; chain++) sum[chain] = spread(one * static_cast<float>(chain));
+  const vf x = spread(one), y = spread(one * 1e-9f);
+  for (int i = 0; i < rounds; i++)
+#pragma GCC unroll 12
+    for (int chain = 0; chain < kChains; chain++) sum[chain] = sum[chain] * x + y;
+  for (int chain = 1; chain < kChains; chain++) sum[0] += sum[chain];
+  return total(sum[0]) >= 0.f ? 2.0 * kChains * LANES * rounds : 0;
 }
 
 // -------------------------------------------------------------------------------------------------- updates
@@ -480,6 +378,7 @@ constexpr int kNearFloats = 160 << 10;
 const Kernels SFUMATO_TABLE = {
     SFUMATO_NAME,
     LANES,
+    burn,
     multiply<Single>,
     MULTIPLY_HALF,
     kHalfIsFast,

@@ -26,11 +26,10 @@ constexpr int kStrip = 64;          // rows of weights whose gradient is compute
 
 }  // namespace
 
-// Zeros must be exact, and the operands float32. SFUMATO_DENSE: the benchmark's other side.
+// Zeros must be exact. SFUMATO_DENSE: the benchmark's other side.
 bool Trainer::skips_silence() const {
   const char* dense = std::getenv("SFUMATO_DENSE");
-  return settings_.activation == Activation::relu && settings_.precision == Precision::float32 && layers() > 0 &&
-         !(dense && *dense && *dense != '0');
+  return settings_.activation == Activation::relu && layers() > 0 && !(dense && *dense && *dense != '0');
 }
 
 void Trainer::prepare_silence(Worker& w) const {
@@ -53,15 +52,15 @@ void Trainer::prepare_silence(Worker& w) const {
 }
 
 // A product of a layer with the next, counted; dense: multiplications it stands for if no unit were silent.
-void Trainer::multiply(Worker& w, const Product& p, double dense) const {
+void Trainer::multiply(Worker& w, const Matrix& m, const Product& p, double dense) const {
   double depth = static_cast<double>(p.rows) * p.depth;
   if (p.lists) {
     depth = 0;
     for (int b = 0; b < p.rows / kernels_.list_rows; b++) depth += p.lengths[b];
     depth *= kernels_.list_rows;
   }
-  w.work.done += depth * p.columns, w.work.all += dense;
-  kernels_.multiply(p);
+  w.work.done += (m.half ? 2 : 1) * depth * p.columns, w.work.all += dense;
+  (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
 }
 
 Work Trainer::work() {
@@ -71,10 +70,12 @@ Work Trainer::work() {
   return sum;
 }
 
-// The product's sum runs over live units of a layer, if those are not all.
-void Trainer::read_live(const Live& live, Product& p) const {
-  if (live.all) return;
-  p.depth = live.count;
+// The product's sum runs over live units of a layer: k are their columns. Lists are of floats, or of words of two
+// bfloat16 where the next matrix takes these.
+void Trainer::read_live(const Live& live, const Matrix& m, Product& p) const {
+  p.depth = m.half ? (live.count + 1) / 2 : live.count;
+  if (m.half) p.b_floats = live.count;
+  if (m.half != (settings_.precision != Precision::float32)) return;
   p.lists = live.lists.data(), p.lengths = live.lengths.data();
   p.list_row = live.lists.size() / live.lengths.size();
 }
@@ -88,11 +89,28 @@ void Trainer::find_live(Worker& w, int layer, int rows) const {
   std::fill(fired + width, fired + stride, 0u);
   live.count = kernels_.find_columns(fired, static_cast<int>(stride), live.index.data(), live.masks.data());
   live.all = live.count > kMostLive * width - kPrice;  // so a line of zeros has room behind the columns
+  if (!live.all) {
+    kernels_.take_columns(w.post[layer].get(), stride, nullptr, rows, live.columns(), w.other.get(), stride);
+    std::swap(w.post[layer], w.other);
+  }
+  const Matrix& next = matrices_[layer + 1];
+  const int kept = columns(live.all ? width : live.count);
+  const float* operands = w.post[layer].get();
+  size_t row = stride;
+  int words_kept = kept;
+  if (next.half) {
+    row = padded_halves(width) / 2, words_kept = columns(round_up(kept, 2) / 2);
+    kernels_.pack(operands, stride, rows, kept, halves(w.in16[layer + 1]), 2 * row, words(w.in_pairs[layer + 1]), stride);
+    operands = w.in16[layer + 1].get();
+  }
   if (live.all) return;
-  kernels_.take_columns(w.post[layer].get(), stride, nullptr, rows, live.columns(), w.other.get(), stride);
-  std::swap(w.post[layer], w.other);
-  kernels_.list_columns(w.post[layer].get(), stride, rows, columns(live.count), live.lists.data(),
-                        live.lists.size() / live.lengths.size(), live.lengths.data());
+  kernels_.list_columns(operands, row, rows, words_kept, live.lists.data(), live.lists.size() / live.lengths.size(),
+                        live.lengths.data());
+  if (!next.half) return;
+  for (int b = 0; b < rows / kernels_.list_rows; b++) {  // a vector of words may reach past those that were packed
+    const int32_t* list = live.lists.data() + b * (live.lists.size() / live.lengths.size());
+    while (live.lengths[b] && list[live.lengths[b] - 1] >= (live.count + 1) / 2) live.lengths[b]--;
+  }
 }
 
 // The gradient of a matrix: of rows of live units below, in columns of live units above, from activations and errors
@@ -109,7 +127,14 @@ void Trainer::weights_live(Worker& w, int matrix, int rows, const float* error, 
   p.a_row = 1, p.a_step = inner ? strides_[matrix - 1] : x_stride_;
   p.b = error, p.b_row = error_stride, p.columns = out;
   const float* input = inner ? w.post[matrix - 1].get() : w.x.get();
-  const auto run = [&](double dense) { inner ? multiply(w, p, dense) : kernels_.multiply(p); };
+  int per_word = 1;  // columns in a word of `input`
+  if (m.half) {
+    p.depth = rows / 2, p.samples_down = kernels_.pairs_from_rows;
+    input = (p.samples_down ? w.in16 : w.in_pairs)[matrix].get();
+    p.b = (p.samples_down ? w.error16 : w.error_pairs)[matrix & 1].get();
+    if (p.samples_down) p.a_step = padded_halves(m.in), p.b_row = padded_halves(m.out), per_word = 2;
+  }
+  const auto run = [&](double dense) { inner ? multiply(w, m, p, dense) : (m.half ? kernels_.multiply_half : kernels_.multiply)(p); };
   const double dense = static_cast<double>(rows) * columns(m.out) * round_up(m.in, kRows);
   if (!below && !above) {
     p.a = input, p.rows = round_up(in, kRows);
@@ -120,11 +145,18 @@ void Trainer::weights_live(Worker& w, int matrix, int rows, const float* error, 
   const Columns wanted = above ? above->columns() : Columns{out, nullptr, nullptr};
   for (int low = 0; low < in; low += kStrip) {
     const int here = std::min(kStrip, in - low);
-    p.a = input + low, p.rows = round_up(here, kRows);
+    p.a = input + low / per_word, p.rows = round_up(here, kRows);
     run(low ? 0 : dense);
     kernels_.add_columns(p.c, p.c_row, here, wanted, below ? below->index.data() + low : nullptr,
                          below ? gradient : gradient + low * m.stride, m.stride);
   }
+}
+
+void Trainer::pack_errors(Worker& w, int matrix, const float* error, size_t error_stride, int rows) const {
+  const Matrix& m = matrices_[matrix];
+  if (m.half)
+    kernels_.pack(error, error_stride, rows, columns(m.out), halves(w.error16[matrix & 1]), padded_halves(m.out),
+                  words(w.error_pairs[matrix & 1]), m.stride);
 }
 
 // As `backward`, with activations and errors of live units only.
@@ -139,6 +171,7 @@ void Trainer::backward_live(Worker& w, int rows, bool first, size_t low) const {
   const float* error = w.out.get();
   size_t error_stride = out_stride_;
   kernels_.column_sums(error, error_stride, rows, columns(C), w.gradients[L].get(), true);
+  pack_errors(w, L, error, error_stride, rows);
   for (int l = L; l >= 0; l--) {
     const Matrix& m = matrices_[l];
     weights_live(w, l, rows, error, error_stride);
@@ -151,22 +184,32 @@ void Trainer::backward_live(Worker& w, int rows, bool first, size_t low) const {
     p.rows = rows, p.columns = columns(below.all ? m.in : below.count), p.depth = m.out;
     p.a = error, p.a_row = error_stride, p.a_step = 1;
     p.b = m.back.get(), p.b_row = m.back_stride;
+    int live_above = m.out;
+    if (m.half) {
+      p.depth = (m.out + 1) / 2, p.b_floats = m.out;
+      p.a = w.error16[l & 1].get(), p.a_row = padded_halves(m.out) / 2;
+    }
     const int32_t* above = l < L && !w.live[l].all ? w.live[l].index.data() : nullptr;
-    if (above) read_live(w.live[l], p);
+    if (above) read_live(w.live[l], m, p), live_above = w.live[l].count;
     if (!below.all) {
-      kernels_.take_columns(p.b, p.b_row, above, p.depth, below.columns(), w.taken.get(), p.b_row);
+      kernels_.take_columns(p.b, p.b_row, above, live_above, below.columns(), w.taken.get(), p.b_row);
       p.b = w.taken.get();
     } else {
       p.b_rows = above;
     }
-    p.c = w.errors[l & 1].get(), p.c_row = strides_[l - 1];
+    const Matrix& before = matrices_[l - 1];
+    p.c = before.half ? nullptr : w.errors[l & 1].get(), p.c_row = strides_[l - 1];
+    if (before.half) {
+      p.rows16 = halves(w.error16[(l - 1) & 1]), p.rows16_row = padded_halves(before.out);
+      p.pairs = words(w.error_pairs[(l - 1) & 1]), p.pairs_row = before.stride;
+    }
     p.finish = kernels_.backward[static_cast<int>(Activation::relu)];
     p.slopes = w.post[l - 1].get(), p.slopes_row = strides_[l - 1];
     if (kept(l - 1, low)) p.kept = 1 - settings_.dropped_hidden;  // what was dropped is 0, and so is its slope
     float* biases = w.gradients[l - 1].get();
     p.sums = below.all ? biases : w.sums.get();
     if (!below.all) std::fill(p.sums, p.sums + p.columns, 0.f);
-    multiply(w, p, static_cast<double>(rows) * m.out * columns(m.in));
+    multiply(w, m, p, static_cast<double>(rows) * m.out * columns(m.in));
     if (!below.all) kernels_.add_columns(p.sums, 0, 1, below.columns(), nullptr, biases, 0);
     error = p.c, error_stride = p.c_row;
   }

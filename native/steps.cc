@@ -159,8 +159,8 @@ void Trainer::refresh(Worker& w, const Block& b) const {
   const float* from = m.weights() + b.low * m.stride;
   float* into = m.back ? m.back.get() + b.low : nullptr;
   const int rows = b.high - b.low;
-  if (!m.half && !into) return;
-  if (!m.half) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
+  if (!m.paired && !into) return;
+  if (!m.paired) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
   kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), m.stride,
                 words(m.pairs) + b.low / 2 * m.stride, m.stride);
   // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]

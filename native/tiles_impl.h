@@ -80,6 +80,11 @@ void lay_right(const Product& p, int n, int k0, int depth, int steps, Word* pane
       store_words(panel + k * kTile, low_pairs(even, odd));
       if (kTwo) store_words(second + k * kTile, high_pairs(even, odd));
     }
+  } else if (p.b_floats) {
+    for (int k = 0; k < depth; k++) {
+      store_words(panel + k * kTile, paired(p, k0 + k, n));
+      if (kTwo) store_words(second + k * kTile, paired(p, k0 + k, n + kTile));
+    }
   } else {
     const Word* from = reinterpret_cast<const Word*>(p.b) + k0 * p.b_row + n;
     for (int k = 0; k < depth; k++, from += p.b_row) {
@@ -285,6 +290,7 @@ void column(Job& job, int n) {
 
 void multiply(const Product& p) {
   if (!p.rows || !p.columns) return;
+  if (!p.depth) return sfumato::multiply<Half>(p);  // what sums start from, and what is done with it
   alignas(64) float scratch[4 * kTileWords];
   const bool down = p.a_row == 1, finishes = p.finish || p.keep || p.sums || p.rows16 || p.pairs;
   Job job{p, {}, nullptr, 0, p.accumulate, finishes, ending_of(p), {}, scratch};

@@ -58,15 +58,16 @@ Trainer::Trainer(const Settings& settings)
   sizes.push_back(s.outputs);
   const auto add = [&](int in, int out, bool bias, bool back) {
     const size_t i = matrices_.size();
-    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, {}, kNotMuon};
+    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, false, {}, kNotMuon};
     m.values = allocate(m.count());
     const bool adam = s.method != Method::sgd;
     m.muon = s.method == Method::muon && i >= 1 && i < s.hidden.size() ? muon_.add(in, out, m.stride) : kNotMuon;
     if (adam || s.first > 0) m.first = allocate(m.count());
     if (adam) m.second = allocate(m.count());
     m.half = i <= s.hidden.size() && (s.precision == Precision::bfloat16_all || (s.precision == Precision::bfloat16 && i));
-    if (m.half) m.pairs = allocate(static_cast<size_t>(in + 1) / 2 * m.stride);
-    if (back) m.back = allocate(static_cast<size_t>(m.half ? (out + 1) / 2 : out) * m.back_stride);
+    m.paired = m.half && !skipping_;
+    if (m.paired) m.pairs = allocate(static_cast<size_t>(in + 1) / 2 * m.stride);
+    if (back) m.back = allocate(static_cast<size_t>(m.paired ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
   };
   for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0 || wants_dx());

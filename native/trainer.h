@@ -41,9 +41,10 @@ struct Matrix {
   size_t stride;       // of rows of `out` floats
   size_t back_stride;  // of rows of `in` floats
   Buffer values, first, second;  // parameters and moments (absent where never needed)
-  Buffer back;         // weights as [out][in]; half: pairs of them, [out / 2][in]; absent in the first layer
+  Buffer back;         // weights as [out][in]; paired: pairs of them, [out / 2][in]; absent in the first layer
   bool half;           // products take bfloat16
-  Buffer pairs;        // half: weights as pairs [in / 2][out]
+  bool paired;         // half, and the copies of weights are kept as pairs; else products pair them on their way
+  Buffer pairs;        // paired: weights as pairs [in / 2][out]
   int muon;            // its number there; kNotMuon: none, Adam or SGD
 
   float* bias() const { return values.get(); }
@@ -173,11 +174,12 @@ class Trainer {
   // silence.cc
   bool skips_silence() const;
   void prepare_silence(Worker&) const;
-  void read_live(const Live&, Product&) const;
+  void read_live(const Live&, const Matrix&, Product&) const;
   void find_live(Worker&, int layer, int rows) const;
   void backward_live(Worker&, int rows, bool first, size_t low) const;
   void weights_live(Worker&, int matrix, int rows, const float* error, size_t error_stride) const;
-  void multiply(Worker&, const Product&, double dense) const;
+  void multiply(Worker&, const Matrix&, const Product&, double dense) const;
+  void pack_errors(Worker&, int matrix, const float* error, size_t error_stride, int rows) const;
   void copy_gradient(const Arrays& into) const;
   bool drops() const { return settings_.dropped_inputs > 0 || settings_.dropped_hidden > 0; }
   void draw_dropout(uint32_t seed, size_t count);

@@ -4,6 +4,10 @@ Engine and specification alternate in one process, round by round, and the media
 its smallest and largest: machines are shared, so seconds mean little and ratios much. A ratio whose spread
 crosses 1 is called undecided. Workloads are trained on real pictures' worth of random colours, never on zeros,
 which multiply faster on some processors.
+
+For the native engine two figures more. `share_of_peak`: useful FLOP (6 a weight and sample, as if no unit were
+silent) over what the cores' float32 multiply-adds reach, measured in the same round; above 1 where bfloat16 or
+silence helps. `skipped`: the share of multiplications between hidden layers that silent units saved.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import engine, nets
+from .. import engine, machine, nets
 from ..data import Data
+from ..engine import native
 from ..errors import EngineError, RecipeError
 from ..learning.session import Session
 from ..picture import pixels
@@ -89,6 +94,8 @@ def measure(title: str, recipe: Recipe, name: str, steps: int, rounds: int) -> d
         net = nets.build(recipe, 2, 3, aspect=HEIGHT / WIDTH)
         sessions.append(engine.engine(which).prepare(net, data, recipe, 1 << 20))
     ratios, mine, seen = [], [], 0
+    peaks: list[float] = []
+    cores = recipe.threads or machine.available_threads()
     for number in range(rounds + 1):
         seconds = []
         for session in sessions:
@@ -100,6 +107,16 @@ def measure(title: str, recipe: Recipe, name: str, steps: int, rounds: int) -> d
         if number:  # the first round warms caches and threads
             ratios.append(seconds[1] / seconds[0])
             mine.append(seen / seconds[0])
+            if isinstance(sessions[0], native.NativeSession):
+                peaks.append(native.peak() * cores)
+    named_parameters = nets.build(recipe, 2, 3).named_parameters()
+    weights = sum(p.numel() for label, p in named_parameters if label.endswith(".weight"))
+    extra: dict[str, Any] = {}
+    if isinstance(sessions[0], native.NativeSession):
+        shares = [6 * weights * rate / peak for rate, peak in zip(mine, peaks, strict=True)]
+        done, every = sessions[0].work
+        extra = {"share_of_peak": round(statistics.median(shares), 3)}
+        extra["skipped"] = round(1 - done / every, 3) if every else 0.0
     for session in sessions:
         session.close()
     return {
@@ -110,6 +127,7 @@ def measure(title: str, recipe: Recipe, name: str, steps: int, rounds: int) -> d
         "largest": round(max(ratios), 3),
         "rounds": rounds,
         "samples_per_second": round(statistics.median(mine)),
+        **extra,
     }
 
 
@@ -122,8 +140,12 @@ def text(rows: list[dict[str, Any]]) -> str:
             lines.append(f"{head}  -  ({row['why_not']})")
             continue
         verdict = "" if row["smallest"] > 1 or row["largest"] < 1 else "  undecided"
+        extra = ""
+        if "share_of_peak" in row:
+            extra = f"  {row['share_of_peak']:5.0%} of peak"
+            extra += f", {row['skipped']:.0%} skipped as silent" if row["skipped"] else ""
         spread = f"({row['smallest']:.2f} to {row['largest']:.2f})"
         lines.append(
-            f"{head}  {row['ratio']:6.2f}  {spread:18} {row['samples_per_second']:>12,} samples/s{verdict}"
+            f"{head}  {row['ratio']:6.2f}  {spread:18} {row['samples_per_second']:>12,} samples/s{extra}{verdict}"
         )
     return "\n".join(lines)

@@ -33,7 +33,7 @@ except ImportError as error:  # pure Python installation, or a module built for 
     _native = None
     _REASON = f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
 
-__all__ = ["NativeSession", "parameter_of", "predict", "prepare", "trainer", "usable_sets", "why_not"]
+__all__ = ["NativeSession", "parameter_of", "peak", "predict", "prepare", "trainer", "usable_sets", "why_not"]
 
 PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian": "scale"}
 """The argument of an activation that the module takes as `parameter`."""
@@ -55,6 +55,14 @@ PAINTED_ROWS = 1 << 16
 def usable_sets() -> list[str]:
     """Instruction sets that can run here, best first; empty if the module is not built."""
     return list(_native.usable_sets()) if _native is not None else []
+
+
+def peak(isa: str = "") -> float:
+    """FLOP a second that one core's float32 multiply-adds reach at this moment, measured in a few milliseconds.
+
+    isa: as in `trainer`. The module must be built.
+    """
+    return float(_native.peak(isa))
 
 
 def why_not(recipe: Recipe) -> str | None:
@@ -201,6 +209,15 @@ class NativeSession:
             self._trainer.set(kind, arrays)
         self._trainer.updates = self.step = step
         self.plan.load(state)
+
+    @property
+    def work(self) -> tuple[float, float]:
+        """Multiplications between hidden layers and into the readout so far, and what they were with every unit.
+
+        (0, 0) where silent units are not looked for: only rectified units in float32 are.
+        """
+        done, every = self._trainer.work
+        return done, every
 
     def close(self) -> None:
         """See `Session.close`."""
