@@ -31,8 +31,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A wheel of this tree; and the source distribution, unpacked."""
     folder = tmp_path_factory.mktemp("built")
     packed = build("build.build_sdist(sys.argv[1])", ROOT, folder / "sdist")
+    safely = (
+        {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    )  # Debian 12 has Python 3.11.2: before filters
     with tarfile.open(packed) as file:
-        file.extractall(folder, filter="data")
+        file.extractall(folder, **safely)
     return wheel(ROOT, folder / "wheel"), folder / packed.name.removesuffix(".tar.gz")
 
 
