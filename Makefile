@@ -2,6 +2,7 @@
 # make test     lint, types and all tests
 # make sanitize the native engine's check program under sanitizers: memory, undefined behaviour, threads
 # make check    the whole proof: format, lint, types, the wheel built, installed and tested
+# make page     the playground's page from page/ into the package (needs node 20; what it makes is committed)
 # make bench    speed as ratios, A and B alternating in one process
 # make clean    remove what this file made
 #
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SANITIZED := build/check-address+undefined/.passed build/check-thread/.passed
 
-.PHONY: paint test lint sanitize check wheel bench clean python for-paint for-test with-browser
+.PHONY: paint test lint sanitize check wheel page bench clean python for-paint for-test with-browser
 .DELETE_ON_ERROR:
 
 paint: for-paint
@@ -63,11 +64,20 @@ wheel: for-test
 	$(BIN)/pip --python $(WHEEL)/bin/python install --quiet --no-deps --ignore-installed dist/*.whl
 	$(WHEEL)/bin/python -c "import sfumato; assert 'wheel-venv' in sfumato.__file__, sfumato.__file__"
 
+# The built page lies in the repository, so that neither `pip install .` nor `make paint` needs node; a test holds the
+# two together.
+page: page/node_modules/.package-lock.json
+	cd page && npm run --silent check && npm test --silent && npm run --silent build
+
+page/node_modules/.package-lock.json: page/package.json page/package-lock.json
+	@command -v npm >/dev/null || { echo "the playground's page is built with node 20 or later and npm; none was found." >&2; exit 1; }
+	cd page && npm ci --silent --no-audit --no-fund
+
 bench: for-test
 	$(BIN)/python benchmarks/eager.py
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist page/node_modules .pytest_cache .mypy_cache .ruff_cache
 
 for-paint: python
 	@$(SET_UP) paint

@@ -159,6 +159,7 @@ def fork(
     changes: Mapping[str, Any],
     *,
     out: str | os.PathLike[str] = "runs",
+    watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
 ) -> RunDirectory:
     """A new run that leaves `run` at `step` exactly, with some recipe fields changed from there on.
@@ -203,7 +204,7 @@ def fork(
         for note in notes:
             say("note", {"text": note})
         session = _begin(net, data, recipe, chosen, state)
-        return _follow(new, data, net, session, seconds, watch, looks, None, (), say)
+        return _follow(new, data, net, session, seconds, watch, looks, None, watchers, say)
 
 
 def _source(run: RunDirectory) -> str | None:

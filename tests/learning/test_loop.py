@@ -43,6 +43,18 @@ def test_ticks_come_at_the_beats_and_at_both_ends(net: Net, tiny: Data, recipe: 
     assert [t.last for t in ticks] == [False, False, False, True]
 
 
+def test_whoever_looks_may_ask_for_the_next_tick_sooner(net: Net, tiny: Data, recipe: Recipe) -> None:
+    """One by one to step 4, then as planned; no beat is passed over, and no weight differs."""
+    alone = build(recipe, 2, 3)
+    list(train(alone, tiny, recipe))
+    steps = []
+    for tick in train(net, tiny, recipe, beats=[6], pulse=1000):
+        steps.append(tick.step)
+        tick.at_most = 1 if tick.step < 4 else 100 if tick.step == 4 else None
+    assert steps[:5] == [0, 1, 2, 3, 4] and {6, 12} <= set(steps)
+    equal_bits(parameters(net), parameters(alone))
+
+
 def test_a_tick_tells_what_was_done(net: Net, tiny: Data, recipe: Recipe) -> None:
     ticks = list(train(net, tiny, recipe, beats=[5, 10]))
     assert [t.epoch for t in ticks] == pytest.approx([0, 1, 2, 2 + 96 / 221])

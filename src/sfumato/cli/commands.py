@@ -288,6 +288,32 @@ def atlas(
     return 0
 
 
+@app.command(
+    help_epilogue="Examples:\n\nsfumato playground\n\nsfumato playground photo.jpg --paused\n\n"
+    "sfumato playground last\n\n" + DOCS
+)
+def playground(
+    what: Annotated[
+        str | None,
+        Parameter(name="RUN|PICTURE", help="a run to look at, or a picture to learn; none: choose there"),
+    ] = None,
+    /,
+    *,
+    port: Annotated[int | None, _flag("8421, or the next free one")] = None,
+    host: Annotated[
+        str, _flag("address to listen on; others than this machine need the token of the URL")
+    ] = ("127.0.0.1"),
+    no_open: Annotated[bool, _flag("print the address only; open no browser")] = False,
+    paused: Annotated[bool, _flag("wait before the first step")] = False,
+    out: Annotated[str, _flag("folder of run directories")] = "runs",
+) -> int:
+    """Watch a network learn in the browser: painting, curve and every neuron, live; pause it, take it apart."""
+    from ..playground import open_playground
+
+    open_playground(what, out=out, host=host, port=port, open_browser=not no_open, paused=paused)
+    return 0
+
+
 @app.command(help_epilogue="Examples:\n\nsfumato bench\n\nsfumato bench --only sine --json\n\n" + DOCS)
 def bench(
     *,

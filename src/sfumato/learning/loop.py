@@ -50,6 +50,8 @@ def drive(
             guess = 1
             while session.step < beat:
                 count = beat - session.step if pulse is None else min(guess, beat - session.step)
+                if tick.at_most is not None:
+                    count = max(1, min(count, tick.at_most))
                 tick.end()
                 started, before = time.perf_counter(), time.process_time()
                 losses = session.advance(count)

@@ -66,8 +66,10 @@ class Tick:
     step, total_steps: steps done and steps of the budget. epoch: passes over the data, fractional. seconds:
     training time so far, looking not included. loss: mean minibatch loss since the last tick (nan before the
     first step). beat: False for a pulse, which serves progress displays between beats. samples: training
-    samples seen so far by this process. cores: processor seconds that a second of training took, nan before the
-    first step: far below the number of threads where the machine is busy with something else.
+    samples seen so far by this process. cores: processor seconds that a second of training took, nan before
+    the first step: far below the number of threads where the machine is busy with something else. at_most:
+    None, or set by whoever looks: the next tick comes after so many steps at the latest. Like beats it never
+    changes the weights.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Tick:
         self.beat = beat
         self.samples = samples
         self.cores = cores
+        self.at_most: int | None = None
         self._net = net
         self._pulled = self._over = False
 

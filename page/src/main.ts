@@ -1,0 +1,14 @@
+import "uplot/dist/uPlot.min.css";
+import "./app.css";
+
+import { mount } from "svelte";
+
+import App from "./App.svelte";
+import { Embedded } from "./embedded";
+import { Server } from "./server";
+import { Store } from "./store.svelte";
+
+const carried = document.getElementById("run");
+const source = carried ? new Embedded(carried.textContent ?? "") : new Server();
+
+mount(App, { target: document.getElementById("app") as HTMLElement, props: { store: new Store(source) } });

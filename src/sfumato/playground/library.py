@@ -1,0 +1,103 @@
+"""What the server can hand out: pictures to learn and runs to look at, by keys of its own making.
+
+No text of a page ever becomes part of a path: a key is looked up here, and is known or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import PictureError, RunError
+from ..runs import RunDirectory
+from ..runs.index import listing
+
+__all__ = ["MOST_BYTES", "Library", "Shelved"]
+
+MOST_BYTES = 32 << 20
+"""Bytes of an uploaded picture."""
+
+MOST_UPLOADS = 200
+"""Uploads that are kept until the server ends; the oldest one makes room."""
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """A picture that can be learned: its key, its title, what `perform` takes as source (None: the Mona Lisa), the
+    name that runs get, and its PNG for the page."""
+
+    key: str
+    title: str
+    source: str | None
+    name: str
+    preview: bytes
+    width: int
+    height: int
+
+
+class Library:
+    """Pictures of this server (samples and uploads, in a folder that ends with it) and runs of a folder."""
+
+    def __init__(self, out: str, extra: RunDirectory | None = None) -> None:
+        self.out = out
+        self.pictures: dict[str, Shelved] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="sfumato-playground-")
+        self._extra = {extra.name: extra} if extra else {}
+        self._runs: dict[str, RunDirectory] = {}
+        self._listed = -1.0
+
+    def close(self) -> None:
+        """Delete the uploads."""
+        self._folder.cleanup()
+
+    @property
+    def folder(self) -> Path:
+        """Where uploads lie until the server ends."""
+        return Path(self._folder.name)
+
+    def store(self, content: bytes) -> tuple[str, Path]:
+        """Write an upload under a name made from its bytes; its key and its path."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.folder / digest
+        path.write_bytes(content)
+        return f"upload:{digest[:16]}", path
+
+    def shelve(self, one: Shelved) -> None:
+        """Add a picture; the oldest upload goes where there are too many."""
+        self.pictures.pop(one.key, None)
+        self.pictures[one.key] = one
+        uploads = [key for key in self.pictures if key.startswith("upload:")]
+        for key in uploads[:-MOST_UPLOADS]:
+            gone = self.pictures.pop(key)
+            if gone.source:
+                Path(gone.source).unlink(missing_ok=True)
+
+    def picture(self, key: str) -> Shelved:
+        """The picture of that key; PictureError if there is none."""
+        if key not in self.pictures:
+            raise PictureError("this picture is not known here any more\nhint: choose or upload it again")
+        return self.pictures[key]
+
+    def runs(self, fresh: bool = False) -> dict[str, RunDirectory]:
+        """Runs by name, oldest first; the folder is read again at most twice a second."""
+        now = time.monotonic()
+        if fresh or now - self._listed > 0.5:
+            self._runs = {run.name: run for run in listing(self.out)} | self._extra
+            self._listed = now
+        return self._runs
+
+    def run(self, name: str) -> RunDirectory:
+        """The run of that name; RunError if there is none."""
+        found = self.runs().get(name) or self.runs(fresh=True).get(name)
+        if found is None:
+            raise RunError("this run is not known here")
+        return found
+
+
+def safe_name(text: str) -> str:
+    """A name for a run from a file's name: letters, digits, dots and dashes, at most 40."""
+    stem = PurePosixPath(text.replace("\\", "/")).stem
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in stem)[:40].strip("-.") or "picture"

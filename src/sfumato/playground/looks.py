@@ -1,0 +1,224 @@
+"""What a page is shown of a net: paintings and walls of neurons as small JPEGs, single neurons at full size.
+
+Neurons travel as grey JPEGs whose grey value is a palette index, so that the page puts the colours on and a
+picture is a third of the bytes; tiles have sides of multiples of 8, which keeps JPEG's blocks inside one
+tile.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from .. import painting
+from ..data import Array
+from ..drawing import palettes
+from ..nets import Net
+from ..neurons import full_size as plates
+from ..neurons import previews
+from ..neurons.raster import tensor
+from ..picture import metrics, pixels
+
+__all__ = ["Look", "encoded", "flat_shares", "full_size", "painted", "tile_size", "walls", "without"]
+
+WALL_VALUES = 700_000
+"""Values of one wall: what 300 neurons take at 40 x 56, about 35 ms of one core for a 4x300 net."""
+
+Header = dict[str, Any]
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture for the page: what it shows, and its bytes."""
+
+    header: Mapping[str, Any]
+    picture: bytes
+
+
+def encoded(values: Array | Indices, kind: str = "JPEG", quality: int = 90) -> bytes:
+    """Float (H, W, C) in [0, 1], or bytes (H, W), as a file: JPEG without chroma subsampling, or PNG."""
+    levels = values if values.dtype == np.uint8 else np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    if levels.ndim == 3 and levels.shape[2] == 1:
+        levels = levels[..., 0]
+    image = Image.fromarray(levels)
+    buffer = io.BytesIO()
+    if kind == "JPEG":
+        image = image.convert("RGB") if image.mode == "RGBA" else image
+        image.save(buffer, "JPEG", quality=quality, **({} if image.mode == "L" else {"subsampling": 0}))
+    else:
+        image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+# Paintings -----------------------------------------------------------------------------------------------------
+
+
+def painted(net: Net, target: Array, where: str, stride: int = 1, hidden: Mask | None = None) -> Look:
+    """Every `stride`-th pixel of the painting in both directions, and its PSNR on just these pixels.
+
+    target: float32 (H, W, C). hidden: (H, W), True for held-out pixels, whose PSNR is told apart. stride 1
+    gives PNG.
+    """
+    height, width = target.shape[:2]
+    xy = pixels.coordinates(height, width, where=where).reshape(height, width, 2)
+    first = stride // 2
+    part = np.ascontiguousarray(xy[first::stride, first::stride])
+    wanted = target[first::stride, first::stride]
+    values = painting.predict(net, part.reshape(-1, 2)).reshape(*part.shape[:2], -1)
+    values = np.clip(values, 0, 1)
+    header: Header = {"width": part.shape[1], "height": part.shape[0], "stride": stride}
+    header["psnr"] = _finite(metrics.psnr(wanted, values))
+    if hidden is not None and (away := hidden[first::stride, first::stride]).any() and not away.all():
+        header["psnr_seen"] = _finite(metrics.psnr(wanted[~away], values[~away]))
+        header["psnr_hidden"] = _finite(metrics.psnr(wanted[away], values[away]))
+    return Look(header, encoded(values, "PNG" if stride == 1 else "JPEG"))
+
+
+# Neurons -------------------------------------------------------------------------------------------------------
+
+
+def tile_size(units: int, height: int, width: int) -> tuple[int, int]:
+    """(h, w) of a tile where `units` neurons are shown: multiples of 8, at least 16, never above the picture's
+    size rounded up."""
+    area = min(WALL_VALUES / max(units, 1), 96 * 96)
+    share = math.sqrt(area / (height * width))
+    return _eighths(height * share, height), _eighths(width * share, width)
+
+
+def _eighths(side: float, most: int) -> int:
+    return max(16, min(round(side / 8), math.ceil(most / 8)) * 8)
+
+
+def walls(
+    net: Net, layers: Sequence[int], height: int, width: int, where: str, tile: tuple[int, int]
+) -> list[Look]:
+    """All neurons of each of some hidden layers (from 1) as tiles of one grey JPEG, with what can be said of each.
+
+    Header: units, columns, tile sizes, and lists with one number a unit: `range` (value at the ends of the colour
+    scale), `mean` and `active` of the activation, `contrast` (spread of the values shown); `dead`: unit numbers.
+    """
+    if not layers:
+        return []
+    views = previews.preview(net, height, width, where=where, tile=tile, samples=1, layers=layers)
+    return [_wall(view, tile) for view in views]
+
+
+def _wall(view: previews.Preview, tile: tuple[int, int]) -> Look:
+    scale = previews.scale(view)
+    indices = palettes.index(view.values, scale.low[:, None, None], scale.high[:, None, None])
+    units, (h, w) = view.units, tile
+    columns = max(1, min(units, 65_000 // w, math.ceil(math.sqrt(units * h / w))))
+    rows = -(-units // columns)
+    tiles = np.full((rows * columns, h, w), palettes.MIDDLE, np.uint8)
+    tiles[:units] = indices
+    sheet = tiles.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
+    header: Header = {
+        "layer": view.number,
+        "units": units,
+        "columns": columns,
+        "tile": [w, h],
+        "what": view.what,
+        "range": _short(scale.high),
+        "mean": _short(view.mean),
+        "active": _short(view.active),
+        "contrast": _short(view.values.reshape(units, -1).std(1)),
+        "dead": np.flatnonzero(view.dead).tolist(),
+    }
+    return Look(header, encoded(np.ascontiguousarray(sheet), "JPEG", 80))
+
+
+@torch.no_grad()
+def full_size(net: Net, layer: int, index: int, height: int, width: int, where: str) -> Look:
+    """One neuron on every pixel, as a grey PNG of palette indices, with its strongest partners before and
+    behind."""
+    view = previews.preview(net, height, width, where=where, samples=1, layers=[layer])[0]
+    scale = previews.scale(view)
+    drawing = plates.neuron(net, layer, index, height, width, scale, where=where)
+    header: Header = {
+        "layer": layer,
+        "index": index,
+        "width": width,
+        "height": height,
+        "what": view.what,
+        "range": float(scale.high[index]),
+        "mean": float(view.mean[index]),
+        "active": float(view.active[index]),
+        "dead": bool(view.dead[index]),
+        "from": _strongest(_incoming(net, layer)[index]) if layer > 1 else [],
+        "to": _strongest(_outgoing(net, layer)[:, index]) if layer < len(net.layers) else [],
+        "colour": _short(net.readout.weight[:, index].numpy()) if layer == len(net.layers) else [],
+    }
+    return Look(header, encoded(drawing.indices, "PNG"))
+
+
+@torch.no_grad()
+def without(net: Net, removed: Sequence[tuple[int, int]], target: Array, where: str) -> Look:
+    """The painting of the net with some neurons, as (layer, index), set to 0, and what that costs in PSNR.
+
+    A neuron that always gives 0 is one whose outgoing weights are 0: the net given is not changed.
+    """
+    poorer = copy.deepcopy(net)
+    for layer, index in removed:
+        _outgoing(poorer, layer)[:, index] = 0
+    look = painted(poorer, target, where)
+    before = painted(net, target, where).header["psnr"]
+    return Look({**look.header, "before": before, "removed": [list(pair) for pair in removed]}, look.picture)
+
+
+@torch.no_grad()
+def flat_shares(net: Net, height: int, width: int, where: str) -> list[float]:
+    """For each hidden layer the share of units that no longer learn: their activation is flat wherever one looks.
+
+    Flat: the slope is below 2 % of the steepest in its layer on 99 % of about 400 pixels. Of rectifiers these
+    are the dead units, of tanh and sigmoid the saturated ones.
+    """
+    across = max(2, round(math.sqrt(400 * width / height)))
+    down = max(2, round(400 / across))
+    xy = tensor(net, pixels.coordinates(down, across, where=where))
+    shares = []
+    for layer in net.hidden(xy):
+        step = 1e-3 * (1 + layer.pre.abs())
+        slope = (net.activation(layer.pre + step) - net.activation(layer.pre - step)).abs() / (2 * step)
+        flat = slope < 0.02 * slope.max()
+        shares.append(float((flat.float().mean(0) >= 0.99).float().mean()))
+    return shares
+
+
+def _incoming(net: Net, layer: int) -> torch.Tensor:
+    """The weights by which a hidden layer's units listen, one row a unit."""
+    weight: torch.Tensor = net.layers[layer - 1].weight  # type: ignore[assignment]  # a linear layer's
+    return weight
+
+
+def _outgoing(net: Net, layer: int) -> torch.Tensor:
+    """The weights that read a hidden layer's units, one column a unit."""
+    following = [*net.layers[1:], net.readout][layer - 1]
+    weight: torch.Tensor = following.weight
+    return weight
+
+
+def _strongest(weights: torch.Tensor, most: int = 6) -> list[list[float]]:
+    """[unit, weight] of the largest weights by size."""
+    chosen = torch.topk(weights.abs(), min(most, len(weights))).indices
+    return [[int(i), round(float(weights[i]), 4)] for i in chosen]
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return round(float(value), 3) if math.isfinite(value) else None
+
+
+def _short(values: Any) -> list[float]:
+    """Four digits each: what a page shows."""
+    return [float(f"{value:.4g}") for value in np.asarray(values).ravel()]

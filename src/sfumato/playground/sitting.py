@@ -1,0 +1,243 @@
+"""One sitting at the playground: what is being trained now, what was said of it, and who is told.
+
+All pages see the same sitting. It knows the trainer as something that takes commands and sends messages, and the
+pages as a hub; nothing here is about HTTP, so a test drives it with a trainer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import RecipeError, RunError, SfumatoError
+from ..learning.symptoms import findings
+from .hub import Client, Hub
+from .library import Library
+
+__all__ = ["Sitting"]
+
+MOST_POINTS = 3000
+"""Points of the live curve kept for pages that come later; beyond, every second one goes."""
+
+ACTIVE = ("starting", "playing", "paused")
+
+
+class Sitting:
+    """The state of the playground. send: gives the trainer a command."""
+
+    def __init__(self, library: Library, send: Callable[[Mapping[str, Any]], None]) -> None:
+        self.hub = Hub()
+        self._library, self._send = library, send
+        self.menus: dict[str, Any] | None = None
+        self.status = "waking"
+        self.text = ""
+        self.speed = 5
+        self.run: dict[str, Any] | None = None
+        self.picture = "mona-lisa"
+        self.curve: list[dict[str, Any]] = []
+        self.scores: list[dict[str, Any]] = []
+        self.beats: list[dict[str, Any]] = []
+        self.flat: list[float] = []
+        self.findings: list[dict[str, str]] = []
+        self._kept: list[asyncio.Future[int]] = []
+        self._wanted: tuple[bool, list[int]] = (False, [])
+        self._waiting: dict[str, Any] | None = None
+
+    # Pages ------------------------------------------------------------------------------------------------------
+
+    def join(self) -> Client:
+        """A page has come: it is told everything so far."""
+        client = self.hub.join()
+        client.tell(json.dumps({"event": "all", **self.snapshot()}))
+        return client
+
+    def leave(self, client: Client) -> None:
+        """A page has gone."""
+        self.hub.leave(client)
+        self._tell_wants()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a page needs to know when it comes."""
+        pictures = [
+            {"key": one.key, "title": one.title, "width": one.width, "height": one.height}
+            for one in self._library.pictures.values()
+        ]
+        return {
+            "menus": self.menus,
+            "pictures": pictures,
+            "picture": self.picture,
+            "status": self.status,
+            "text": self.text,
+            "speed": self.speed,
+            "run": self.run,
+            "curve": self.curve,
+            "scores": self.scores,
+            "beats": self.beats,
+            "flat": self.flat,
+            "findings": self.findings,
+        }
+
+    def obey(self, client: Client, command: dict[str, Any]) -> None:
+        """Do what a page asks for in a checked message; raises SfumatoError where it cannot be done."""
+        kind = command["type"]
+        if kind == "ack":
+            client.drawn(command["id"])
+        elif kind == "watch":
+            client.visible, client.layers = command["visible"], frozenset(command["layers"])
+            self._tell_wants()
+        elif kind == "speed":
+            self.speed = command["level"]
+            self._send(command)
+            self.hub.tell({"event": "speed", "level": self.speed})
+        elif kind == "start":
+            self.start(command["recipe"], command["picture"])
+        elif kind == "fork":
+            run = self._library.run(command["run"])
+            self._begin(
+                {
+                    "type": "fork",
+                    "folder": str(run.folder),
+                    "step": command["step"],
+                    "changes": command["changes"],
+                }
+            )
+        elif kind == "resume":
+            self._begin({"type": "resume", "folder": str(self._library.run(command["run"]).folder)})
+        elif self.status not in ACTIVE:
+            raise RecipeError(f"nothing is being trained, so there is nothing to {kind}")
+        else:
+            self._send(command)
+
+    def start(self, recipe: Mapping[str, Any], picture: str, *, paused: bool = False) -> None:
+        """Have a new run started."""
+        chosen = self._library.picture(picture)
+        self.picture = picture
+        self._begin(
+            {
+                "type": "start",
+                "recipe": dict(recipe),
+                "source": chosen.source,
+                "name": chosen.name,
+                "pixels": chosen.width * chosen.height,
+            },
+            paused=paused,
+        )
+
+    def _begin(self, command: dict[str, Any], *, paused: bool = False) -> None:
+        self._set("starting")
+        self._send({**command, "paused": paused})
+
+    def _tell_wants(self) -> None:
+        wanted = self.hub.wanted()
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._send({"type": "wants", "looking": wanted[0], "layers": wanted[1]})
+
+    async def kept(self, name: str, step: int) -> int:
+        """The step to look at closely: of a run in training the present one, whose weights are then kept."""
+        if self.run is None or self.run["run"] != name or self.status not in ACTIVE or step >= 0:
+            return max(step, 0) if step >= 0 else 1 << 40
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._kept.append(future)
+        self._send({"type": "keep"})
+        try:
+            return await asyncio.wait_for(future, 10)
+        except TimeoutError as error:
+            raise RunError("training is busy: a single step takes long\nhint: try again") from error
+
+    # The trainer ------------------------------------------------------------------------------------------------
+
+    def hear(self, message: tuple[Any, ...] | None) -> None:
+        """Take a message of the trainer; None: it has died."""
+        if message is None:
+            self._died()
+        elif message[0] == "picture":
+            _, channel, header, data = message
+            self.hub.show(channel, header, data)
+        else:
+            self._event(message[1])
+
+    def _event(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "menus":
+            self.menus = event
+            self.hub.tell(event)
+            if self.status == "waking":
+                self._set("idle")
+        elif kind == "run":
+            self._library.runs(fresh=True)
+            self.run = {key: value for key, value in event.items() if key != "event"}
+            self.curve, self.scores, self.beats, self.flat, self.findings = [], [], [], [], []
+            if self.run["last"]:
+                self.beats = self._library.run(self.run["run"]).history
+            self.hub.forget()
+            self.hub.tell({"event": "run", "run": self.run, "beats": self.beats, "picture": self.picture})
+        elif kind == "status":
+            self._set(event["status"], event.get("text", ""))
+        elif kind == "kept":
+            for future in self._kept:
+                if not future.done():
+                    future.set_result(event["step"])
+            self._kept.clear()
+        else:
+            self._remember(kind, event)
+            self.hub.tell(event)
+            self._diagnose()
+
+    def _remember(self, kind: str, event: dict[str, Any]) -> None:
+        if kind == "pulse":
+            self.curve.append(event)
+            if len(self.curve) > MOST_POINTS:
+                del self.curve[:-1:2]
+        elif kind == "score":
+            self.scores.append(event)
+            if len(self.scores) > MOST_POINTS:
+                del self.scores[:-1:2]
+        elif kind == "beat":
+            self.beats.append(event["line"])
+        elif kind == "flat":
+            self.flat = event["shares"]
+
+    def _diagnose(self) -> None:
+        """Tell the pages when what is to be said of the run has changed."""
+        if self.run is None:
+            return
+        losses = [(one["step"], one["loss"]) for one in self.curve if one["loss"] is not None]
+        scores = [(one["step"], one["psnr"]) for one in self.scores if one.get("psnr") is not None]
+        found = findings(
+            self.run["recipe"],
+            losses,
+            scores,
+            flat=self.flat,
+            total_steps=self.run["total_steps"],
+            failed=self.text,
+        )
+        told = [{"kind": one.kind, "text": one.text, "advice": one.advice} for one in found]
+        if told != self.findings:
+            self.findings = told
+            self.hub.tell({"event": "findings", "findings": told})
+
+    def _set(self, status: str, text: str = "") -> None:
+        self.status, self.text = status, text
+        self.hub.tell({"event": "status", "status": status, "text": text})
+        if status == "failed":
+            self._diagnose()
+
+    def _died(self) -> None:
+        for future in self._kept:
+            if not future.done():
+                future.set_exception(RunError("the training process has died"))
+        self._kept.clear()
+        if self.menus is None:
+            self._set("failed", "the training process cannot start\nhint: sfumato doctor")
+        elif self.status in ACTIVE:
+            hint = "hint: what it had saved is kept; resume the run, or start a new one"
+            self._set("failed", f"the training process has died\n{hint}")
+        self._wanted = (False, [])
+
+
+def refusal(error: SfumatoError) -> dict[str, Any]:
+    """An error as news for one page."""
+    return {"event": "refused", "text": str(error)}
