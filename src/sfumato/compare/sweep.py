@@ -32,6 +32,10 @@ from .workers import LIGHT, Job, Result, job, run_all
 __all__ = ["Trial", "run", "text", "write_csv"]
 
 
+FEW = replace(LIGHT, frames="8")
+"""A sweep wants the end of each run and hardly its curve: a frame of a small picture costs 2 ms."""
+
+
 @dataclass
 class Trial:
     """A point of the sweep and what became of it: the score where it stands, the error, or stopped at a rung."""
@@ -261,7 +265,7 @@ def _rungs(sweep: Sweep) -> tuple[list[int], Any]:
     Raises RecipeError where an axis changes the number of steps, since a rung is a step.
     """
     if not sweep.first:
-        return [], LIGHT
+        return [], FEW
     changing = {
         "steps",
         *(() if sweep.recipe.steps else ("batch", "epochs", "held_out", "options")),
