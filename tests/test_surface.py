@@ -70,6 +70,7 @@ def test_every_error_has_its_exit_code() -> None:
     assert codes == {
         "SfumatoError": 1,
         "RunError": 1,
+        "Diverged": 1,
         "RecipeError": 2,
         "PictureError": 2,
         "TaskError": 2,

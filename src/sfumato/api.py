@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import experiment, tasks
+from .budget import parse, refuse_two
 from .learning.session import Tick
 from .recipe import Recipe, read_recipe
 from .run import Run
@@ -22,6 +23,7 @@ def paint(
     recipe: str | Recipe | None = None,
     out: str | os.PathLike[str] = "runs",
     until: str | None = None,
+    budget: str | float | None = None,
     watch: Watch | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     **fields: Any,
@@ -30,6 +32,7 @@ def paint(
 
     recipe: a name, a JSON file or a Recipe; `classic` if not given. fields: recipe fields that differ, in the
     forms of the command line: net="4x300", activation="sine:omega=30", epochs=500. until: "psnr=30" or "time=60s".
+    budget: "90s", "2m" or seconds for training and watching together; then there are no epochs or steps.
     watchers: callables that get every `Tick`. Ctrl-C returns the partial run, `stopped_by` set.
     Raises SfumatoError subclasses.
     """
@@ -41,6 +44,7 @@ def paint(
         out=out,
         watch=watch or Watch(),
         until=Until.parse(until) if until else None,
+        budget=_seconds(budget, fields),
         watchers=watchers,
     )
 
@@ -50,6 +54,7 @@ def digits(
     *,
     recipe: str | Recipe = "best",
     out: str | os.PathLike[str] = "runs",
+    budget: str | float | None = None,
     watch: Watch | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     **fields: Any,
@@ -64,6 +69,14 @@ def digits(
         own = tasks.task("digits").RECIPES
         chosen = own[recipe][0] if recipe in own else read_recipe(recipe)
     return perform(chosen.replace(**fields), data, out=out, watch=watch or Watch(), watchers=watchers)
+
+
+def _seconds(budget: str | float | None, fields: Mapping[str, Any]) -> float | None:
+    """A budget in seconds; RecipeError where epochs or steps are given too."""
+    if budget is None:
+        return None
+    refuse_two(fields)
+    return parse(budget)
 
 
 def perform(recipe: Recipe, source: str | None = None, **options: Any) -> Run:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from . import engine, nets, picture, tasks
+from .budget import Pace, plan
 from .errors import RecipeError, RunError
 from .files import save_bytes
 from .learning import losses, optimizers
@@ -84,23 +85,42 @@ def perform(
     name: str | None = None,
     watch: Watch | None = None,
     until: Until | None = None,
+    budget: float | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
 ) -> RunDirectory:
     """Train the recipe's net on `source` (None: the task's own default) and leave a run directory under `out`.
 
-    watch: what is kept; the defaults of `Watch` if None.
+    watch: what is kept; the defaults of `Watch` if None. budget: seconds for training and watching together, from
+    now on; they decide the recipe's steps and the number of frames, see `budget`.
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
+    since = time.perf_counter()
     recipe, chosen, notes = _settle(recipe)
     watch = watch or Watch()
     data, net = prepare(recipe, source)
-    looks = watch.steps(recipe.total_steps(data.samples))
     _check_film(watch)
+    pace = None
+    if budget is not None:
+        say("note", {"text": "measuring how fast this machine trains, about a second ..."})
+        far = recipe.replace(steps=1 << 30)
+        planned = plan(
+            recipe,
+            lambda copy: _begin(copy, data, far, chosen),
+            data,
+            net,
+            tasks.task(recipe.task),
+            watch,
+            seconds=budget,
+            since=since,
+        )
+        recipe, watch, notes = planned.recipe, planned.watch, (planned.text, *notes)
+        pace = Pace(budget, since + budget - planned.reserve, planned.watching)
+    looks = watch.steps(recipe.planned_steps(data.samples))
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
-    origin = describe(recipe, source, data, net, chosen, watch)
+    origin = describe(recipe, source, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     run = RunDirectory.create(out, recipe, label, origin)
     with run.lock():
         if shown is not None:
@@ -108,7 +128,7 @@ def perform(
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
         session = _begin(net, data, recipe, chosen)
-        return _follow(run, data, net, session, 0.0, watch, looks, until, watchers, say)
+        return _follow(run, data, net, session, 0.0, watch, looks, until, watchers, say, pace)
 
 
 def resume(
@@ -143,7 +163,7 @@ def resume(
         run.change_recipe(recipe)
         run.forget_after(int(state["step"]) if state else -1)
         watch = Watch(**run.origin.get("watch", {}))
-        looks = watch.steps(recipe.total_steps(data.samples))
+        looks = watch.steps(recipe.planned_steps(data.samples))
         for note in notes:
             say("note", {"text": note})
         session = _begin(net, data, recipe, chosen, state)
@@ -191,7 +211,7 @@ def fork(
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
     watch = Watch(**run.origin.get("watch", {}))
-    frames, kept_steps = watch.steps(recipe.total_steps(data.samples))
+    frames, kept_steps = watch.steps(recipe.planned_steps(data.samples))
     looks = [step, *frames], [step, *kept_steps]
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
     origin = describe(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
@@ -239,6 +259,7 @@ def _follow(
     until: Until | None,
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
+    pace: Pace | None = None,
 ) -> RunDirectory:
     """The loop: drive the session to the end of its budget, and let everyone look at each tick."""
     recipe, task, seen = run.recipe, tasks.task(run.recipe.task), run.last.get("step")
@@ -259,6 +280,8 @@ def _follow(
             wall = time.perf_counter() - started
             facts = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
             say("beat" if frames.line.get("step") == tick.step else "progress", facts)
+            if pace is not None and (shorter := pace.late(tick)):
+                _cut(run, session, shorter, say)
             if until is not None and until.reached(tick, frames.line):
                 reached = True
             if stop.signal or (until is not None and reached):
@@ -291,6 +314,19 @@ def _follow(
     )
     run.reached = reached
     return run
+
+
+def _cut(run: RunDirectory, session: Session, total: int, say: Say) -> None:
+    """End the run in fewer steps than planned, and put that down in its recipe before another step is done."""
+    plan = session.plan
+    if not isinstance(plan, Plan):
+        return
+    text = f"the machine has become slower: {total:,} steps in all instead of {plan.total_steps:,}"
+    run.change_recipe(
+        run.recipe.replace(cuts=",".join(filter(None, [run.recipe.cuts, f"{session.step}:{total}"])))
+    )
+    plan.cut(session.step, total)
+    say("note", {"text": f"{text}, the rate falls to its end in them"})
 
 
 def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +80,9 @@ def paint(
     /,
     *,
     recipe: Annotated[str | None, _flag(f"{', '.join(NAMED)}, or a JSON file")] = None,
+    budget: Annotated[
+        str | None, _flag("time for training and watching together: 90s, 2m, 1h; plans the steps")
+    ] = None,
     until: Annotated[str | None, _flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
     out: Annotated[str, _flag("folder of run directories")] = "runs",
     settings: Settings = (),
@@ -97,11 +100,22 @@ def paint(
 ) -> int:
     """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
     chosen = layered("paint", "classic", {"recipe": recipe, **fields}, settings)
+    seconds = _seconds(budget, fields, settings)
     options = dict(chosen.options) | ({"alpha": True} if alpha else {})
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
     return _perform(
-        chosen.replace(options=options), source, out, until, frames, film, captions, dry_run, as_json, quiet
+        chosen.replace(options=options),
+        source,
+        out,
+        until,
+        seconds,
+        frames,
+        film,
+        captions,
+        dry_run,
+        as_json,
+        quiet,
     )
 
 
@@ -113,6 +127,7 @@ def digits(
     *,
     data: Annotated[str | None, _flag("mnist, fashion, kmnist, or digits8x8 (needs no network)")] = None,
     recipe: Annotated[str | None, _flag("2012, best, or a JSON file")] = None,
+    budget: Annotated[str | None, _flag("time for training and watching together: 90s, 2m, 1h")] = None,
     out: Annotated[str, _flag("folder of run directories")] = "runs",
     settings: Settings = (),
     frames: Annotated[str | None, _flag("beats of frames and metrics")] = None,
@@ -124,7 +139,8 @@ def digits(
 ) -> int:
     """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
     chosen = layered("digits", "best", {"recipe": recipe, **fields}, settings)
-    return _perform(chosen, data, out, None, frames, film, False, dry_run, as_json, quiet)
+    seconds = _seconds(budget, fields, settings)
+    return _perform(chosen, data, out, None, seconds, frames, film, False, dry_run, as_json, quiet)
 
 
 @app.command(
@@ -361,11 +377,21 @@ def _say(as_json: bool, quiet: bool) -> Say:
     return progress.Live() if live else progress.Lines()
 
 
+def _seconds(budget: str | None, fields: Mapping[str, Any], settings: Sequence[str]) -> float | None:
+    if budget is None:
+        return None
+    from ..budget import parse, refuse_two
+
+    refuse_two({k: v for k, v in fields.items() if v is not None} | pairs(settings))
+    return parse(budget)
+
+
 def _perform(
     recipe: Recipe,
     source: str | None,
     out: str,
     until: str | None,
+    budget: float | None,
     frames: str | None,
     film: str | None,
     captions: bool,
@@ -390,7 +416,7 @@ def _perform(
         print(json.dumps(facts, indent=None if as_json else 2))  # --json promises an object a line
         return 0
     say = _say(as_json, quiet)
-    run = experiment.perform(recipe, source, out=out, watch=watch, until=target, say=say)
+    run = experiment.perform(recipe, source, out=out, watch=watch, until=target, budget=budget, say=say)
     return _finished(run, as_json)
 
 

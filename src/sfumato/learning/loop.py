@@ -43,27 +43,28 @@ def drive(
     """
     tick, wall, used = None, 0.0, 0.0
     try:
-        start, total = session.plan.seen(session.step), session.plan.total_steps
+        start, ahead = session.plan.seen(session.step), sorted(set(beats))
         tick = Tick(session, net, seconds, float("nan"), True, 0)
         yield tick
-        for beat in sorted({total} | {b for b in beats if session.step < b < total}):
-            guess = 1
-            while session.step < beat:
-                count = beat - session.step if pulse is None else min(guess, beat - session.step)
-                if tick.at_most is not None:
-                    count = max(1, min(count, tick.at_most))
-                tick.end()
-                started, before = time.perf_counter(), time.process_time()
-                losses = session.advance(count)
-                spent = time.perf_counter() - started
-                seconds, wall, used = seconds + spent, wall + spent, used + time.process_time() - before
-                _check(losses, session, net, hint)
-                if pulse is not None:
-                    guess = max(1, min(4 * guess, int(count * pulse / max(spent, 1e-9))))
-                seen = session.plan.seen(session.step) - start
-                cores = used / max(wall, 1e-9)
-                tick = Tick(session, net, seconds, float(losses.mean()), session.step == beat, seen, cores)
-                yield tick
+        guess = 1
+        while session.step < session.plan.total_steps:
+            left = [beat for beat in ahead if beat > session.step]
+            beat = min([*left, session.plan.total_steps])  # at each tick anew: the budget may have been cut
+            count = beat - session.step if pulse is None else min(guess, beat - session.step)
+            if tick.at_most is not None:
+                count = max(1, min(count, tick.at_most))
+            tick.end()
+            started, before = time.perf_counter(), time.process_time()
+            losses = session.advance(count)
+            spent = time.perf_counter() - started
+            seconds, wall, used = seconds + spent, wall + spent, used + time.process_time() - before
+            _check(losses, session, net, hint)
+            if pulse is not None:
+                guess = max(1, min(4 * guess, int(count * pulse / max(spent, 1e-9))))
+            seen = session.plan.seen(session.step) - start
+            cores = used / max(wall, 1e-9)
+            tick = Tick(session, net, seconds, float(losses.mean()), session.step == beat, seen, cores)
+            yield tick
     finally:
         # Whoever stops here, at the end or before, finds `net` as it was at the last tick; a session that is
         # closed has nothing left to pull. After a divergence there is no such tick.

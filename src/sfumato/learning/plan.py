@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data import Array
 from ..errors import RecipeError, RunError
 from ..recipe import Recipe, pick, steps_per_epoch
+from ..recipe.fields import parse_cuts
 from . import sampling, schedules
 
 __all__ = ["Plan"]
@@ -42,7 +43,8 @@ class Plan:
     def __init__(self, recipe: Recipe, samples: int, total_steps: int, places: Array | None = None) -> None:
         self.samples = samples
         self.batch = min(recipe.batch, samples)
-        self.total_steps = total_steps
+        cuts = parse_cuts(recipe.cuts)
+        self._spans = [(0, recipe.planned_steps(samples) if cuts else total_steps), *cuts]
         self.per_epoch = steps_per_epoch(samples, self.batch)
         self._recipe = recipe
         self._schedule = pick(schedules, recipe.schedule, "schedule")
@@ -55,6 +57,32 @@ class Plan:
         self._order = np.empty(0, np.int32)
         self._errors = np.ones(samples if self.follows_errors else 0, np.float32)  # when the epoch began
         self._latest = self._errors.copy()
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the budget, after its cuts."""
+        return self._spans[-1][1]
+
+    def cut(self, step: int, total_steps: int) -> None:
+        """Shorten the budget from `step` on: what is left of the schedule is gone through in fewer steps.
+
+        The recipe's `cuts` must get the same entry, so that a resumed run has the same rates.
+        """
+        self._spans.append((step, total_steps))
+
+    def shares(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Where steps stand in the schedule, 0 at the start and 1 at the end: (steps,).
+
+        Step s of S stands at s / S. A cut at step c to S' steps lets the rest of the shares pass in S' - c steps.
+        """
+        (_, planned), *cuts = self._spans
+        share, slope = steps / planned, 1 / planned
+        start, base = 0, 0.0
+        for at, total in cuts:
+            start, base = at, base + slope * (at - start)
+            slope = (1 - base) / (total - at)
+            share = np.where(steps >= at, base + slope * (steps - at), share)
+        return np.minimum(share, 1.0)
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""
@@ -154,7 +182,11 @@ class Plan:
         """Whether silent units are woken after the update of step `step`: every `wake` steps, and no longer in
         the last fifth of the budget, so that a woken unit has time to learn something."""
         every = self._recipe.wake
-        return every > 0 and (step + 1) % every == 0 and step + 1 < WAKING_SHARE * self.total_steps
+        return (
+            every > 0
+            and (step + 1) % every == 0
+            and bool(self.shares(np.array([step + 1.0]))[0] < WAKING_SHARE)
+        )
 
     def rates(self, first: int, count: int) -> npt.NDArray[np.float64]:
         """Learning rates of `count` steps from `first`: float64 (count,).
@@ -163,9 +195,8 @@ class Plan:
         schedule's value is multiplied by a ramp (s + 1) / (warmup S).
         """
         steps = np.arange(first, first + count, dtype=np.float64)
-        share = np.minimum((steps + 0.5) / self.total_steps, 1.0)
-        values = np.asarray(self._schedule(share), np.float64)
+        values = np.asarray(self._schedule(self.shares(steps + 0.5)), np.float64)
         if self._recipe.warmup > 0:
-            ramp = (steps + 1) / max(1.0, self._recipe.warmup * self.total_steps)
+            ramp = (steps + 1) / max(1.0, self._recipe.warmup * self._spans[0][1])
             values = values * np.minimum(1.0, ramp)
         return self._recipe.rate * values

@@ -23,6 +23,7 @@ __all__ = [
     "difference",
     "flags",
     "net_text",
+    "parse_cuts",
     "parse_net",
     "steps_per_epoch",
 ]
@@ -81,6 +82,7 @@ class Recipe:
     batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *BOTH)
     epochs: float = _said(500.0, "the budget in passes over the data", *BOTH)
     steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
+    cuts: str = _said("", "where a run on a time budget had to be shortened: at:total steps, comma-separated")
     seed: int = _said(0, "of everything random; `random` draws one and prints it", *BOTH)
     held_out: str = _said(
         "none", "pixels never trained on: 0.1, {picture.held_out}; blocks:share=0.1,size=16", "paint"
@@ -100,7 +102,12 @@ class Recipe:
         return dataclasses.replace(self, **coerce(changes))
 
     def total_steps(self, samples: int) -> int:
-        """Steps of the whole budget for `samples` training samples; at least 1."""
+        """Steps of the whole budget for `samples` training samples, after its `cuts`; at least 1."""
+        cuts = parse_cuts(self.cuts)
+        return cuts[-1][1] if cuts else self.planned_steps(samples)
+
+    def planned_steps(self, samples: int) -> int:
+        """Steps as they were planned when the run began, before any cut."""
         if self.steps:
             return self.steps
         return max(1, round(self.epochs * steps_per_epoch(samples, self.batch)))
@@ -176,6 +183,22 @@ def net_text(widths: tuple[int, ...]) -> str:
 # Checking ----------------------------------------------------------------------------------------------------
 
 
+def parse_cuts(text: str) -> tuple[tuple[int, int], ...]:
+    """`1200:1500,1300:1400` as ((1200, 1500), (1300, 1400)): from step 1200 on, 1500 in all, and so on.
+
+    Raises RecipeError for another form, or a cut that is not later than the one before and does not shorten.
+    """
+    cuts: list[tuple[int, int]] = []
+    for part in filter(None, text.split(",")):
+        match = re.fullmatch(r"(\d{1,12}):(\d{1,12})", part)
+        at, total = (int(match[1]), int(match[2])) if match else (0, 0)
+        before = cuts[-1] if cuts else (0, 1 << 41)
+        if not match or not before[0] <= at < total < before[1]:
+            raise RecipeError(f"cuts={short(text)}: {short(part)} is no cut\nhint: at:total, e.g. 1200:1500")
+        cuts.append((at, total))
+    return tuple(cuts)
+
+
 def coerce(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Values as typed on a command line or read from JSON, turned into the fields' types.
 
@@ -216,6 +239,7 @@ def check(recipe: Recipe) -> None:
             "empty, or two shares in [0, 1): inputs,hidden",
         ),
     ]
+    parse_cuts(recipe.cuts)
     for name, fine, allowed in limits:
         if not fine:
             raise RecipeError(f"{name}={getattr(recipe, name)!r} must be {allowed}")

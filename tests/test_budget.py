@@ -1,0 +1,188 @@
+"""Budgets in seconds: what fits is planned and stored, and a cut run is a function of its recipe like any other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sfumato
+from sfumato import budget, experiment
+from sfumato.cli import commands
+from sfumato.errors import RecipeError
+from sfumato.learning.plan import Plan
+from sfumato.learning.session import Tick
+from sfumato.recipe import Recipe
+from sfumato.recipe.fields import parse_cuts
+from sfumato.runs import RunDirectory
+from sfumato.runs.watch import Watch
+
+SMALL = Recipe(net=(6,), batch=32, epochs=8.0, threads=1, engine="eager", warmup=0.1, wake=3)
+WATCH = Watch(frames="4", keep="2", film="none")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("2m", 120), ("1h", 3600), ("1.5 h", 5400), ("45", 45), (30, 30), (".5m", 30)],
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    assert budget.parse(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "0s", "-3s", "soon", "1e9h", "9" * 12 + "h", "", "s", "nan", "inf", "1 2s", "3d"]
+)
+def test_what_is_no_time_is_refused_in_two_lines(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RecipeError, match="is no time"):
+        budget.parse(text)
+    assert commands.call(["paint", f"--budget={text}"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("more", [["--epochs", "3"], ["--set", "steps=9"]])
+def test_a_budget_beside_epochs_or_steps_is_refused(
+    more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.call(["paint", "--budget", "9s", *more]) == 2
+    assert "the budget decides the steps" in capsys.readouterr().err
+    with pytest.raises(RecipeError, match="budget and epochs exclude one another"):
+        sfumato.paint(budget="9s", epochs=3)
+
+
+def test_a_budget_too_short_says_what_would_do(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.call(["paint", str(photo), "--budget", "0.01s", "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "too short here: 0 steps" in said and "hint: --budget " in said
+
+
+def test_the_planned_steps_are_stored_and_repeating_them_gives_the_same_bits(
+    photo: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    run = experiment.perform(
+        SMALL,
+        str(photo),
+        out=tmp_path,
+        watch=WATCH,
+        budget=3.0,
+        say=lambda event, facts: said.append(str(facts.get("text"))),
+    )
+    recipe = Recipe.from_json((run.folder / "recipe.json").read_text())
+    assert recipe.steps > 0 and recipe.cuts == run.recipe.cuts and run.origin["budget"] == 9.0
+    assert any(text.startswith("budget 9 s: ") and "samples/s" in text for text in said)
+    again = experiment.perform(recipe, str(photo), out=tmp_path, watch=WATCH)
+    for name, value in run.checkpoint()[0].items():
+        assert torch.equal(value, again.checkpoint()[0][name]), name
+
+
+@pytest.mark.usefixtures("measured")
+def test_frames_that_were_asked_for_are_kept_others_fit_the_budget(photo: Path, tmp_path: Path) -> None:
+    asked = experiment.perform(
+        SMALL, str(photo), out=tmp_path, watch=Watch(frames="every:9", film="none"), budget=2.0
+    )
+    assert asked.origin["watch"]["frames"] == "every:9"
+    usual = experiment.perform(SMALL, str(photo), out=tmp_path, watch=Watch(film="none"), budget=9.0)
+    assert 2 <= int(usual.origin["watch"]["frames"]) <= 48
+    steps = [step for step, _ in usual.frames()]
+    assert steps[0] == 0 and steps[-1] == usual.last["total_steps"]
+
+
+# Cuts ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_a_cut_schedule_goes_on_without_a_jump_and_ends_at_its_end(data: st.DataObject) -> None:
+    planned = data.draw(st.integers(20, 400))
+    at = data.draw(st.integers(0, planned - 12))
+    total = data.draw(st.integers(at + 2, planned - 1))
+    cuts = f"{at}:{total}"
+    if total - at > 4 and data.draw(st.booleans()):
+        later = data.draw(st.integers(at, total - 3))
+        total = data.draw(st.integers(later + 1, total - 1))
+        cuts += f",{later}:{total}"
+    recipe = Recipe(steps=planned, cuts=cuts, batch=16)
+    plan = Plan(recipe, 160, recipe.total_steps(160))
+    assert plan.total_steps == total
+    shares = plan.shares(np.arange(total + 1, dtype=np.float64))
+    assert shares[0] == 0 and shares[-1] == pytest.approx(1) and (np.diff(shares) > 0).all()
+    before = Plan(recipe.replace(cuts=""), 160, planned)
+    assert np.array_equal(plan.rates(0, at), before.rates(0, at))
+    assert plan.rates(total - 1, 1)[0] < 0.1 * recipe.rate or total - at < 12
+
+
+@pytest.mark.parametrize(
+    "text", ["5", "5:", ":9", "9:5", "5:5", "3:8,2:7", "3:8,4:9", "a:b", "3:8;4:7", "-1:5"]
+)
+def test_cuts_that_cannot_be_meant_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match="is no cut"):
+        Recipe(cuts=text)
+    assert parse_cuts("3:9,3:8,5:7") == ((3, 9), (3, 8), (5, 7))
+
+
+class Slow:
+    """A pace that cuts at fixed steps."""
+
+    def __init__(self, *unused: Any) -> None: ...
+
+    def late(self, tick: Tick) -> int | None:
+        return {20: 30, 24: 28}.get(tick.step)
+
+
+def cut_run(photo: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> RunDirectory:
+    planned = budget.Planned(
+        SMALL.replace(steps=48), Watch(frames="every:4", keep="2", film="none"), "planned", 0, 0
+    )
+    monkeypatch.setattr(experiment, "plan", lambda *a, **k: planned)
+    monkeypatch.setattr(experiment, "Pace", Slow)
+    return experiment.perform(SMALL, str(photo), out=out, budget=9.0, **more)
+
+
+def test_a_cut_run_ends_annealed_is_recorded_repeats_and_resumes_exactly(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = cut_run(photo, tmp_path, monkeypatch)
+    recipe = json.loads((run.folder / "recipe.json").read_text())
+    assert recipe["cuts"] == "20:30,24:28" and recipe["steps"] == 48
+    assert run.state == "done" and run.last["step"] == run.last["total_steps"] == 28
+
+    again = experiment.perform(
+        run.recipe, str(photo), out=tmp_path, watch=Watch(frames="every:4", film="none")
+    )
+    weights = run.checkpoint()[0]
+    for name, value in again.checkpoint()[0].items():
+        assert torch.equal(value, weights[name]), name
+
+    def stop(tick: Tick) -> None:
+        if tick.step == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    half = cut_run(photo, tmp_path, monkeypatch, watchers=[stop])
+    assert half.stopped_by == signal.SIGINT and half.checkpoint()[2]["step"] == 24
+    for name, value in experiment.resume(half).checkpoint()[0].items():
+        assert torch.equal(value, weights[name]), name
+
+
+def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 s for 1000 steps at 10 steps/s; then the machine does 5 a second."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    pace = budget.Pace(100.0, deadline=100.0, watching=0.0)
+
+    def tick(step: int, seconds: float) -> Any:
+        clock[0] = seconds
+        return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
+
+    assert pace.late(tick(0, 0.0)) is None
+    assert pace.late(tick(100, 10.1)) is None
+    assert pace.late(tick(180, 20.2)) == 180 + int((100 - 20.2) * 80 / 10.1)
+    assert pace.late(tick(190, 22.0)) is None  # not again before a tenth of the budget is over
