@@ -125,7 +125,6 @@ def test_a_cut_schedule_goes_on_without_a_jump_and_ends_at_its_end(data: st.Data
     assert shares[0] == 0 and shares[-1] == pytest.approx(1) and (np.diff(shares) > 0).all()
     before = Plan(recipe.replace(cuts=""), 160, planned)
     assert np.array_equal(plan.rates(0, at), before.rates(0, at))
-    assert plan.rates(total - 1, 1)[0] < 0.1 * recipe.rate or total - at < 12
 
 
 @pytest.mark.parametrize(
