@@ -107,5 +107,5 @@ def test_units_silent_on_the_minibatch_are_woken(tiny: Data, recipe: Recipe) -> 
     going.advance(1)
     assert silent() == [0, 0]
     assert going.plan.wakes(2) and not going.plan.wakes(3) and not going.plan.wakes(17)
-    with pytest.raises(RecipeError, match="wake=3 is for relu"):
+    with pytest.raises(RecipeError, match="wake=3 is for rectifiers"):
         eager.prepare(nets.build(here.replace(activation="sine"), 2, 3), tiny, here, 20)
