@@ -101,6 +101,8 @@ def perform(
     watch = watch or Watch()
     data, net = prepare(recipe, source)
     _check_film(watch)
+    if until is not None:
+        _check_target(until, tasks.task(recipe.task), data, net)
     pace = None
     if budget is not None:
         say("note", {"text": "measuring how fast this machine trains, about a second ..."})
@@ -121,6 +123,7 @@ def perform(
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     origin = describe(recipe, source, data, net, chosen, watch) | ({"budget": budget} if budget else {})
+    origin |= {"until": str(until)} if until else {}
     run = RunDirectory.create(out, recipe, label, origin)
     with run.lock():
         if shown is not None:
@@ -142,7 +145,8 @@ def resume(
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
 
     On the same engine and thread count the result is bit for bit that of a run that never stopped, unless
-    `epochs` changes the schedule. Raises RunError if another process holds the run, or nothing is left to do.
+    `epochs` changes the schedule. until: a target; if None, the one that the run was started with and has not
+    reached yet. Raises RunError if another process holds the run, or nothing is left to do.
     """
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
@@ -160,6 +164,10 @@ def resume(
                     f"{run.folder} is done: {facts['step']} steps\n"
                     f"hint: sfumato resume {run.folder} --epochs {longer:g}"
                 )
+        if until is not None:
+            _check_target(until, tasks.task(recipe.task), data, net)
+        elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
+            until = target
         run.change_recipe(recipe)
         run.forget_after(int(state["step"]) if state else -1)
         watch = Watch(**run.origin.get("watch", {}))
@@ -299,6 +307,8 @@ def _follow(
             except KeyboardInterrupt:  # nothing is lost: resuming makes painting and film
                 run.stopped_by = stop.signal or signal.SIGINT
         finishing = time.perf_counter() - clock
+    run.reached = reached
+    run.verdict = "" if until is None or run.stopped_by else until.verdict(run.last, reached)
     say(
         "done",
         {
@@ -312,7 +322,6 @@ def _follow(
             "finishing": finishing,
         },
     )
-    run.reached = reached
     return run
 
 
@@ -347,6 +356,16 @@ def _check_film(watch: Watch) -> None:
 
         if film.kind_of(watch.film) == "mp4":
             video.require_mp4()
+
+
+def _check_target(until: Until, task: Any, data: Any, net: Any) -> None:
+    """Refuse a target that the scores of this task can never be held against, before anything is written."""
+    if until.name == "psnr":
+        scores = task.score(net, data, task.draw(net, data))
+        if "psnr" not in scores:
+            raise RecipeError(
+                f"until={str(until)!r}: this task has no PSNR; its scores are {', '.join(scores)}\nhint: time=60s"
+            )
 
 
 def _finished(run: RunDirectory) -> bool:

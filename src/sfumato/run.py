@@ -25,6 +25,7 @@ class Run(RunDirectory):
         """The same run with its views."""
         run = cls(directory.folder)
         run.stopped_by, run.reached = directory.stopped_by, directory.reached
+        run.verdict = directory.verdict
         return run
 
     def image(self, step: int | None = None, size: tuple[int, int] | None = None) -> Picture:

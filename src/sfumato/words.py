@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["COUNTED", "duration", "epoch_text", "metric_name", "metric_text", "score_text", "si"]
+__all__ = ["COUNTED", "decibels", "duration", "epoch_text", "metric_name", "metric_text", "score_text", "si"]
 
 COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "cores", "loss")
 """Keys of a metrics line that are no scores."""
@@ -42,6 +42,12 @@ def duration(seconds: float) -> str:
 def epoch_text(epoch: float) -> str:
     """`epoch 0.05`, `epoch 12.3`, `epoch 1,250`."""
     return f"epoch {epoch:,.0f}" if epoch >= 100 else f"epoch {epoch:.3g}"
+
+
+def decibels(line: Mapping[str, Any], key: str = "psnr") -> float:
+    """A PSNR of a metrics line: infinite for an exact painting, written as null; nan where there is none."""
+    value = line.get(key, math.nan)
+    return math.inf if value is None else float(value)
 
 
 def metric_name(key: str) -> str:

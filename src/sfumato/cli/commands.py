@@ -168,9 +168,9 @@ def resume(
     if fork is None:
         if settings:
             raise RecipeError("--set changes a run's recipe only with --fork STEP")
-        return _finished(experiment.resume(found, epochs=epochs, say=say), as_json)
+        return _finished(experiment.resume(found, epochs=epochs, say=say), as_json, quiet)
     changes = pairs(settings) | ({"epochs": epochs} if epochs is not None else {})
-    return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json)
+    return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json, quiet)
 
 
 @app.command(
@@ -417,15 +417,19 @@ def _perform(
         return 0
     say = _say(as_json, quiet)
     run = experiment.perform(recipe, source, out=out, watch=watch, until=target, budget=budget, say=say)
-    return _finished(run, as_json)
+    return _finished(run, as_json, quiet)
 
 
-def _finished(run: RunDirectory, as_json: bool) -> int:
+def _finished(run: RunDirectory, as_json: bool, quiet: bool) -> int:
     if not as_json:
         print(run.folder)
     if run.stopped_by:
         return 128 + run.stopped_by
-    return 0 if run.reached else 4
+    if run.reached:
+        return 0
+    if quiet or as_json:  # else progress has said it
+        print(run.verdict, file=sys.stderr)
+    return 4
 
 
 def main(argv: Sequence[str] | None = None) -> None:

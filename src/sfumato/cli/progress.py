@@ -138,6 +138,7 @@ class JsonLines:
                 total_steps=facts["tick"].total_steps,
                 stopped_by=facts["run"].stopped_by,
                 reached=facts["reached"],
+                target=facts["run"].verdict or None,
                 seconds={k: round(facts[k], 4) for k in ("wall", "training", "watching", "finishing")},
                 scores={k: v for k, v in line.items() if k not in COUNTED},
             )
@@ -214,6 +215,7 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
     other = max(0.0, wall - training - watching - facts["finishing"])
     return [
         ", ".join(scores),
+        *([run.verdict] if run.verdict else []),
         f"time    {wall:.1f} s = training {training:.1f} + frames and metrics {watching:.1f}"
         f" + painting and film {facts['finishing']:.1f} + weights and checkpoints {other:.1f}",
         f"see     {run.folder / 'painting.png'}",

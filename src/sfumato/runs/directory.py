@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..errors import RecipeError, RunError
 from ..files import holding, save_bytes, save_text, try_lock, writing
 from ..recipe import Recipe, net_text, parse_variant
+from .watch import outcome
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,8 @@ class RunDirectory:
         """Number of the signal that ended `perform` early; 0 if none did."""
         self.reached = True
         """Whether the target that `perform` was given was reached; True if there was none."""
+        self.verdict = ""
+        """What became of that target, in words; empty if there was none, or a signal came first."""
 
     @classmethod
     def create(
@@ -104,11 +107,8 @@ class RunDirectory:
 
     @property
     def state(self) -> str:
-        """`running` (its lock is held), `done` (the last beat is the end of the budget) or `interrupted`."""
-        if self.locked(self.folder):
-            return "running"
-        last = self.last
-        return "done" if last and last["step"] >= last.get("total_steps", 1 << 62) else "interrupted"
+        """`running` (its lock is held), or what `outcome` says."""
+        return "running" if self.locked(self.folder) else outcome(self.last, self.origin.get("until"))
 
     def steps(self) -> list[int]:
         """Steps whose weights are kept, ascending."""

@@ -19,12 +19,13 @@ from typing import Any
 
 from ..errors import RunError
 from .directory import RunDirectory
+from .watch import outcome
 
 __all__ = ["Entry", "find", "listing", "overview"]
 
 CACHE = "index.sqlite"
 
-VERSION = 1
+VERSION = 2
 """Of the cache's layout; another one is thrown away."""
 
 FILES = ("recipe.json", "origin.json", "metrics.jsonl")
@@ -124,13 +125,13 @@ def _read(folder: Path) -> dict[str, Any]:
         started = datetime.fromisoformat(str(run.origin["started"])).timestamp()
     except (KeyError, ValueError, OverflowError):
         started = 0.0
-    return {"started": started, "last": run.last, "recipe": json.loads(run.recipe.to_json())}
+    until = run.origin.get("until")
+    return {"started": started, "last": run.last, "recipe": json.loads(run.recipe.to_json()), "until": until}
 
 
 def _entry(folder: Path, body: dict[str, Any]) -> Entry:
     last = body["last"]
-    done = bool(last) and last["step"] >= last.get("total_steps", 1 << 62)
-    state = "running" if RunDirectory.locked(folder) else "done" if done else "interrupted"
+    state = "running" if RunDirectory.locked(folder) else outcome(last, body["until"])
     return Entry(folder, body["started"], state, last, body["recipe"])
 
 

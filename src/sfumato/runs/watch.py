@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RecipeError
 from ..recipe import beats
+from ..words import decibels
 
 if TYPE_CHECKING:
     from ..learning.session import Tick
 
-__all__ = ["Until", "Watch"]
+__all__ = ["Until", "Watch", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,44 @@ class Until:
             raise RecipeError(f"until={text!r} is unknown\nhint: psnr=30 or time=60s")
         return cls(name, number)
 
+    def __str__(self) -> str:
+        return f"{self.name}={self.value:.12g}{'s' if self.name == 'time' else ''}"
+
+    @classmethod
+    def of(cls, text: object) -> Until | None:
+        """The target that a run's origin.json keeps; None where it keeps none."""
+        try:
+            return cls.parse(text) if isinstance(text, str) else None
+        except RecipeError:
+            return None
+
     def reached(self, tick: Tick, line: Mapping[str, Any]) -> bool:
-        """Whether the run may stop at this tick."""
+        """Whether the run may stop at this tick; line: the newest of metrics."""
         if self.name == "time":
             return tick.seconds >= self.value
-        fresh = line.get("step") == tick.step
-        return fresh and (line.get("psnr") is None or float(line["psnr"]) >= self.value)
+        return line.get("step") == tick.step and decibels(line) >= self.value
+
+    def met(self, line: Mapping[str, Any]) -> bool:
+        """Whether a line of metrics is at the target."""
+        if self.name == "psnr":
+            return decibels(line) >= self.value
+        return float(line.get("seconds", 0.0)) >= round(self.value, 4)  # as lines write their seconds
+
+    def verdict(self, line: Mapping[str, Any], reached: bool) -> str:
+        """In words what became of the target, of a run whose newest line of metrics is `line`."""
+        if reached:
+            return f"target {self} reached at step {line.get('step', 0)}"
+        if self.name == "time":
+            return f"target not reached: {line.get('seconds', 0.0):.4g} of {self.value:g} s of training"
+        return f"target not reached: {decibels(line):.2f} of {self.value:g} dB"
+
+
+def outcome(last: Mapping[str, Any], until: object) -> str:
+    """What became of a run that no process holds: `reached` or `missed` where it had a target, else `done` at the
+    end of its budget or `interrupted` before. last: its newest line of metrics. until: its target as text, or None.
+    """
+    done = bool(last) and last["step"] >= last.get("total_steps", 1 << 62)
+    target = Until.of(until)
+    if target is not None and last and target.met(last):
+        return "reached"
+    return "interrupted" if not done else "done" if target is None else "missed"

@@ -58,7 +58,11 @@ class Frames:
             "watching_seconds": round(self.seconds, 4),
             "cores": _finite(tick.cores),
             "loss": self._loss / self._count if self._count else None,
-            **{name: _finite(value) for name, value in scores.items()},
+            **{
+                name: _finite(value)
+                for name, value in scores.items()
+                if value == math.inf or math.isfinite(value)
+            },
         }
         self._run.add_metrics(self.line)
         self._loss, self._count = 0.0, 0
@@ -99,5 +103,6 @@ class Checkpoints:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity: a perfect painting's PSNR is written as null."""
+    """JSON has no infinity: an exact painting's PSNR is written as null. A score that is no number is left out, so
+    that a null among the scores always means infinite."""
     return round(value, 6) if math.isfinite(value) else None
