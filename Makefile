@@ -70,7 +70,8 @@ page: page/node_modules/.package-lock.json
 	cd page && npm run --silent check && npm test --silent && npm run --silent build
 
 page/node_modules/.package-lock.json: page/package.json page/package-lock.json
-	@command -v npm >/dev/null || { echo "the playground's page is built with node 20 or later and npm; none was found." >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "the playground's page is built with node 20 or later and npm; none was found."; \
+	  echo "hint: https://nodejs.org (Debian 12 has 18); all else works without, the built page is in the repository"; exit 1; } >&2
 	cd page && npm ci --silent --no-audit --no-fund
 
 bench: for-test

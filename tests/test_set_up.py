@@ -168,7 +168,7 @@ def test_a_tool_that_cannot_be_had_is_said_in_two_lines(
     out, err = capsys.readouterr()
     lines = [line for line in (out + err).splitlines() if "here, so" in line or line.startswith("hint")]
     assert len(lines) == 2 and toolchain.TOOLS[tool].debian[0] in lines[1], out + err
-    assert code == (1 if tool in ("ensurepip", "node") else 0), "nothing can be done without it"
+    assert code == (1 if tool == "ensurepip" else 0), "nothing can be done without it"
 
 
 def test_a_program_that_only_asks_to_be_installed_is_not_there(programs: Path) -> None:

@@ -66,11 +66,6 @@ def browser() -> bool:
     return True
 
 
-def node() -> bool:
-    """Node.js and its package manager."""
-    return answers("node") and answers("npm")
-
-
 @dataclass(frozen=True)
 class Tool:
     """Something of the machine's: how Debian names it and others get it, and what does not happen without it."""
@@ -108,9 +103,6 @@ TOOLS = {
         ("chromium", "fonts-dejavu-core"),
         "the tests in a browser are left out",
         ".venv/bin/playwright install --with-deps chromium",
-    ),
-    "node": Tool(
-        node, "Node.js with npm", ("nodejs", "npm"), "the page cannot be built", "https://nodejs.org"
     ),
 }
 
