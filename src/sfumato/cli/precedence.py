@@ -49,7 +49,7 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
         if options:
             merged = dict(chosen.options) | {k.partition(".")[2]: v for k, v in options.items()}
             chosen = chosen.replace(options=merged)
-    if chosen.epochs and "epochs" in flags and "steps" not in flags:
+    if "epochs" in flags and "steps" not in flags:
         chosen = chosen.replace(steps=0)
     return chosen
 

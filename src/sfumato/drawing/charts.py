@@ -87,8 +87,8 @@ def chart(
     top, bottom = 66, height - 48
     _frame(pen, fonts, x_axis, y_axis, (left, top, right, bottom))
     _write(pen, (16, 12), title, fonts[17], INK)
-    _write(pen, (16, 40), y_label, fonts[13], SOFT)
-    _write(pen, (right, height - 22), x_label, fonts[13], SOFT, "ra")
+    _write(pen, (16, 40), f"{y_label}, log scale" if log_y else y_label, fonts[13], SOFT)
+    _write(pen, (right, height - 22), f"{x_label}, log scale" if log_x else x_label, fonts[13], SOFT, "ra")
     for number, one in enumerate(series):
         ink = one.colour or CATEGORIES[number % len(CATEGORIES)]
         fine = np.isfinite(one.x) & np.isfinite(one.y)
@@ -121,8 +121,8 @@ class _Axis:
         low, high = float(values.min()), float(values.max())
         if log:
             a, b = math.log10(low), math.log10(high)
-            if b - a < 0.2:
-                a, b = a - 0.1, b + 0.1
+            room = max(0.04 * (b - a), 0.1 if b - a < 0.2 else 0.0)  # a value on the axis would look like 0
+            a, b = a - room, b + room
             decades = range(math.floor(a), math.ceil(b) + 1)
             steps = (1, 2, 5) if b - a < 2.5 else (1,)
             every = max(1, len(decades) // 8)

@@ -1,8 +1,8 @@
 """Encodings: what the first layer sees of a point in [0, 1]^D.
 
 The module is the registry: every function of `__all__` is a variant of the recipe's `encoding`. It takes the
-number of inputs and keyword parameters, and returns a module that maps (N, inputs) to (N, width); `width` and
-`span` (the half width of the range of its outputs, by which first-layer biases are spread) are attributes.
+number of inputs and keyword parameters, and returns a module that maps (N, inputs) to (N, width), `width` being an
+attribute. A fact beside it: `takes_aspect`, it can be told the height of the picture over its width.
 Only `grid` has something to train.
 """
 

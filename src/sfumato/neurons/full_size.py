@@ -59,9 +59,9 @@ def plates(
     scales: one for each hidden layer, from `atlas.scale` (fixed over the steps of a film). chosen: (layer,
     index) pairs, see `atlas.parse_neurons`; all neurons if None. threads: for compression, all available ones
     if None. The value of a pixel is read back from its palette index i as low + i (high - low) / 238; low and
-    high stand in the file's comment, after `title`. Files appear together when all are complete; after a
-    failure no new one is left. Raises RecipeError for a neuron that does not exist, RunError where the disk
-    refuses or weights are not finite.
+    high stand in the file's comment, after `title`. No file is moved to its place before all are complete; after a
+    failure before that no new one is left. Raises RecipeError for a neuron that does not exist, RunError where the
+    disk refuses or weights are not finite.
     """
     check_finite(net)
     units = widths(net)

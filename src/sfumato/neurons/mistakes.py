@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from .. import picture
 from ..data import Array, Data
-from ..nets import Net, predict
+from ..nets import Net
+from ..painting import predict
 from ..picture import Picture
 from ..recipe import Recipe, pick
 
@@ -64,7 +65,7 @@ class Mistakes(NamedTuple):
 
 def mistakes(net: Net, data: Data) -> Mistakes:
     """The held-out samples that the net misreads."""
-    outputs = predict(net, data.hidden_inputs, tile=2048)
+    outputs = predict(net, data.hidden_inputs)
     truth = data.hidden_targets.argmax(1)
     ranked = np.argsort(-outputs, axis=1, kind="stable")[:, :2]
     sure = np.take_along_axis(probabilities(outputs, data.facts["recipe"]), ranked, 1)
@@ -92,7 +93,7 @@ def mistakes_sheet(found: Mistakes, data: Data, *, columns: int = 12, scale: int
 
 def confusion(net: Net, data: Data) -> Counts:
     """How often each class (row) was read as each class (column): int64 (C, C), rows add up to the class counts."""
-    guessed = predict(net, data.hidden_inputs, tile=2048).argmax(1)
+    guessed = predict(net, data.hidden_inputs).argmax(1)
     truth = data.hidden_targets.argmax(1)
     classes = data.hidden_targets.shape[1]
     return np.bincount(truth * classes + guessed, minlength=classes**2).reshape(classes, classes)
@@ -137,7 +138,7 @@ class Calibration(NamedTuple):
 
 def calibration(net: Net, data: Data, *, bins: int = 10) -> Calibration:
     """The calibration curve on the held-out samples. bins: >= 1."""
-    outputs = predict(net, data.hidden_inputs, tile=2048)
+    outputs = predict(net, data.hidden_inputs)
     guessed = outputs.argmax(1)
     shares = probabilities(outputs, data.facts["recipe"])
     sure = np.take_along_axis(shares, guessed[:, None], 1)[:, 0].astype(np.float64)

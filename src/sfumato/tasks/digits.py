@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from ..data import Data
 from ..errors import MissingExtra, RecipeError, TaskError
-from ..nets import Net, predict
+from ..nets import Net
 from ..neurons import features
+from ..painting import predict
 from ..picture import Picture
 from ..recipe import Recipe
 from . import _idx
@@ -127,7 +128,7 @@ def draw(net: Net, data: Data) -> Picture:
 
 def score(net: Net, data: Data, drawn: Picture) -> dict[str, float]:
     """Share of held-out digits that are misread, in [0, 1]: `test_error` or `validation_error`."""
-    guessed = predict(net, data.hidden_inputs, tile=2048).argmax(1)
+    guessed = predict(net, data.hidden_inputs).argmax(1)
     wrong = guessed != data.hidden_targets.argmax(1)
     return {f"{data.facts['split']}_error": float(wrong.mean())}
 

@@ -214,13 +214,15 @@ class Gallery:
 
     def sheet(self, layer: int, step: int | None = None) -> Drawing:
         """The contact sheet of one layer."""
-        still = self.over_time if self.still else self._still([self.net(step)], step)
-        return still.sheet(self.net(step), layer, title=self._title(layer, len(still.scales), step))
+        net = self.net(step)
+        still = self.over_time if self.still else self._still([net], step)
+        return still.sheet(net, layer, title=self._title(layer, len(still.scales), step))
 
     def neuron(self, layer: int, index: int, step: int | None = None) -> Drawing:
         """One neuron at full size."""
-        still = self.over_time if self.still else self._still([self.net(step)], step)
-        return still.neuron(self.net(step), layer, index)
+        net = self.net(step)
+        still = self.over_time if self.still else self._still([net], step)
+        return still.neuron(net, layer, index)
 
     def card(self, layer: int, index: int, step: int | None = None) -> Picture:
         """One neuron's card: picture, painting with and without it, what it adds, its numbers."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,23 +169,24 @@ def _drawn(
     errors = _Errors(run, steps[len(steps) // 2], target) if wanted.error else None
     curve = _Curve(run) if wanted.curve else None
     transform = to_srgb(target.icc, "L" if target.channels == 1 else "RGB") if target.icc else None
+    epoch_of = epochs_of(run)
     for step in steps:
-        net = run.net(step)
+        net, epoch = run.net(step), epoch_of(step)
         row: list[Frame] = []
         decibels = math.nan
         if wanted.painting or wanted.error or wanted.curve:
             values = paint(net, target.height, target.width, where=where).values
             decibels = metrics.psnr(target.values, values)
             if wanted.painting:
-                line = {"epoch": curve_epoch(run, step), "psnr": None if math.isinf(decibels) else decibels}
+                line = {"epoch": epoch, "psnr": None if math.isinf(decibels) else decibels}
                 row.append(_panel(_title(step, line), fit(_shown(values, transform))))
             if errors is not None:
                 row.append(_panel(errors.title, fit(errors.image(values))))
         if chosen and still is not None:
-            row.append(_neurons(net, still, chosen, fit.down, epoch_text(curve_epoch(run, step))))
+            row.append(_neurons(net, still, chosen, fit.down, epoch_text(epoch)))
         rows = [_row(row)] if row else []
         if still is not None:
-            rows += [_layer(net, still, layer, curve_epoch(run, step)) for layer in wanted.layers]
+            rows += [_layer(net, still, layer, epoch) for layer in wanted.layers]
         if curve is not None:
             rows.append(curve.panel(step, decibels, max([LEAST, *(r.shape[1] for r in rows)])))
         yield _framed(_column(rows))
@@ -229,7 +230,7 @@ class _Curve:
         self._steps, self._epochs, self._values = np.array(points or [(0, 0, math.nan)], np.float64).T
         if not np.isfinite(self._values[self._epochs > 0]).any():
             raise RunError(f"{run.folder}: metrics.jsonl holds no score to draw a curve of")
-        self._run = run
+        self._epoch_of = epochs_of(run)
 
     def value(self, line: Any) -> float:
         """Decibels, or errors in per cent; nan where unknown."""
@@ -239,7 +240,7 @@ class _Curve:
     def panel(self, step: int, value: float, across: int) -> Frame:
         """The chart `across` pixels wide, up to and with `step`, whose score is `value`."""
         past = self._steps < step
-        epoch = curve_epoch(self._run, step)
+        epoch = self._epoch_of(step)
         now = np.array([epoch]), np.array([value])
         so_far = np.append(self._epochs[past], epoch), np.append(self._values[past], value)
         series = [
@@ -261,10 +262,13 @@ class _Curve:
         return (drawn.values[UNTITLED:] * 255 + 0.5).astype(np.uint8)
 
 
-def curve_epoch(run: RunDirectory, step: int) -> float:
-    """The epoch of a step, from the run's own count; nan where it has none."""
-    last = run.last
-    return step * float(last["epoch"]) / float(last["step"]) if last.get("step") else 0.0
+def epochs_of(run: RunDirectory) -> Callable[[int], float]:
+    """The epoch of a step, between those that the run has written down; 0 where it has none."""
+    lines = [(float(line["step"]), float(line["epoch"])) for line in run.history if "epoch" in line]
+    if not lines:
+        return lambda step: 0.0
+    steps, epochs = zip(*lines, strict=True)
+    return lambda step: float(np.interp(step, steps, epochs))
 
 
 # Neurons -------------------------------------------------------------------------------------------------------
