@@ -84,7 +84,7 @@ def test_every_frame_is_shown_once_in_order_and_the_last_one_is_held(kind: str, 
     assert made == run.folder / f"film.{kind}"
     frames, seconds = decoded(made)
     wanted = frames_of(run)
-    fps = film.pace(9)
+    fps = film.rate(9)
     held = round(film.HOLD * fps) if kind == "mp4" else 1
     assert len(frames) == len(wanted) + held - 1
     # In levels of 255, on average: mp4 halves the colours' resolution; 256 dithered colours for a picture of all
@@ -143,8 +143,8 @@ def test_colours_keep_their_brightness(tmp_path: Path) -> None:
 
 def test_a_film_takes_four_to_eight_seconds() -> None:
     for count in (16, 24, 33, 48, 64, 90, 96, 120, 150, 240):
-        assert 4 / 1.13 <= count / film.pace(count) <= 8 * 1.13, count  # frames a second are whole numbers
-    assert film.pace(1) == 2 and film.pace(64) == 12 and film.pace(100_000) == 30
+        assert 4 / 1.13 <= count / film.rate(count) <= 8 * 1.13, count  # frames a second are whole numbers
+    assert film.rate(1) == 2 and film.rate(64) == 12 and film.rate(100_000) == 30
 
 
 def lines() -> Frame:

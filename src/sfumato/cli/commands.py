@@ -233,6 +233,9 @@ def export(
     step: Annotated[int | None, _flag("the kept step nearest to this; none: the newest")] = None,
     with_panels: Annotated[str, _flag("panels of a film: neurons,error,curve", "--with")] = "",
     captions: Annotated[bool, _flag("write epoch and PSNR into the film")] = False,
+    pace: Annotated[
+        str, _flag("of a film, even steps of: change (default), log, epochs, or all frames")
+    ] = "",
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
@@ -240,7 +243,7 @@ def export(
     from ..views.export import export as write
 
     panels = tuple(filter(None, with_panels.split(",")))
-    print(write(find(run, out), file, size=size, step=step, with_=panels, captions=captions))
+    print(write(find(run, out), file, size=size, step=step, with_=panels, captions=captions, pace=pace))
     return 0
 
 

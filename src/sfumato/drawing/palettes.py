@@ -26,6 +26,7 @@ __all__ = [
     "grey",
     "heat",
     "index",
+    "oklab",
     "palette",
     "png",
 ]
@@ -126,6 +127,15 @@ _TO_RGB = np.array(
         [-0.0041960863, -0.7034186147, 1.7076147010],
     ]
 )
+_FROM_RGB, _FROM_LMS = np.linalg.inv(_TO_RGB), np.linalg.inv(_TO_LMS)
+
+
+def oklab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Oklab lightness and two opponent colours, (..., 3), of sRGB bytes (..., 3): lightness runs from 0 to 1."""
+    srgb = pixels / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    result: npt.NDArray[np.float64] = np.cbrt(linear @ _FROM_RGB.T) @ _FROM_LMS.T
+    return result
 
 
 def _oklch(

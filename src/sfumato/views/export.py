@@ -67,13 +67,14 @@ def export(
     with_: Sequence[str] = (),
     captions: bool = False,
     frames: int = 12,
+    pace: str = "",
 ) -> Path:
     """Write what the file's suffix asks for, and return the path; an existing file is replaced in one step.
 
     kind: `painting`, `film`, `sheet`, `net` or `page`, where the name does not tell. size: of a painting (evaluated
     by the net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such
     as "4x" of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
-    precision. with_, captions: of a film, see `film`. frames: tiles of a sheet.
+    precision. with_, captions, pace: of a film, see `film`. frames: tiles of a sheet.
 
     Memory: PNG a strip of about 260,000 pixels; other paintings the result in 8 bits; films a few frames.
     Raises RecipeError for a suffix, size or option that cannot be meant, PictureError for what a type cannot
@@ -81,10 +82,16 @@ def export(
     """
     path = Path(path)
     kind = _kind(path, kind)
-    given = {"size": size is not None, "step": step is not None, "with": bool(with_), "captions": captions}
+    given = {
+        "size": size is not None,
+        "step": step is not None,
+        "with": bool(with_),
+        "captions": captions,
+        "pace": bool(pace),
+    }
     takes = {
         "painting": "size step",
-        "film": "size with captions",
+        "film": "size with captions pace",
         "sheet": "captions",
         "net": "step",
         "page": "",
@@ -96,7 +103,7 @@ def export(
         hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
         raise RunError(f"cannot write {path}\nhint: {hint}")
     if kind == "film":
-        return films.film(run, path.suffix, path=path, captions=captions, size=size, with_=with_)
+        return films.film(run, path.suffix, path=path, captions=captions, size=size, with_=with_, pace=pace)
     if kind == "sheet":
         picture.save(sheet(run, frames), path)
     elif kind == "page":

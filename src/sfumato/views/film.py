@@ -1,6 +1,7 @@
-"""The film of a run: its frames one after the other, each shown equally long, the last one held.
+"""The film of a run: frames at an even pace, each shown equally long, the last one held.
 
-Frames are dense early and log-spaced later, so equal times show a net's quick start and its slow end alike.
+By default the pace is that of visible change (`timeline`): a net learns most of what can be seen in its first
+epochs, so that frames at even steps would show a rush and then a still.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from ..drawing import video
 from ..drawing.video import Frame
 from ..errors import RecipeError, RunError
 from ..files import replacing
-from . import film_panels
+from . import film_panels, timeline
 from .frames import Fit, caption, opened, to_srgb
 
 if TYPE_CHECKING:
     from ..runs import RunDirectory
 
-__all__ = ["KINDS", "film", "kind_of", "pace"]
+__all__ = ["KINDS", "film", "kind_of", "rate"]
 
 KINDS = ("mp4", "webp", "gif")
 
@@ -38,6 +39,7 @@ def film(
     size: str | tuple[int, int] | None = None,
     with_: Sequence[str] = (),
     hold: float = HOLD,
+    pace: str = "",
 ) -> Path:
     """Make the film of a run and return its path: `film.<kind>` in its folder, or `path`.
 
@@ -45,6 +47,8 @@ def film(
     and PSNR in a strip below the picture. size: (width, height), "600x858" or "2x", frames resampled; without it
     GIF shows frames as they are, MP4 and WebP twice as large (`frames.DOUBLED`); tiny ones grow by whole factors,
     those beyond LONGEST shrink. with_: panels beside the painting, see `panels`. hold: seconds of the last frame.
+    pace: which frames are shown, see `timeline.PACES`; `change` if empty. Panels drawn from kept weights show each
+    kept step, and take no pace.
 
     WebP carries the picture's colour profile. MP4 and GIF cannot: their frames are converted to sRGB, so that
     they look the same; a profile that cannot be read is then left out. Memory: a few frames.
@@ -54,12 +58,14 @@ def film(
     kind = kind_of(kind)
     if kind == "mp4":
         video.require_mp4()
+    if pace:
+        timeline.check(pace)
     if with_:
-        count, frames, icc = film_panels.frames(run, with_, size=size)
+        count, frames, icc = film_panels.frames(run, with_, size=size, pace=pace)
     else:
-        count, frames, icc = _frames(run, kind, captions, size)
+        count, frames, icc = _frames(run, kind, captions, size, pace)
     goal = Path(path) if path is not None else run.folder / f"film.{kind}"
-    fps = pace(count)
+    fps = rate(count)
     with replacing(goal) as passing:
         if kind == "webp":
             video.webp(passing, frames, fps, hold, icc)
@@ -80,7 +86,7 @@ def kind_of(text: str) -> str:
     return kind
 
 
-def pace(count: int) -> int:
+def rate(count: int) -> int:
     """Frames a second: 12, but fewer for few frames and more for many, so that a film takes 4 to 8 seconds.
 
     At least 2 and at most 30, beyond which frames would only be missed: longer series take longer.
@@ -89,13 +95,14 @@ def pace(count: int) -> int:
 
 
 def _frames(
-    run: RunDirectory, kind: str, captions: bool, size: str | tuple[int, int] | None
+    run: RunDirectory, kind: str, captions: bool, size: str | tuple[int, int] | None, pace: str
 ) -> tuple[int, Iterator[Frame], bytes | None]:
     """How many frames, the frames as they are shown, and the colour profile that they still need."""
     listed = run.frames()
     if not listed:
         raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
-    first = opened(listed[0][1])
+    chosen = timeline.shown(listed, pace)
+    first = opened(chosen[0][1])
     icc = first.info.get("icc_profile")
     keeps = kind == "webp" and first.mode == "RGB"
     transform = None if keeps or not icc else to_srgb(icc, first.mode)
@@ -103,7 +110,7 @@ def _frames(
     lines = {line["step"]: line for line in run.history} if captions else {}
 
     def shown() -> Iterator[Frame]:
-        for step, path in listed:
+        for step, path in chosen:
             image = opened(path)
             if image.size != first.size or image.mode != first.mode:
                 raise RunError(
@@ -113,4 +120,4 @@ def _frames(
             image = transform.apply(image) if transform else image.convert("RGB")
             yield fit(image, caption(step, lines.get(step, {})) if captions else None)
 
-    return len(listed), shown(), icc if keeps else None
+    return len(chosen), shown(), icc if keeps else None

@@ -5,7 +5,8 @@
     film(run, with_=("layer:2", "alone"))               a layer's contact sheet, without the painting
 
 The steps are those whose weights were kept, and everything is drawn from these weights; `curve` alone needs no
-weights and shows every frame. Colours are fixed over the whole film, so a change seen is a change of the net.
+weights and shows the frames of a film. Colours are fixed over the whole film, so a change seen is a
+change of the net.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ..neurons.raster import Raster, blocks, number, tensor, tile_pixels
 from ..painting import paint
 from ..picture import metrics
 from ..words import epoch_text, score_text
+from . import timeline
 from .frames import LONGEST, opened, to_srgb, wanted_size
 
 if TYPE_CHECKING:
@@ -107,7 +109,11 @@ def parse(words: Sequence[str]) -> Wanted:
 
 
 def frames(
-    run: RunDirectory, words: Sequence[str], *, size: str | tuple[int, int] | None = None
+    run: RunDirectory,
+    words: Sequence[str],
+    *,
+    size: str | tuple[int, int] | None = None,
+    pace: str = "",
 ) -> tuple[int, Iterator[Frame], None]:
     """How many frames, the frames as they come, and None: false colours and paintings share sRGB.
 
@@ -122,7 +128,13 @@ def frames(
         listed = run.frames()
         if not listed:
             raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
-        return len(listed), _with_curve(run, wanted, listed, size), None
+        chosen = timeline.shown(listed, pace)
+        return len(chosen), _with_curve(run, wanted, chosen, size), None
+    if pace:
+        raise RecipeError(
+            f"pace={pace!r} is of kept frames, and these panels are drawn from kept weights: each is shown\n"
+            "hint: leave out the pace, or take the panel curve alone"
+        )
     steps = run.steps()
     if not steps:
         raise RunError(f"{run.folder} holds no weights\nhint: sfumato resume {run.folder}")

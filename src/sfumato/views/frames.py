@@ -32,10 +32,15 @@ DARK, LIGHT = (26, 27, 30), (236, 236, 233)
 """RGB of the caption strip and its letters."""
 
 
-def opened(path: Path) -> Image.Image:
-    """A frame's pixels, read whole; RunError if it is damaged."""
+def opened(path: Path, small: int = 0) -> Image.Image:
+    """A frame's pixels, read whole; RunError if it is damaged.
+
+    small: pixels a side that suffice; a JPEG is then decoded at as little as an eighth, in an eighth of the time.
+    """
     try:
         with Image.open(path) as image:
+            if small:
+                image.draft(None, (small, small))
             image.load()
             return image if image.mode in ("L", "RGB") else image.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:

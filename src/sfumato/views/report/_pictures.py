@@ -162,16 +162,16 @@ def _video(run: RunDirectory, share: float) -> Film:
         path = Path(folder) / "film.mp4"
         if width * height > 400_000:
             size = _even(width, height, math.sqrt(400_000 / (width * height)))
-        film.film(run, "mp4", path=path, size=size, hold=0)
+        film.film(run, "mp4", path=path, size=size, hold=0, pace="all")
         for _ in range(3):
             if path.stat().st_size <= limit:
                 break
             factor = max(0.3, 0.9 * math.sqrt(limit / path.stat().st_size))
             size = _even(*(size or (width, height)), factor)
-            film.film(run, "mp4", path=path, size=size, hold=0)
+            film.film(run, "mp4", path=path, size=size, hold=0, pace="all")
         data = path.read_bytes()
     count = len(listed)
-    return Film((uri(data, "video/mp4"),), film.pace(count), tuple(range(count)), True, width, height)
+    return Film((uri(data, "video/mp4"),), film.rate(count), tuple(range(count)), True, width, height)
 
 
 def _even(width: int, height: int, factor: float) -> tuple[int, int]:
@@ -196,7 +196,7 @@ def _single(run: RunDirectory, share: float) -> Film:
         if sum(map(len, made)) <= limit:
             break
     uris = tuple(uri(data, "image/jpeg") for data in made)
-    return Film(uris, film.pace(len(chosen)), tuple(chosen), False, width, height)
+    return Film(uris, film.rate(len(chosen)), tuple(chosen), False, width, height)
 
 
 def _jpeg(path: Path, largest: int) -> bytes:
