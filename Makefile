@@ -3,6 +3,7 @@
 # make sanitize the native engine's check program under sanitizers: memory, undefined behaviour, threads
 # make check    the whole proof: format, lint, types, the wheel built, installed and tested
 # make page     the playground's page from page/ into the package (needs node 20; what it makes is committed)
+# make stub     the types of the native module, src/sfumato/_native.pyi, after a change in native/bind.cc
 # make bench    speed as ratios, A and B alternating in one process
 # make clean    remove what this file made
 #
@@ -22,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 SANITIZED := build/check-address+undefined/.passed build/check-thread/.passed
 
-.PHONY: paint test lint sanitize check wheel page bench clean python for-paint for-test with-browser
+.PHONY: paint test lint sanitize check wheel page stub bench clean python for-paint for-test with-browser
 .DELETE_ON_ERROR:
 
 paint: for-paint
@@ -73,6 +74,9 @@ page/node_modules/.package-lock.json: page/package.json page/package-lock.json
 	@command -v npm >/dev/null || { echo "the playground's page is built with node 20 or later and npm; none was found."; \
 	  echo "hint: https://nodejs.org (Debian 12 has 18); all else works without, the built page is in the repository"; exit 1; } >&2
 	cd page && npm ci --silent --no-audit --no-fund
+
+stub: for-test
+	$(BIN)/python -m nanobind.stubgen --quiet --module sfumato._native --output-file src/sfumato/_native.pyi
 
 bench: for-test
 	$(BIN)/python benchmarks/eager.py

@@ -162,7 +162,6 @@ def painters(row: Row, data: Data) -> tuple[Advance, Advance]:
     """Painting with ours, and with PyTorch in bfloat16 by tiles of 8192 pixels (faster than whole)."""
     net = nets.build(row.recipe, 2, 3)
     engine = native.trainer(net, row.recipe.replace(**row.ours))
-    engine.set("values", [p.detach().numpy() for p in net.parameters()])
     points: Array = np.ascontiguousarray(2 * data.inputs[: row.samples] - 1)
     half, tiles = net.bfloat16(), torch.from_numpy(points).bfloat16().split(8192)  # type: ignore[no-untyped-call]
 

@@ -5,14 +5,15 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
-#include <map>
+#include <memory>
 #include <optional>
-#include <stdexcept>
-#include <tuple>
+#include <string>
+#include <utility>
 
 #include "cpu.h"
 #include "trainer.h"
@@ -22,7 +23,7 @@ using namespace nb::literals;
 
 namespace {
 
-using sfumato::Trainer;
+using sfumato::Kind, sfumato::Settings, sfumato::Trainer;
 using In1 = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using In2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
@@ -34,73 +35,26 @@ using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
 
 [[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
 
-template <class T>
-T pick(const std::map<std::string, T>& known, const std::string& name, const char* what) {
-  const auto found = known.find(name);
-  if (found != known.end()) return found->second;
-  std::string names;
-  for (const auto& entry : known) names += (names.empty() ? "" : ", ") + entry.first;
-  refuse(std::string(what) + " '" + name + "' is unknown; known are " + names);
-}
-
-const std::map<std::string, sfumato::Activation> kActivations = {
-    {"identity", sfumato::Activation::identity},     {"relu", sfumato::Activation::relu},
-    {"leaky_relu", sfumato::Activation::leaky_relu}, {"sine", sfumato::Activation::sine},
-    {"finer", sfumato::Activation::finer},           {"gaussian", sfumato::Activation::gaussian},
-    {"tanh", sfumato::Activation::tanh},             {"sigmoid", sfumato::Activation::sigmoid},
-    {"silu", sfumato::Activation::silu}};
-const std::map<std::string, sfumato::Loss> kLosses = {{"mse", sfumato::Loss::mse},
-                                                      {"l1", sfumato::Loss::l1},
-                                                      {"half_square", sfumato::Loss::half_square},
-                                                      {"cross_entropy", sfumato::Loss::cross_entropy}};
-const std::map<std::string, sfumato::Method> kMethods = {{"adam", sfumato::Method::adam},
-                                                         {"sgd", sfumato::Method::sgd},
-                                                         {"muon", sfumato::Method::muon}};
-const std::map<std::string, sfumato::Precision> kPrecisions = {{"float32", sfumato::Precision::float32},
-                                                               {"bfloat16", sfumato::Precision::bfloat16},
-                                                               {"bfloat16-all", sfumato::Precision::bfloat16_all}};
-const std::map<std::string, sfumato::Kind> kKinds = {{"values", sfumato::Kind::values},
-                                                     {"first", sfumato::Kind::first},
-                                                     {"second", sfumato::Kind::second}};
-
 void check_finite(const float* values, size_t count, const char* what) {
   for (size_t i = 0; i < count; i++)
     if (!std::isfinite(values[i])) refuse(std::string(what) + " hold a value that is not finite, at " + std::to_string(i));
 }
 
-Out fresh(std::initializer_list<size_t> shape, float*& data) {
+// A new array and where its values go.
+template <size_t N>
+std::pair<Out, float*> fresh(const std::array<size_t, N>& shape) {
   size_t count = 1;
   for (size_t n : shape) count *= n;
-  data = new float[count ? count : 1];
+  auto values = std::make_unique<float[]>(std::max<size_t>(count, 1));
+  float* const data = values.get();
   nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<float*>(p); });
-  return Out(data, shape, owner);
+  values.release();
+  return {Out(data, N, shape.data(), owner), data};
 }
 
-void build(Trainer* self, int inputs, std::vector<int> hidden, int outputs, const std::string& activation,
-           double parameter, const std::string& loss, double smoothing, const std::string& optimizer, double first,
-           double second, double eps, double momentum, double auxiliary, int muon_steps, int muon_blocks, double decay, double clip,
-           double dropped_inputs, double dropped_hidden, std::vector<double> factors, bool skip, bool input_gradient,
-           const std::string& precision, const std::vector<std::tuple<int, int, bool>>& grid, int features,
-           int log2_table, int threads, int chunk, std::string isa) {
-  sfumato::Settings s;
-  s.inputs = inputs, s.hidden = std::move(hidden), s.outputs = outputs;
-  s.skip = skip, s.input_gradient = input_gradient;
-  s.activation = pick(kActivations, activation, "activation"), s.parameter = static_cast<float>(parameter);
-  s.loss = pick(kLosses, loss, "loss"), s.smoothing = static_cast<float>(smoothing);
-  s.method = pick(kMethods, optimizer, "optimizer");
-  s.first = first, s.second = second, s.epsilon = eps, s.momentum = momentum, s.auxiliary = auxiliary;
-  s.muon_steps = muon_steps, s.muon_blocks = muon_blocks;
-  s.decay = decay, s.clip = static_cast<float>(clip);
-  s.dropped_inputs = static_cast<float>(dropped_inputs), s.dropped_hidden = static_cast<float>(dropped_hidden);
-  s.factors.assign(factors.begin(), factors.end());
-  for (const auto& [across, down, hashed] : grid) s.grid.levels.push_back({across, down, hashed});
-  s.grid.features = features, s.grid.log2_table = log2_table;
-  s.precision = pick(kPrecisions, precision, "precision");
-  s.threads = threads, s.chunk = chunk, s.isa = std::move(isa);
-  new (self) Trainer(s);  // its std::invalid_argument becomes a ValueError
-}
+using OutList = nb::typed<nb::list, Out>;
 
-void set_arrays(Trainer& self, const std::string& kind, const std::vector<InAny>& arrays) {
+void set_arrays(Trainer& self, Kind kind, const std::vector<InAny>& arrays) {
   const auto shapes = self.array_shapes();
   if (arrays.size() != shapes.size())
     refuse("expected " + std::to_string(shapes.size()) + " arrays, got " + std::to_string(arrays.size()));
@@ -115,28 +69,29 @@ void set_arrays(Trainer& self, const std::string& kind, const std::vector<InAny>
     check_finite(arrays[i].data(), arrays[i].size(), "parameters");
     from.push_back(arrays[i].data());
   }
-  const auto which = pick(kKinds, kind, "kind");
   nb::gil_scoped_release release;
-  self.set(which, from);
+  self.set(kind, from);
 }
 
-nb::list new_arrays(const Trainer& self, sfumato::Arrays& into) {
-  nb::list arrays;
-  for (const auto& [out, in] : self.array_shapes()) {
-    float* data = nullptr;
-    if (in) arrays.append(fresh({size_t(out), size_t(in)}, data));
-    else arrays.append(fresh({size_t(out)}, data));
+OutList new_arrays(const Trainer& self, sfumato::Arrays& into) {
+  OutList arrays;
+  const auto add = [&](const auto& shape) {
+    auto [array, data] = fresh(shape);
+    arrays.append(array);
     into.push_back(data);
+  };
+  for (const auto& [out, in] : self.array_shapes()) {
+    if (in) add(std::array{size_t(out), size_t(in)});
+    else add(std::array{size_t(out)});
   }
   return arrays;
 }
 
-nb::list get_arrays(Trainer& self, const std::string& kind) {
-  const auto which = pick(kKinds, kind, "kind");
+OutList get_arrays(Trainer& self, Kind kind) {
   sfumato::Arrays into;
-  nb::list arrays = new_arrays(self, into);
+  OutList arrays = new_arrays(self, into);
   nb::gil_scoped_release release;
-  self.get(which, into);
+  self.get(kind, into);
   return arrays;
 }
 
@@ -167,18 +122,17 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
   if (total != order.size())
     refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
   if (errors && errors->size() != order.size()) refuse("errors and order differ in length");
-  float* losses = nullptr;
-  Out result = fresh({sizes.size()}, losses);
+  auto [result, losses] = fresh(std::array{sizes.size()});
   nb::gil_scoped_release release;
   self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses,
                errors ? errors->data() : nullptr);
   return result;
 }
 
-nb::tuple gradient(Trainer& self, const Ints& rows) {
+nb::typed<nb::tuple, float, OutList> gradient(Trainer& self, const Ints& rows) {
   if (!rows.size()) refuse("rows is empty");
   sfumato::Arrays into;
-  nb::list arrays = new_arrays(self, into);
+  OutList arrays = new_arrays(self, into);
   float loss = 0;
   {
     nb::gil_scoped_release release;
@@ -193,7 +147,8 @@ void check_features(const Trainer& self, const In2& features) {
   check_finite(features.data(), features.size(), "features");
 }
 
-nb::tuple pullback(Trainer& self, const In2& features, const In2& errors, bool inputs) {
+nb::typed<nb::tuple, OutList, std::optional<Out>> pullback(Trainer& self, const In2& features, const In2& errors,
+                                                           bool inputs) {
   check_features(self, features);
   if (errors.shape(0) != features.shape(0) || errors.shape(1) != size_t(self.settings().outputs))
     refuse("errors must be (N, " + std::to_string(self.settings().outputs) + "), a row for each of features");
@@ -201,10 +156,13 @@ nb::tuple pullback(Trainer& self, const In2& features, const In2& errors, bool i
   if (inputs && (!self.settings().input_gradient || !self.settings().grid.levels.empty()))
     refuse("the gradient of the inputs needs input_gradient=True, and no grid");
   sfumato::Arrays into;
-  nb::list arrays = new_arrays(self, into);
+  OutList arrays = new_arrays(self, into);
   float* dx = nullptr;
   nb::object wanted = nb::none();
-  if (inputs) wanted = nb::cast(fresh({features.shape(0), features.shape(1)}, dx));
+  if (inputs) {
+    auto [array, data] = fresh(std::array{features.shape(0), features.shape(1)});
+    wanted = nb::cast(array), dx = data;
+  }
   {
     nb::gil_scoped_release release;
     self.pullback(features.data(), errors.data(), features.shape(0), into, dx);
@@ -214,8 +172,7 @@ nb::tuple pullback(Trainer& self, const In2& features, const In2& errors, bool i
 
 Out predict(Trainer& self, const In2& features) {
   check_features(self, features);
-  float* data = nullptr;
-  Out result = fresh({features.shape(0), size_t(self.settings().outputs)}, data);
+  auto [result, data] = fresh(std::array{features.shape(0), size_t(self.settings().outputs)});
   nb::gil_scoped_release release;
   self.predict(features.data(), features.shape(0), data);
   return result;
@@ -226,28 +183,95 @@ Out activations(Trainer& self, int layer, const In2& features, bool pre) {
   if (layer < 0 || size_t(layer) >= hidden.size())
     throw nb::index_error(("layer " + std::to_string(layer) + " of " + std::to_string(hidden.size())).c_str());
   check_features(self, features);
-  float* data = nullptr;
-  Out result = fresh({features.shape(0), size_t(hidden[size_t(layer)])}, data);
+  auto [result, data] = fresh(std::array{features.shape(0), size_t(hidden[size_t(layer)])});
   nb::gil_scoped_release release;
   self.activations(layer, pre, features.data(), features.shape(0), data);
   return result;
 }
 
-// For tests of the vector functions: values and slopes of an activation, and the cosine's kind of thing alone.
-nb::tuple evaluate(const std::string& activation, double parameter, const In1& z, const std::string& isa) {
+// For tests of the vector functions, which are otherwise only reached through a net.
+nb::typed<nb::tuple, Out, Out> evaluate(sfumato::Activation activation, double parameter, const In1& z,
+                                        const std::string& isa) {
+  if (z.size() > size_t(1) << 30) refuse("at most 2^30 values");
   const auto& kernels = sfumato::pick_kernels(isa);
-  const auto which = static_cast<int>(pick(kActivations, activation, "activation"));
+  const auto which = static_cast<int>(activation);
   const size_t count = z.size(), padded = (count + sfumato::kLine - 1) / sfumato::kLine * sfumato::kLine;
   auto values = sfumato::allocate(padded), slopes = sfumato::allocate(padded);
   std::copy(z.data(), z.data() + count, values.get());
-  if (padded > size_t(1) << 30) refuse("too many values");
   if (kernels.forward_with_slope[which])
     kernels.forward_with_slope[which](values.get(), padded, slopes.get(), padded, 1, int(padded), float(parameter));
-  float *first = nullptr, *second = nullptr;
-  Out a = fresh({count}, first), b = fresh({count}, second);
+  auto [a, first] = fresh(std::array{count});
+  auto [b, second] = fresh(std::array{count});
   std::copy(values.get(), values.get() + count, first);
   std::copy(slopes.get(), slopes.get() + count, second);
   return nb::make_tuple(a, b);
+}
+
+// Lists are copied both ways: assign them whole, `settings.hidden.append(...)` changes nothing.
+void bind_settings(nb::module_& m) {
+  using sfumato::Activation, sfumato::Loss, sfumato::Method, sfumato::Precision, sfumato::GridSettings;
+  nb::enum_<Activation>(m, "Activation")
+      .value("identity", Activation::identity)
+      .value("relu", Activation::relu)
+      .value("leaky_relu", Activation::leaky_relu)
+      .value("sine", Activation::sine)
+      .value("finer", Activation::finer)
+      .value("gaussian", Activation::gaussian)
+      .value("tanh", Activation::tanh)
+      .value("sigmoid", Activation::sigmoid)
+      .value("silu", Activation::silu);
+  nb::enum_<Loss>(m, "Loss")
+      .value("mse", Loss::mse)
+      .value("l1", Loss::l1)
+      .value("half_square", Loss::half_square)
+      .value("cross_entropy", Loss::cross_entropy);
+  nb::enum_<Method>(m, "Method").value("adam", Method::adam).value("sgd", Method::sgd).value("muon", Method::muon);
+  nb::enum_<Precision>(m, "Precision",
+                       "Of the operands of products. `bfloat16` leaves the first layer's in float32, `bfloat16_all` none.")
+      .value("float32", Precision::float32)
+      .value("bfloat16", Precision::bfloat16)
+      .value("bfloat16_all", Precision::bfloat16_all);
+  nb::class_<GridSettings::Size>(m, "GridLevel", "Cells of one level; a hashed one shares entries.")
+      .def(nb::init<int, int, bool>(), "across"_a, "down"_a, "hashed"_a)
+      .def_rw("across", &GridSettings::Size::across)
+      .def_rw("down", &GridSettings::Size::down)
+      .def_rw("hashed", &GridSettings::Size::hashed);
+  nb::class_<GridSettings>(m, "GridSettings",
+                           "A table of entries of `features` floats, looked up bilinearly at points (x, y). The data are\n"
+                           "then points (N, 2), and `inputs` is levels * features.")
+      .def_rw("levels", &GridSettings::levels, "None: no grid.")
+      .def_rw("features", &GridSettings::features)
+      .def_rw("log2_table", &GridSettings::log2_table, "Of the entries of a hashed level.");
+  nb::class_<Settings>(m, "Settings",
+                       "What a trainer is built for. Lists are copied both ways: assign them whole.")
+      .def(nb::init<>())
+      .def_rw("inputs", &Settings::inputs)
+      .def_rw("outputs", &Settings::outputs)
+      .def_rw("hidden", &Settings::hidden, "Width of each hidden layer; none: a linear map.")
+      .def_rw("grid", &Settings::grid)
+      .def_rw("input_gradient", &Settings::input_gradient, "Whether `pullback` can give the gradient of the inputs.")
+      .def_rw("skip", &Settings::skip, "Also a linear map without bias from inputs to outputs.")
+      .def_rw("activation", &Settings::activation)
+      .def_rw("parameter", &Settings::parameter, "Leaky ReLU: slope; sine, FINER: omega; Gaussian: scale.")
+      .def_rw("loss", &Settings::loss)
+      .def_rw("smoothing", &Settings::smoothing, "Of cross-entropy, in [0, 1).")
+      .def_rw("method", &Settings::method)
+      .def_rw("first", &Settings::first, "Adam's beta1; SGD's momentum.")
+      .def_rw("second", &Settings::second, "Adam's beta2.")
+      .def_rw("epsilon", &Settings::epsilon)
+      .def_rw("momentum", &Settings::momentum, "Of Muon, on matrices between hidden layers.")
+      .def_rw("auxiliary", &Settings::auxiliary, "Muon: Adam's rate on all else, as a share of Muon's.")
+      .def_rw("muon_steps", &Settings::muon_steps, "Of Newton and Schulz.")
+      .def_rw("muon_blocks", &Settings::muon_blocks, "Blocks of units, each made orthogonal by itself.")
+      .def_rw("decay", &Settings::decay, "Adam: each step shrinks weights, not biases, by rate * decay.")
+      .def_rw("dropped_inputs", &Settings::dropped_inputs, "Share of the inputs, in [0, 1).")
+      .def_rw("dropped_hidden", &Settings::dropped_hidden, "Share of the hidden units, in [0, 1).")
+      .def_rw("clip", &Settings::clip, "Largest norm of the whole gradient; 0 = no limit.")
+      .def_rw("factors", &Settings::factors, "Of the rate, one a matrix (hidden layers, readout, skip); none: all 1.")
+      .def_rw("precision", &Settings::precision)
+      .def_rw("threads", &Settings::threads)
+      .def_rw("chunk", &Settings::chunk, "Rows a thread takes through the net at a time; 0 = by the size of the net.")
+      .def_rw("isa", &Settings::isa, "Instruction set; \"\" = SFUMATO_ISA, else the best.");
 }
 
 }  // namespace
@@ -262,29 +286,18 @@ NB_MODULE(_native, m) {
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
         "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
+  bind_settings(m);
+  nb::enum_<Kind>(m, "Kind", "Which of a trainer's arrays: parameters, or a moment of the optimizer.")
+      .value("values", Kind::values)
+      .value("first", Kind::first)
+      .value("second", Kind::second);
   nb::class_<Trainer>(m, "Trainer",
                       "A multi-layer perceptron in training. Arrays are float32, C-contiguous, in PyTorch's order:\n"
-                      "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in).")
-      .def("__init__", &build, nb::kw_only(), "inputs"_a, "hidden"_a, "outputs"_a, "activation"_a = "relu",
-           "parameter"_a = 0.0, "loss"_a = "mse", "smoothing"_a = 0.0, "optimizer"_a = "adam", "first"_a = 0.9,
-           "second"_a = 0.999, "eps"_a = 1e-8, "momentum"_a = 0.95, "auxiliary"_a = 0.05,
-           "muon_steps"_a = 5, "muon_blocks"_a = 1, "decay"_a = 0.0,
-           "clip"_a = 0.0, "dropped_inputs"_a = 0.0, "dropped_hidden"_a = 0.0, "factors"_a = std::vector<double>(),
-           "skip"_a = false, "input_gradient"_a = false, "precision"_a = "float32",
-           "grid"_a = std::vector<std::tuple<int, int, bool>>(), "features"_a = 2, "log2_table"_a = 14,
-           "threads"_a = 1, "chunk"_a = 0, "isa"_a = "",
-           "first, second: Adam's beta1 and beta2; SGD's momentum is `first`. momentum, auxiliary: of Muon, which\n"
-           "moves the matrices between hidden layers (their moment is `first`), and Adam's rate on all else as a\n"
-           "share of Muon's. muon_steps: of Newton and Schulz. muon_blocks: of units, made orthogonal by themselves.\n"
-           "factors: of SGD's rate, one a matrix.\n"
-           "precision: float32, bfloat16 (operands of all products but the first layer's), bfloat16-all. decay: Adam's,\n"
-           "of weights and not of biases. clip: the gradient's largest norm, 0 = no limit.\n"
-           "grid: levels (cells across, cells down, hashed) of a table of entries of `features` floats, looked up\n"
-           "bilinearly at points (x, y): then features are (N, 2), inputs is levels * features, and the table\n"
-           "(entries, features) is the last array. log2_table: of the entries of a hashed level.\n"
-           "Raises ValueError for anything that cannot be meant.")
+                      "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in), table (entries, features) of the grid.")
+      .def(nb::init<const Settings&>(), "settings"_a,
+           "Settings are copied. Raises ValueError for anything that cannot be meant.")
       .def("set", &set_arrays, "kind"_a, "arrays"_a.noconvert(),
-           "Parameters (kind 'values') or moments ('first', 'second').")
+           "Set parameters or moments; moments that do not exist are left out.")
       .def("get", &get_arrays, "kind"_a, "Parameters or moments, copied; moments that do not exist are zeros.")
       .def_prop_rw("updates", &Trainer::updates, &Trainer::set_updates, "Steps so far; Adam's correction needs it.")
       .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),

@@ -97,7 +97,7 @@ class Check {
     minibatches_add_up();
     pullback();
     training();
-    if (s.method == Method::sgd && s.first == 0 && !s.clip && exact()) samples_one_by_one();
+    if (s.method == Method::sgd && s.first == 0 && !s.clip) samples_one_by_one();
     painting();
   }
 

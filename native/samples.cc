@@ -12,8 +12,8 @@
 namespace sfumato {
 
 bool Trainer::is_sample_step(int32_t size) const {
-  return size == 1 && settings_.method == Method::sgd && settings_.first == 0 && settings_.clip == 0 &&
-         !has_grid() && !drops();
+  return size == 1 && settings_.precision == Precision::float32 && settings_.method == Method::sgd &&
+         settings_.first == 0 && settings_.clip == 0 && !has_grid() && !drops();
 }
 
 Trainer::Range Trainer::part(int width, int p) const {

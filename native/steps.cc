@@ -73,7 +73,7 @@ void Trainer::draw_dropout(uint32_t seed, size_t count) {
     const size_t stride = l < 0 ? x_stride_ : strides_[l], width = l < 0 ? settings_.inputs : settings_.hidden[l];
     std::vector<uint8_t>& keep = keep_[1 + l];
     keep.resize((count + kRows) * stride);
-    for (size_t r = 0; r < count; r++) twister.draw(keep.data() + r * stride, width, share);
+    for (size_t r = 0; r < count; r++) draw(twister, keep.data() + r * stride, width, share);
   }
 }
 

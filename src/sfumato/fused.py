@@ -6,7 +6,6 @@ losses, other optimizers, a part of a larger model. Parameters are ordinary ones
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -18,7 +17,6 @@ from torch.autograd.function import once_differentiable
 
 from .engine import native
 from .errors import EngineError
-from .machine import available_threads
 from .nets import activations
 from .recipe import Choice, pick
 
@@ -52,24 +50,18 @@ class FusedMLP(nn.Module):
         if not native.usable_sets():
             raise EngineError("FusedMLP needs the native engine, which is not built here\nhint: use nets.Net")
         chosen = pick(activations, activation, "activation")
-        if chosen.name not in native.ACTIVATIONS:
+        if not native.can_compute(chosen):
             raise EngineError(f"FusedMLP: the native engine has no activation {chosen.name}")
         sizes = [inputs, *hidden]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.readout = nn.Linear(sizes[-1], outputs)
         self.skip = nn.Linear(inputs, outputs, bias=False) if skip else None
         self.activation: Choice = chosen
-        self._engine: Any = importlib.import_module("sfumato._native").Trainer(
-            inputs=inputs,
-            hidden=list(hidden),
-            outputs=outputs,
-            activation=chosen.name,
-            parameter=native.parameter_of(chosen),
-            skip=skip,
-            input_gradient=True,
-            precision=precision,
-            threads=threads or available_threads(),
+        settings = native.settings_of(
+            [*sizes, outputs], chosen, skip=skip, precision=precision, threads=threads
         )
+        settings.input_gradient = True
+        self._engine = native.start(settings)
         self._seen: tuple[tuple[int, int], ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +72,7 @@ class FusedMLP(nn.Module):
         """The C++ module with the present weights; they are handed over only after a change."""
         now = tuple((p.data_ptr(), p._version) for p in self.parameters())
         if now != self._seen:
-            self._engine.set("values", [np.ascontiguousarray(p.detach().numpy()) for p in self.parameters()])
+            native.set_weights(self._engine, self.parameters())
             self._seen = now
         return self._engine
 

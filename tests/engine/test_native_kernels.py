@@ -36,6 +36,24 @@ ACTIVATIONS = {
 }
 
 
+def trainer(**values: Any) -> Any:
+    """The module's `Trainer` from fields of its `Settings` and `GridSettings`, enumerations by their names."""
+    kinds = {
+        "activation": _native.Activation,
+        "loss": _native.Loss,
+        "method": _native.Method,
+        "precision": _native.Precision,
+    }
+    settings = _native.Settings()
+    for name, value in values.items():
+        if name in kinds:
+            value = kinds[name][value.replace("-", "_")]
+        elif name == "levels":
+            value = [_native.GridLevel(*level) for level in value]
+        setattr(settings.grid if hasattr(settings.grid, name) else settings, name, value)
+    return _native.Trainer(settings)
+
+
 def arrays(shapes: list[tuple[int, int]], scale: float = 1.0, seed: int = 0) -> list[Array]:
     """Random weights of about unit gain, biases small."""
     random = np.random.default_rng(seed)
@@ -93,7 +111,7 @@ def check_gradient(
     **settings: Any,
 ) -> None:
     name, parameter = ACTIVATIONS[activation]
-    engine = _native.Trainer(
+    engine = trainer(
         inputs=inputs,
         hidden=hidden,
         outputs=outputs,
@@ -105,7 +123,7 @@ def check_gradient(
     )
     weights = arrays(engine.shapes, 1 / parameter if name in ("sine", "finer") else 1.0)
     x, y = samples(count + 3, inputs, outputs)
-    engine.set("values", weights)
+    engine.set(_native.Kind.values, weights)
     engine.set_data(x, y)
     rows = np.random.default_rng(1).permutation(count + 3)[:count].astype(np.int32)
     value, gradients = engine.gradient(rows)
@@ -169,7 +187,7 @@ def test_vector_functions_are_exact_to_a_few_last_places(isa: str) -> None:
         ),  # its exponent, up to 87, is rounded to 3.8e-6: 64 last places of e^-x
     ):
         name, z = choice.partition(":")[0], points.astype(np.float32)
-        value, slope = _native.evaluate(name, 1.0, z, isa)
+        value, slope = _native.evaluate(_native.Activation[name], 1.0, z, isa)
         exact = torch.from_numpy(z).double().requires_grad_()
         result = pick(activations, choice)(exact)
         result.sum().backward()
@@ -189,7 +207,7 @@ def test_vector_functions_are_exact_to_a_few_last_places(isa: str) -> None:
 def test_a_value_that_is_not_a_number_stays_visible(isa: str) -> None:
     z = np.array([np.nan, 1.0], np.float32)
     for name, parameter in ACTIVATIONS.values():
-        value, _ = _native.evaluate(name, parameter, z, isa)
+        value, _ = _native.evaluate(_native.Activation[name], parameter, z, isa)
         assert np.isnan(value[0]) and np.isfinite(value[1]), name
 
 
@@ -203,7 +221,7 @@ def test_bfloat16_rounds_what_it_says_and_nothing_else(
     """Against PyTorch in float64 whose operands are rounded where ours are: weights, activations and errors on
     their way into a product, but for the first layer's unless `-all` is said."""
     name, parameter = ACTIVATIONS[activation]
-    engine = _native.Trainer(
+    engine = trainer(
         inputs=5,
         hidden=hidden,
         outputs=3,
@@ -215,7 +233,7 @@ def test_bfloat16_rounds_what_it_says_and_nothing_else(
     )
     weights = arrays(engine.shapes, 1 / parameter if name == "sine" else 1.0)
     x, y = samples(70, 5, 3)
-    engine.set("values", weights)
+    engine.set(_native.Kind.values, weights)
     engine.set_data(x, y)
     _, gradients = engine.gradient(np.arange(70, dtype=np.int32))
 
@@ -267,7 +285,6 @@ def test_bfloat16_steps_keep_weights_in_float32_and_follow_the_float32_trace() -
     losses = []
     for precision in ("float32", "bfloat16"):
         engine = native.trainer(net, recipe.replace(precision=precision))
-        engine.set("values", [p.detach().numpy() for p in net.parameters()])
         engine.set_data(np.ascontiguousarray(2 * data.inputs - 1), data.targets)
         order = np.tile(np.arange(221, dtype=np.int32), 4)
         losses.append(engine.advance(order, np.full(4, 221, np.int32), np.full(4, 1e-6)))
@@ -285,10 +302,10 @@ def test_products_of_bfloat16_agree_with_the_plain_unit_at_any_shape(
     x, y = samples(count, 6, 3)
     found = []
     for unit, threads in (("plain", 1), (isa, 1), (isa, 3)):
-        engine = _native.Trainer(
+        engine = trainer(
             inputs=6, hidden=hidden, outputs=3, precision="bfloat16-all", threads=threads, isa=unit, chunk=648
         )
-        engine.set("values", arrays(engine.shapes))
+        engine.set(_native.Kind.values, arrays(engine.shapes))
         engine.set_data(x, y)
         loss, gradients = engine.gradient(np.arange(count, dtype=np.int32))
         found.append([np.float32(loss), *gradients, engine.predict(x)])

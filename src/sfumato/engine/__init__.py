@@ -90,6 +90,8 @@ def _precision(recipe: Recipe) -> str:
     half = {"auto": "bfloat16", "auto-all": "bfloat16-all"}.get(recipe.precision)
     if half is None:
         return recipe.precision
+    if recipe.batch == 1:  # there is no product of matrices to be made faster
+        return "float32"
     tried = recipe.replace(precision=half)
     fast = [name for name in names() if name in HALF and recipe.engine in ("auto", name)]
     return half if any(engine(name).why_not(tried) is None for name in fast) else "float32"

@@ -218,7 +218,7 @@ class _Graph:
         capture: bool,
     ) -> None:
         self.rows = torch.zeros(count, batch, dtype=torch.int64, device=device)
-        self.factors = torch.zeros(count, 4, device=device)
+        self.factors = torch.zeros(count, 2, device=device)
         self.losses = torch.zeros(count, device=device)
         self._step = step
         self._captured: Any = None
@@ -260,16 +260,14 @@ class _Rule:
         self._shares = [by_id[id(p)] for p in net.parameters()]
 
     def factors(self, rates: npt.NDArray[np.float64], first: int) -> Tensor:
-        """(steps, 4): step size, 1 / sqrt of the second moment's bias correction, momentum's switch, unused."""
-        table = np.zeros((len(rates), 4), np.float32)
-        number = np.arange(first + 1, first + len(rates) + 1)
+        """(steps, 2): step size, and Adam's 1 / sqrt of the second moment's bias correction."""
+        table = np.zeros((len(rates), 2), np.float32)
         table[:, 0] = rates
         if self._adam:
+            number = np.arange(first + 1, first + len(rates) + 1)
             beta1, beta2 = self._choice.argument("beta1"), self._choice.argument("beta2")
             table[:, 0] = rates / (1 - beta1**number)
             table[:, 1] = 1 / np.sqrt(1 - beta2**number)
-        else:
-            table[:, 2] = number > 1  # PyTorch's momentum starts with the first gradient, undamped
         return torch.from_numpy(table)
 
     def apply(self, parameters: Mapping[str, Tensor], gradients: tuple[Tensor, ...], factors: Tensor) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ..data import Data
 from ..errors import RecipeError, RunError
 from ..learning import losses, optimizers
-from ..learning.plan import WOKEN_SHARE, Plan
+from ..learning.plan import Plan
+from ..learning.waking import wake
 from ..machine import available_threads
 from ..nets import Net
 from ..nets.encodings import Grid
@@ -81,7 +82,7 @@ class EagerSession:
             for optimizer in self._optimizers:
                 optimizer.step()
             if self.plan.wakes(self.step):
-                self._wake(rows)
+                wake(self._net, self._encoded(rows))
             kept.append(loss.detach())
             self.step += 1
             if self.plan.follows_errors:
@@ -134,26 +135,6 @@ class EagerSession:
 
     def close(self) -> None:
         """See `Session.close`."""
-
-    @torch.no_grad()
-    def _wake(self, rows: Tensor) -> None:
-        """Raise the bias of each unit that is silent on the whole minibatch until it fires on WOKEN_SHARE of it.
-
-        A rectified unit that fires nowhere gets no gradient and never comes back. Layers are woken first to
-        last, each seeing what the ones before it now say. Moments are left as they are.
-        """
-        value = self._encoded(rows)
-        for layer in (m for m in self._net.layers if isinstance(m, nn.Linear)):
-            pre = layer(value)
-            silent = pre.amax(0) <= 0
-            if silent.any():
-                count = max(
-                    1, int(WOKEN_SHARE * len(rows))
-                )  # the next sample below is put on the kink itself
-                shift = pre[:, silent].topk(min(count + 1, len(rows)), dim=0).values[-1]
-                layer.bias[silent] -= shift
-                pre[:, silent] -= shift
-            value = self._net.activation(pre)
 
     def _encode_once(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Inputs, or what the encoding makes of them where that never changes and is small enough to keep."""

@@ -7,10 +7,8 @@ module is optional: without it the package works and this engine says that it is
 from __future__ import annotations
 
 import copy
-import importlib
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +18,8 @@ from torch import Tensor
 from ..data import Array, Data
 from ..errors import EngineError, RunError
 from ..learning import losses, optimizers
-from ..learning.plan import WOKEN_SHARE, Plan
+from ..learning.plan import Plan
+from ..learning.waking import wake
 from ..machine import available_threads
 from ..nets import Net, activations
 from ..nets.encodings import Grid
@@ -28,19 +27,28 @@ from ..recipe import Choice, Recipe, pick
 from .eager import DROPOUT_STREAM
 
 try:
-    _native: Any = importlib.import_module("sfumato._native")
+    import sfumato._native as _native
 except ImportError as error:  # pure Python installation, or a module built for another Python
-    _native = None
+    _native = None  # type: ignore[assignment]
     _REASON = f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
 
-__all__ = ["NativeSession", "parameter_of", "peak", "predict", "prepare", "trainer", "usable_sets", "why_not"]
+__all__ = [
+    "NativeSession",
+    "can_compute",
+    "can_paint",
+    "peak",
+    "predict",
+    "prepare",
+    "set_weights",
+    "settings_of",
+    "start",
+    "trainer",
+    "usable_sets",
+    "why_not",
+]
 
 PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian": "scale"}
 """The argument of an activation that the module takes as `parameter`."""
-
-ACTIVATIONS = ("relu", "leaky_relu", "sine", "finer", "gaussian", "tanh", "sigmoid", "silu")
-LOSSES = ("mse", "l1", "half_square", "cross_entropy")
-OPTIMIZERS = ("adam", "sgd", "muon")
 
 KEPT_BYTES = 1 << 30
 """Encoded inputs up to this size are computed once; larger ones anew for each stretch."""
@@ -70,16 +78,13 @@ def why_not(recipe: Recipe) -> str | None:
     if _native is None:
         return _REASON
     activation = pick(activations, recipe.activation, "activation")
-    if (
-        getattr(activations, activation.name, None) is not activation.function
-        or activation.name not in ACTIVATIONS
-    ):
+    if not can_compute(activation):
         return f"it has no activation {activation.name}"
     loss = pick(losses, recipe.loss, "loss")
-    if getattr(losses, loss.name, None) is not loss.function or loss.name not in LOSSES:
+    if getattr(losses, loss.name, None) is not loss.function or loss.name not in _native.Loss.__members__:
         return f"it has no loss {loss.name}"
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.name not in OPTIMIZERS:
+    if optimizer.name not in _native.Method.__members__:
         return f"it has no optimizer {optimizer.name}"
     if (
         recipe.precision != "float32"
@@ -110,7 +115,6 @@ class NativeSession:
         self._names = list(_parameters(net))
         self._moments = _moments(self._names, pick(optimizers, recipe.optimizer, "optimizer"))
         self._trainer = trainer(net, recipe)
-        self._trainer.set("values", _arrays(net))
         self._inputs, self._targets = data.inputs, data.targets
         width = 2 if isinstance(net.encoding, Grid) else int(net.encoding.width)  # type: ignore[arg-type]
         self._resident = data.samples * width * 4 <= KEPT_BYTES
@@ -150,22 +154,11 @@ class NativeSession:
 
     @torch.no_grad()
     def _wake(self, rows: npt.NDArray[np.int32]) -> None:
-        """What `EagerSession._wake` does, by PyTorch: a forward pass every so many steps."""
+        """A forward pass of the layers by PyTorch, every so many steps."""
         net = self._mirror
         self.pull(net)
-        value = net.encoding(torch.from_numpy(self._inputs[rows]))
-        for layer in net.layers:
-            pre = layer(value)
-            silent = pre.amax(0) <= 0
-            if silent.any():
-                count = max(
-                    1, int(WOKEN_SHARE * len(rows))
-                )  # the next sample below is put on the kink itself
-                shift = pre[:, silent].topk(min(count + 1, len(rows)), dim=0).values[-1]
-                layer.bias[silent] -= shift  # type: ignore[operator,index]  # layers are nn.Linear
-                pre[:, silent] -= shift
-            value = net.activation(pre)
-        self._trainer.set("values", _arrays(net))
+        wake(net, net.encoding(torch.from_numpy(self._inputs[rows])))
+        set_weights(self._trainer, _parameters(net).values())
 
     def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
         """Loss and gradient of the samples `rows` at the present weights, for tests."""
@@ -178,7 +171,9 @@ class NativeSession:
     def pull(self, net: Net) -> None:
         """See `Session.pull`."""
         with torch.no_grad():
-            for parameter, array in zip(_parameters(net).values(), self._trainer.get("values"), strict=True):
+            for parameter, array in zip(
+                _parameters(net).values(), self._trainer.get(_native.Kind.values), strict=True
+            ):
                 parameter.copy_(torch.from_numpy(array))
 
     def state(self) -> dict[str, Tensor]:
@@ -186,7 +181,7 @@ class NativeSession:
         result = {"step": torch.tensor(self.step)} | self.plan.state()
         if self.step:
             for kind, moments in self._moments.items():
-                for name, array in zip(self._names, self._trainer.get(kind), strict=True):
+                for name, array in zip(self._names, self._trainer.get(_native.Kind[kind]), strict=True):
                     if name in moments:
                         result[f"{moments[name]}/{name}"] = torch.from_numpy(array)
         return result
@@ -204,9 +199,9 @@ class NativeSession:
                 if value is None or value.shape != parameter.shape:
                     raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
                 loaded[kind].append(_array(value))
-        self._trainer.set("values", _arrays(net))
+        set_weights(self._trainer, _parameters(net).values())
         for kind, arrays in loaded.items():
-            self._trainer.set(kind, arrays)
+            self._trainer.set(_native.Kind[kind], arrays)
         self._trainer.updates = self.step = step
         self.plan.load(state)
 
@@ -226,8 +221,13 @@ class NativeSession:
 
 def can_paint(net: Net) -> bool:
     """Whether `predict` works here for this net."""
-    known = getattr(activations, net.activation.name, None) is net.activation.function
-    return _native is not None and known and net.activation.name in ACTIVATIONS
+    return _native is not None and can_compute(net.activation)
+
+
+def can_compute(activation: Choice) -> bool:
+    """Whether the module, which must be built, has this activation and means the same by its name."""
+    own = getattr(activations, activation.name, None) is activation.function
+    return own and activation.name in _native.Activation.__members__
 
 
 def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
@@ -243,7 +243,6 @@ def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
     if reason:
         raise EngineError(f"engine native cannot paint with this net: {reason}")
     engine = trainer(net, recipe)
-    engine.set("values", _arrays(net))
     outputs = np.empty((len(inputs), net.outputs), np.float32)
     for low in range(0, len(inputs), PAINTED_ROWS):
         part = slice(low, low + PAINTED_ROWS)
@@ -251,54 +250,82 @@ def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
     return outputs
 
 
-def parameter_of(activation: Choice) -> float:
-    """The one number that the module takes with an activation; 0 where there is none."""
-    return float(activation.argument(PARAMETER[activation.name])) if activation.name in PARAMETER else 0.0
+def settings_of(
+    widths: Sequence[int], activation: Choice, *, skip: bool, precision: str, threads: int
+) -> _native.Settings:
+    """The module's `Settings` of a net of these widths (inputs, hidden layers, outputs), all else at its default.
+
+    precision: of the recipe, `auto` and `auto-all` being float32. threads: 0 = all that this process may use.
+    """
+    settings = _native.Settings()
+    settings.inputs, settings.outputs = widths[0], widths[-1]
+    settings.hidden = list(widths[1:-1])
+    settings.skip = skip
+    settings.activation = _native.Activation[activation.name]
+    if activation.name in PARAMETER:
+        settings.parameter = float(activation.argument(PARAMETER[activation.name]))
+    if not precision.startswith("auto"):
+        settings.precision = _native.Precision[precision.replace("-", "_")]
+    settings.threads = threads or available_threads()
+    return settings
 
 
-def trainer(net: Net, recipe: Recipe, isa: str = "") -> Any:
-    """The module's `Trainer` of the shape of `net`, its weights still 0.
+def start(settings: _native.Settings) -> _native.Trainer:
+    """The module's `Trainer`, its weights still 0; EngineError for settings that it refuses."""
+    try:
+        return _native.Trainer(settings)
+    except ValueError as error:
+        raise EngineError(f"engine native: {error}") from error
+
+
+def trainer(net: Net, recipe: Recipe, isa: str = "") -> _native.Trainer:
+    """The module's `Trainer` of the shape of `net` and with its weights.
 
     isa: an instruction set of `usable_sets`; "" = SFUMATO_ISA from the environment, else the best.
     """
-    activation = net.activation
+    settings = settings_of(
+        [int(net.encoding.width), *net.widths, net.outputs],  # type: ignore[arg-type]  # an int, see encodings
+        net.activation,
+        skip=net.skip is not None,
+        precision=recipe.precision,
+        threads=recipe.threads,
+    )
+    settings.isa = isa
     loss = pick(losses, recipe.loss, "loss")
-    optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+    settings.loss = _native.Loss[loss.name]
+    if loss.name == "cross_entropy":
+        settings.smoothing = loss.argument("smoothing")
+    settings.clip = recipe.clip
+    settings.dropped_inputs, settings.dropped_hidden = recipe.dropout or (0.0, 0.0)
+    _set_rule(settings, net, pick(optimizers, recipe.optimizer, "optimizer"))
+    if isinstance(net.encoding, Grid):
+        _set_grid(settings.grid, net.encoding)
+    engine = start(settings)
+    set_weights(engine, _parameters(net).values())
+    return engine
+
+
+def set_weights(engine: _native.Trainer, parameters: Iterable[Tensor]) -> None:
+    """Copy parameters into the module, in its order; ValueError if one is not finite."""
+    engine.set(_native.Kind.values, [_array(parameter) for parameter in parameters])
+
+
+def _set_rule(settings: _native.Settings, net: Net, optimizer: Choice) -> None:
+    settings.method = _native.Method[optimizer.name]
     if optimizer.name == "sgd":
-        settings = {"first": optimizer.argument("momentum")}
+        settings.first = optimizer.argument("momentum")
+        if optimizer.argument("fan_in"):
+            linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
+            settings.factors = [1 / math.sqrt(net.fan_in(layer) + 1) for layer in linear]
+        return
+    settings.first, settings.second = optimizer.argument("beta1"), optimizer.argument("beta2")
+    settings.epsilon = optimizer.argument("eps")
+    if optimizer.name == "adam":
+        settings.decay = optimizer.argument("decay")
     else:
-        names = {"beta1": "first", "beta2": "second", "steps": "muon_steps", "blocks": "muon_blocks"}
-        own = ("decay",) if optimizer.name == "adam" else ("momentum", "auxiliary", "steps", "blocks")
-        settings = {names.get(k, k): optimizer.argument(k) for k in ("beta1", "beta2", "eps", *own)}
-    factors = []
-    if optimizer.name == "sgd" and optimizer.argument("fan_in"):
-        linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
-        factors = [1 / math.sqrt(net.fan_in(layer) + 1) for layer in linear]
-    try:
-        return _native.Trainer(
-            inputs=int(net.encoding.width),  # type: ignore[arg-type]  # every encoding has an int width
-            hidden=list(net.widths),
-            outputs=net.outputs,
-            activation=activation.name,
-            parameter=activation.argument(PARAMETER[activation.name])
-            if activation.name in PARAMETER
-            else 0.0,
-            loss=loss.name,
-            smoothing=loss.argument("smoothing") if loss.name == "cross_entropy" else 0.0,
-            optimizer=optimizer.name,
-            clip=recipe.clip,
-            dropped_inputs=recipe.dropout[0] if recipe.dropout else 0.0,
-            dropped_hidden=recipe.dropout[1] if recipe.dropout else 0.0,
-            factors=factors,
-            skip=net.skip is not None,
-            precision="float32" if recipe.precision.startswith("auto") else recipe.precision,
-            **_grid(net.encoding),
-            threads=recipe.threads or available_threads(),
-            isa=isa,
-            **settings,
-        )
-    except ValueError as error:
-        raise EngineError(f"engine native: {error}") from error
+        settings.momentum = optimizer.argument("momentum")
+        settings.auxiliary = optimizer.argument("auxiliary")
+        settings.muon_steps, settings.muon_blocks = optimizer.argument("steps"), optimizer.argument("blocks")
 
 
 def _moments(names: list[str], optimizer: Choice) -> dict[str, dict[str, str]]:
@@ -317,14 +344,13 @@ def _moments(names: list[str], optimizer: Choice) -> dict[str, dict[str, str]]:
     }
 
 
-def _grid(encoding: torch.nn.Module) -> dict[str, Any]:
-    if not isinstance(encoding, Grid):
-        return {}
-    return {
-        "grid": [(a, d, h) for (a, d), h in zip(encoding.cells, encoding.hashed, strict=True)],
-        "features": encoding.features,
-        "log2_table": max(s.bit_length() - 1 for s in encoding.sizes) if any(encoding.hashed) else 1,
-    }
+def _set_grid(settings: _native.GridSettings, grid: Grid) -> None:
+    settings.levels = [
+        _native.GridLevel(across, down, hashed)
+        for (across, down), hashed in zip(grid.cells, grid.hashed, strict=True)
+    ]
+    settings.features = grid.features
+    settings.log2_table = max(s.bit_length() - 1 for s in grid.sizes) if any(grid.hashed) else 1
 
 
 def _parameters(net: Net) -> dict[str, Tensor]:
@@ -338,10 +364,6 @@ def _parameters(net: Net) -> dict[str, Tensor]:
 
 def _array(value: Tensor) -> Array:
     return np.ascontiguousarray(value.detach().cpu().float().numpy())
-
-
-def _arrays(net: Net) -> list[Array]:
-    return [_array(parameter) for parameter in _parameters(net).values()]
 
 
 def _encoded(encoding: torch.nn.Module, inputs: Array) -> Array:

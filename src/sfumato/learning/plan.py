@@ -25,9 +25,6 @@ __all__ = ["Plan"]
 WAKING_SHARE = 0.8
 """Share of the budget during which silent units are woken."""
 
-WOKEN_SHARE = 0.02
-"""Share of a minibatch on which a woken unit fires: few enough to disturb nothing, enough to learn from."""
-
 ORDER_STREAM = 1
 """Second word of the seed of orders, so that they share no random numbers with anything else."""
 
