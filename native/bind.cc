@@ -277,6 +277,8 @@ void bind_settings(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+  // A trainer that still lives when the interpreter ends (in a global, in a generator that nobody finished) is no leak.
+  nb::set_leak_warnings(false);
   m.doc() = "Fused minibatch training of multi-layer perceptrons on the CPU.";
   m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
   m.def("half_is_fast", [](const std::string& isa) { return sfumato::pick_kernels(isa).half_is_fast; }, "isa"_a = "",

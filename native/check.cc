@@ -1,6 +1,10 @@
 // A program for the sanitizers (address, undefined behaviour, threads), for other compilers and for machines without
 // Python: trains small nets of every kind on every instruction set that the processor has, and holds their gradients
 // against finite differences and against one another. `make sanitize` builds and runs it; exits with 1 if a check fails.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -417,6 +421,57 @@ void denormals() {
   expect(result > 0, "the caller's denormals come back", Settings(), result);
 }
 
+// What a job throws reaches the caller, whoever waits at the barrier is let go, and the pool can be used again.
+void failures_in_jobs() {
+  sfumato::Pool pool(3);
+  for (int culprit = 0; culprit < 3; culprit++) {
+    bool caught = false;
+    try {
+      pool.run([&](int t) {
+        pool.barrier();
+        if (t == culprit) throw std::length_error("on purpose");
+        pool.barrier();
+        pool.barrier();
+      });
+    } catch (const std::length_error&) {
+      caught = true;
+    }
+    expect(caught, "a job's exception reaches the caller", Settings(), culprit);
+    std::atomic<int> done{0};
+    pool.run([&](int) {
+      pool.barrier();
+      done++;
+      pool.barrier();
+    });
+    expect(done == 3, "a pool works on after a failure", Settings(), done);
+  }
+}
+
+// The threads of a pool do not come along into a child; it starts its own.
+void forks() {
+#if defined(__SANITIZE_THREAD__)
+  return;  // which itself does not survive threads started in a child
+#endif
+  sfumato::Pool pool(3);
+  const auto work = [&] {
+    std::atomic<int> done{0};
+    pool.run([&](int) {
+      pool.barrier();
+      done++;
+      pool.barrier();
+    });
+    return done.load();
+  };
+  work();
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) _exit(work() == 3 ? 0 : 1);
+  int status = -1;
+  waitpid(child, &status, 0);
+  expect(status == 0, "a pool works in a child", Settings(), status);
+  expect(work() == 3, "and still in its parent", Settings(), 0);
+}
+
 // A constructor that gives up must leave no thread and no memory behind.
 void refusals() {
   Settings bad[3];
@@ -436,6 +491,8 @@ int main() {
   int count = 0;
   refusals();
   denormals();
+  failures_in_jobs();
+  forks();
   std::vector<std::string> sets = sfumato::usable_sets();
   sets.emplace_back("amx-emulated");
   for (const std::string& isa : sets) {

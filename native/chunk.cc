@@ -41,8 +41,6 @@ void Trainer::load(Worker& w, const float* features, const int32_t* rows, size_t
 }
 
 void Trainer::add_points(Worker& w, const float* features, const int32_t* rows, size_t base, size_t count) const {
-  const size_t size = w.points + count + kLine;
-  if (w.xs.size() < size) w.xs.resize(size), w.ys.resize(size);
   for (size_t r = 0; r < count; r++) {
     const float* point = features + 2 * (rows ? static_cast<size_t>(rows[r]) : base + r);
     w.xs[w.points + r] = point[0], w.ys[w.points + r] = point[1];
@@ -52,7 +50,6 @@ void Trainer::add_points(Worker& w, const float* features, const int32_t* rows, 
 
 void Trainer::look_up(Worker& w) const {
   const size_t each = w.points * settings_.grid.features;
-  if (w.looked_up.size() < levels_.size() * each) w.looked_up.resize(levels_.size() * each);
   for (size_t l = 0; l < levels_.size(); l++)
     kernels_.grid_forward(levels_[l], settings_.grid.features, table_.values.get(), w.xs.data(), w.ys.data(), w.points,
                           w.looked_up.data() + l * each);
@@ -70,12 +67,6 @@ void Trainer::keep_errors(Worker& w, int count, size_t at) const {
 void Trainer::table_gradient(Worker& w, bool first) {
   const size_t each = w.points * settings_.grid.features;
   if (first) std::fill(w.table.get(), w.table.get() + table_.count, 0.f);
-  size_t cells = 0;
-  for (const Level& level : levels_) {
-    const size_t own = static_cast<size_t>(level.across) * static_cast<size_t>(level.down);
-    if (!level.mask && own <= w.points) cells = std::max(cells, own);
-  }
-  if (w.cells.size() < 8 * cells) w.cells.resize(8 * cells);
   for (size_t l = 0; l < levels_.size(); l++)
     kernels_.grid_backward(levels_[l], settings_.grid.features, w.xs.data(), w.ys.data(), w.points,
                            w.looked_up.data() + l * each, w.cells.data(), w.table.get());

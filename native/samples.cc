@@ -25,15 +25,15 @@ Trainer::Range Trainer::part(int width, int p) const {
 // second process, and two threads were no faster than one.
 void Trainer::prepare_halves() {
   for (int p = 0; p < kParts; p++) {
-    if (!halves_[p].empty()) continue;
-    constexpr size_t kHugePage = (size_t(1) << 21) / sizeof(float);
+    if (half_memory_[p]) continue;
+    halves_[p].clear();
     size_t total = 0;
     for (int l = 0; l < layers(); l++) {
       const Range r = part(matrices_[l].out, p);
       halves_[p].push_back({nullptr, padded(r.high - r.low)});
       total += (matrices_[l].in + 1) * halves_[p][l].stride;
     }
-    half_memory_[p] = allocate(std::max(total, kHugePage));
+    half_memory_[p] = allocate(std::max(total, kHugePage / sizeof(float)));
     float* at = half_memory_[p].get();
     for (int l = 0; l < layers(); l++) {
       halves_[p][l].values = at;

@@ -8,6 +8,11 @@
 #include "trainer.h"
 
 namespace sfumato {
+namespace {
+
+constexpr int kPoints = 1 << 15;  // of a grid, looked up at a time, see grid_impl.h: some megabytes
+
+}  // namespace
 
 // How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Every thread gets as
 // many, as far as whole blocks of rows allow.
@@ -18,10 +23,9 @@ int Trainer::chunks_of(size_t count, int& rows) const {
 }
 
 // work(low, here, padded, first) for each of a thread's chunks of `count` rows, loaded. Points of a grid are looked up
-// for many chunks at once, see grid_impl.h, but so that they need some megabytes at most.
+// for many chunks at once.
 template <class Work>
 void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work& work) {
-  constexpr int kPoints = 1 << 15;
   Worker& w = workers_[t];
   int height = 0;
   const int chunks = chunks_of(count, height), T = pool_.size();
@@ -52,6 +56,34 @@ void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size
   }
 }
 
+// What a job on up to `count` rows at a time needs beside the workers' chunks. Jobs allocate nothing: a failure among
+// many steps would leave some of them done.
+void Trainer::make_room(size_t count, bool drop) {
+  if (drop) {
+    keep_.resize(1 + layers());
+    for (int l = -1; l < layers(); l++) {
+      std::vector<uint8_t>& keep = keep_[1 + l];
+      const size_t size = (count + kRows) * (l < 0 ? x_stride_ : strides_[l]);
+      if ((l < 0 ? settings_.dropped_inputs : settings_.dropped_hidden) && keep.size() < size) keep.resize(size);
+    }
+  }
+  if (!has_grid()) return;
+  const size_t points = std::min(count, static_cast<size_t>(std::max(kPoints, chunk_)));
+  size_t cells = 0;  // of the largest level that gathers its gradient by cells, see grid_impl.h
+  for (const Level& level : levels_) {
+    const size_t own = static_cast<size_t>(level.across) * static_cast<size_t>(level.down);
+    if (!level.mask && own <= points) cells = std::max(cells, own);
+  }
+  for (Worker& w : workers_) {
+    const auto at_least = [](std::vector<float>& values, size_t size) {
+      if (values.size() < size) values.resize(size);
+    };
+    at_least(w.xs, points + kLine), at_least(w.ys, points + kLine);
+    at_least(w.looked_up, levels_.size() * points * settings_.grid.features);
+    at_least(w.cells, 8 * cells);
+  }
+}
+
 void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count, float* each) {
   Worker& w = workers_[t];
   w.loss = 0;
@@ -66,13 +98,11 @@ void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count, floa
 // generator cannot be split, so one thread draws for all.
 void Trainer::draw_dropout(uint32_t seed, size_t count) {
   Twister twister(seed);
-  keep_.resize(1 + layers());
   for (int l = -1; l < layers(); l++) {
     const float share = l < 0 ? settings_.dropped_inputs : settings_.dropped_hidden;
     if (!share) continue;
     const size_t stride = l < 0 ? x_stride_ : strides_[l], width = l < 0 ? settings_.inputs : settings_.hidden[l];
     std::vector<uint8_t>& keep = keep_[1 + l];
-    keep.resize((count + kRows) * stride);
     for (size_t r = 0; r < count; r++) draw(twister, keep.data() + r * stride, width, share);
   }
 }
@@ -178,8 +208,14 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
   size_t total = 0;
   for (size_t i = 0; i < steps; i++) total += static_cast<size_t>(sizes[i]);
   check_rows(order, total);
-  dropping_ = seeds != nullptr && drops();
+  const bool drop = seeds != nullptr && drops();
+  make_room(steps ? static_cast<size_t>(*std::max_element(sizes, sizes + steps)) : 0, drop);
   if (std::any_of(sizes, sizes + steps, [&](int32_t size) { return is_sample_step(size); })) prepare_halves();
+  struct Dropping {  // and no longer, whatever happens
+    bool& flag;
+    ~Dropping() { flag = false; }
+  } const dropping{dropping_};
+  dropping_ = drop;
   const int T = pool_.size();
   pool_.run([&](int t) {
     const int32_t* rows = order;
@@ -225,7 +261,6 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
     }
   });
   updates_ += static_cast<int64_t>(steps);
-  dropping_ = false;
 }
 
 void Trainer::check_rows(const int32_t* rows, size_t count) const {
@@ -238,6 +273,7 @@ void Trainer::check_rows(const int32_t* rows, size_t count) const {
 float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
   const std::lock_guard guard(lock_);
   check_rows(rows, count);
+  make_room(count);
   int unused = 0;
   const int active = std::min(pool_.size(), chunks_of(count, unused));
   pool_.run([&](int t) {
@@ -268,6 +304,7 @@ void Trainer::copy_gradient(const Arrays& into) const {
 void Trainer::pullback(const float* features, const float* errors, size_t samples, const Arrays& into,
                        float* inputs) {
   const std::lock_guard guard(lock_);
+  make_room(samples);
   int rows = 0;
   const int chunks = chunks_of(samples, rows), T = pool_.size(), active = std::min(T, chunks);
   const size_t C = settings_.outputs, D = settings_.inputs;
@@ -296,6 +333,7 @@ void Trainer::pullback(const float* features, const float* errors, size_t sample
 // Values of hidden layer `layer`, or the outputs (layer = layers()), for any number of rows.
 void Trainer::run_forward(int layer, bool pre, const float* features, size_t samples, float* into) {
   const std::lock_guard guard(lock_);
+  make_room(std::min(samples, static_cast<size_t>(chunk_)));
   const bool readout = layer == layers();
   const size_t width = readout ? settings_.outputs : settings_.hidden[layer];
   const size_t stride = readout ? out_stride_ : strides_[layer], chunk = static_cast<size_t>(chunk_);

@@ -105,8 +105,18 @@ Trainer::Trainer(const Settings& settings)
     for (Buffer& b : shares) b = allocate(widest);
   zeros_ = allocate(out_stride_);
   workers_.resize(s.threads);
-  pool_.run([&](int t) {  // each thread touches its own memory first, so that it lies near it
+  struct Fresh {
+    float* values;
+    size_t count;
+  };
+  std::vector<std::vector<Fresh>> fresh(s.threads);
+  for (int t = 0; t < s.threads; t++) {
     Worker& w = workers_[t];
+    const auto allocate = [&](size_t count) {
+      Buffer values = allocate_untouched(count);
+      fresh[t].push_back({values.get(), count});
+      return values;
+    };
     w.x = allocate(chunk_ * x_stride_);
     w.out = allocate(chunk_ * out_stride_);
     w.target.resize(s.outputs);
@@ -129,11 +139,12 @@ Trainer::Trainer(const Settings& settings)
     }
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
     if (wants_dx()) w.dx = allocate(chunk_ * x_stride_);
-    if (has_grid()) {
-      w.table = allocate(table_.count);
-    }
+    if (has_grid()) w.table = allocate(table_.count);
     for (const Matrix& m : matrices_)
       w.gradients.push_back(allocate(static_cast<size_t>(1 + round_up(m.in, kRows)) * m.stride));
+  }
+  pool_.run([&](int t) {  // each thread touches its own memory first, so that it lies near it
+    for (const Fresh& f : fresh[t]) set_zero(f.values, f.count);
   });
   deal_blocks();
 }
@@ -249,6 +260,7 @@ void Trainer::get(Kind kind, const Arrays& into) {
 
 void Trainer::set_data(const float* features, const float* targets, size_t samples) {
   const std::lock_guard guard(lock_);
+  samples_ = 0;  // should memory run out on the way, there are none
   features_.assign(features, features + samples * raw_inputs());
   targets_.assign(targets, targets + samples * settings_.outputs);
   samples_ = samples;

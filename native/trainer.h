@@ -6,11 +6,11 @@
 // optimizer there. So results are bit-equal from run to run for one instruction set and number of threads.
 //
 // Weights are kept transposed, [in][out], as the forward product reads them, and once more as [out][in] for
-// the backward product. All methods may be called from any thread, one at a time (a lock sees to it).
+// the backward product. All methods may be called from any thread, one at a time (a lock sees to it). A method that
+// throws has changed nothing.
 #pragma once
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
 #include "memory.h"
@@ -72,7 +72,8 @@ enum class Kind { values, first, second };
 
 class Trainer {
  public:
-  explicit Trainer(const Settings& settings);  // throws std::invalid_argument
+  // Throws std::invalid_argument; std::bad_alloc and std::system_error where memory or threads are lacking.
+  explicit Trainer(const Settings& settings);
 
   const Settings& settings() const { return settings_; }
   const char* isa() const { return kernels_.name; }
@@ -182,6 +183,7 @@ class Trainer {
   void pack_errors(Worker&, int matrix, const float* error, size_t error_stride, int rows) const;
   void copy_gradient(const Arrays& into) const;
   bool drops() const { return settings_.dropped_inputs > 0 || settings_.dropped_hidden > 0; }
+  void make_room(size_t count, bool drop = false);
   void draw_dropout(uint32_t seed, size_t count);
   const uint8_t* kept(int layer, size_t row) const;  // layer -1: the inputs; null: nothing is dropped there
   int chunks_of(size_t count, int& rows) const;
@@ -232,7 +234,7 @@ class Trainer {
   bool dropping_ = false;                   // whether this pass drops: training does, all else does not
   std::atomic<size_t> samples_{0};   // these two are read without the lock
   std::atomic<int64_t> updates_{0};
-  std::mutex lock_;
+  Mutex lock_;
   Buffer part_sums_[kParts], part_errors_[2][kParts], zeros_;  // one sample a step
   std::vector<Half> halves_[kParts];
   Buffer half_memory_[kParts];
