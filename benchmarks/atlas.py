@@ -13,7 +13,6 @@ Then the importance of all 300 units of the last layer against a bare forward pa
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import tempfile
@@ -27,6 +26,7 @@ import torch
 from safetensors.torch import load_file
 
 from sfumato import nets
+from sfumato.machine import available_threads
 from sfumato.neurons import full_size, orders, previews, sheets
 from sfumato.neurons.importance import importance
 from sfumato.neurons.raster import Raster, blocks, tile_pixels
@@ -112,7 +112,7 @@ def main() -> None:
     if options.weights:
         net.load_state_dict({k: v.float() for k, v in load_file(options.weights).items()})
     units, count = sum(net.widths), height * width
-    workers = len(os.sched_getaffinity(0))
+    workers = available_threads()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryDirectory() as folder:
         forward(net, height, width)

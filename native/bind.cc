@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "cpu.h"
@@ -32,6 +34,25 @@ using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::c
 using Seeds = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
+
+// The interpreter lock, released while the engine works. A thread that comes back when the interpreter has ended (a
+// daemon's) is ended by Python in a way that unwinds C++ and would call std::terminate: it waits for the exit instead.
+class Unlocked {
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  ~Unlocked() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+  }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
 
 [[noreturn]] void refuse(const std::string& what) { throw nb::value_error(what.c_str()); }
 
@@ -69,7 +90,7 @@ void set_arrays(Trainer& self, Kind kind, const std::vector<InAny>& arrays) {
     check_finite(arrays[i].data(), arrays[i].size(), "parameters");
     from.push_back(arrays[i].data());
   }
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.set(kind, from);
 }
 
@@ -90,7 +111,7 @@ OutList new_arrays(const Trainer& self, sfumato::Arrays& into) {
 OutList get_arrays(Trainer& self, Kind kind) {
   sfumato::Arrays into;
   OutList arrays = new_arrays(self, into);
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.get(kind, into);
   return arrays;
 }
@@ -103,7 +124,7 @@ void set_data(Trainer& self, const In2& features, const In2& targets) {
   if (features.shape(0) > size_t(INT32_MAX)) refuse("at most 2^31 - 1 samples");
   check_finite(features.data(), features.size(), "features");
   check_finite(targets.data(), targets.size(), "targets");
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.set_data(features.data(), targets.data(), features.shape(0));
 }
 
@@ -123,7 +144,7 @@ Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& ra
     refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
   if (errors && errors->size() != order.size()) refuse("errors and order differ in length");
   auto [result, losses] = fresh(std::array{sizes.size()});
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses,
                errors ? errors->data() : nullptr);
   return result;
@@ -135,7 +156,7 @@ nb::typed<nb::tuple, float, OutList> gradient(Trainer& self, const Ints& rows) {
   OutList arrays = new_arrays(self, into);
   float loss = 0;
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     loss = self.gradient(rows.data(), rows.size(), into);
   }
   return nb::make_tuple(loss, arrays);
@@ -164,7 +185,7 @@ nb::typed<nb::tuple, OutList, std::optional<Out>> pullback(Trainer& self, const 
     wanted = nb::cast(array), dx = data;
   }
   {
-    nb::gil_scoped_release release;
+    const Unlocked unlocked;
     self.pullback(features.data(), errors.data(), features.shape(0), into, dx);
   }
   return nb::make_tuple(arrays, wanted);
@@ -173,7 +194,7 @@ nb::typed<nb::tuple, OutList, std::optional<Out>> pullback(Trainer& self, const 
 Out predict(Trainer& self, const In2& features) {
   check_features(self, features);
   auto [result, data] = fresh(std::array{features.shape(0), size_t(self.settings().outputs)});
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.predict(features.data(), features.shape(0), data);
   return result;
 }
@@ -184,7 +205,7 @@ Out activations(Trainer& self, int layer, const In2& features, bool pre) {
     throw nb::index_error(("layer " + std::to_string(layer) + " of " + std::to_string(hidden.size())).c_str());
   check_features(self, features);
   auto [result, data] = fresh(std::array{features.shape(0), size_t(hidden[size_t(layer)])});
-  nb::gil_scoped_release release;
+  const Unlocked unlocked;
   self.activations(layer, pre, features.data(), features.shape(0), data);
   return result;
 }

@@ -16,6 +16,11 @@ def half_is_fast(isa: str = '') -> bool:
     Whether the processor multiplies bfloat16 itself, so that bfloat16 pays.
     """
 
+def peak(isa: str = '') -> float:
+    """
+    FLOP a second that one core's float32 multiply-adds reach at this moment.
+    """
+
 def evaluate(activation: Activation, parameter: float, z: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], isa: str = '') -> tuple[Annotated[NDArray[numpy.float32], dict(order='C')], Annotated[NDArray[numpy.float32], dict(order='C')]]:
     """
     Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of
@@ -230,6 +235,20 @@ class Settings:
     def auxiliary(self, arg: float, /) -> None: ...
 
     @property
+    def muon_steps(self) -> int:
+        """Of Newton and Schulz."""
+
+    @muon_steps.setter
+    def muon_steps(self, arg: int, /) -> None: ...
+
+    @property
+    def muon_blocks(self) -> int:
+        """Blocks of units, each made orthogonal by itself."""
+
+    @muon_blocks.setter
+    def muon_blocks(self, arg: int, /) -> None: ...
+
+    @property
     def decay(self) -> float:
         """Adam: each step shrinks weights, not biases, by rate * decay."""
 
@@ -328,10 +347,11 @@ class Trainer:
     def set_data(self, features: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], targets: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> None:
         """Copy the training samples: (N, inputs) and (N, outputs)."""
 
-    def advance(self, order: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], sizes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], rates: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], seeds: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> Annotated[NDArray[numpy.float32], dict(order='C')]:
+    def advance(self, order: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], sizes: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], rates: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], seeds: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, errors: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')] | None = None) -> Annotated[NDArray[numpy.float32], dict(order='C')]:
         """
         len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).
-        seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them.
+        seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them. errors (float32): filled with
+        the loss of each row of `order` alone, before its step's update.
         Returns each minibatch's loss before its update.
         """
 
@@ -363,6 +383,13 @@ class Trainer:
 
     @property
     def chunk(self) -> int: ...
+
+    @property
+    def work(self) -> tuple[float, float]:
+        """
+        (done, all): multiplications between hidden layers and into the readout so far, and how many it would
+        have been with every unit. Silent rectified units are skipped, but where SFUMATO_DENSE=1 is set.
+        """
 
     @property
     def shapes(self) -> list[tuple[int, int]]:

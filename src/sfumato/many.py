@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from . import engine
 from .data import Data
+from .engine._torch import borrowed
 from .errors import RecipeError
 from .learning.session import Session
 from .machine import available_threads
@@ -34,7 +35,10 @@ class Many:
 
     def advance(self, steps: int) -> list[npt.NDArray[np.float32]]:
         """Train every net for `steps` steps; the losses of each, in the order of the nets."""
-        return list(self._pool.map(lambda session: session.advance(steps), self.sessions))
+        with borrowed(
+            1
+        ):  # here, for all of them: each would find what another has set, and leave that behind
+            return list(self._pool.map(lambda session: session.advance(steps), self.sessions))
 
     def pull(self, nets: Sequence[Net]) -> None:
         """Copy the weights of each session into the net at the same place."""

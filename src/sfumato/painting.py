@@ -11,6 +11,7 @@ from . import nets
 from .data import Array
 from .engine import native
 from .errors import PictureError
+from .machine import available_threads
 from .nets import Net
 from .picture import Picture, pixels
 from .picture.png import Levels
@@ -24,11 +25,12 @@ STRIP = 1 << 18
 def predict(net: Net, inputs: Array) -> Array:
     """The net's outputs for inputs (N, D), float32 (N, C), in bounded memory, by the fastest engine that can.
 
-    Uses as many threads as PyTorch is set to. Engines differ by rounding, about 1e-7 of a value.
+    Uses as many threads as PyTorch is set to, and no more than this process may use. Engines differ by rounding,
+    about 1e-7 of a value.
     """
     finite = all(bool(torch.isfinite(value).all()) for value in net.parameters())  # native refuses others
     if finite and native.can_paint(net):
-        return native.predict(net, inputs, torch.get_num_threads())
+        return native.predict(net, inputs, min(torch.get_num_threads(), available_threads()))
     return nets.predict(net, inputs)
 
 

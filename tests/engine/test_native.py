@@ -425,7 +425,7 @@ def test_a_sample_a_step_keeps_the_precision_that_was_asked_for() -> None:
 
 
 def test_automatic_precision_of_a_sample_a_step_is_float32() -> None:
-    assert engine.settled(NAMED["2012"][0].replace(precision="auto")).precision == "float32"
+    assert engine.settle(NAMED["2012"][0].replace(precision="auto")).recipe.precision == "float32"
 
 
 @pytest.mark.parametrize("isa", native.usable_sets())

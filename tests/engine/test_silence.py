@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_native_kernels import SETS, Array, arrays, reference, samples
+from test_native_kernels import SETS, Array, arrays, reference, samples, trainer
 
 _native = pytest.importorskip("sfumato._native", reason="the native engine is not built")
 
@@ -43,16 +43,16 @@ def one_layer_beside_full_ones(width: int, layer: int) -> list[int]:
 WHO_IS_SILENT = (none, some, all_but_one, one_layer, one_layer_beside_full_ones)
 
 
-def trainer(
+def quiet_trainer(
     monkeypatch: pytest.MonkeyPatch, who: Any, hidden: list[int], *, dense: bool = False, **settings: Any
 ) -> tuple[Any, list[Array]]:
     """A trainer whose units are silent as told, and its weights."""
     monkeypatch.setenv("SFUMATO_DENSE", "1" if dense else "0")
-    engine = _native.Trainer(**({"inputs": 2, "outputs": 3, "hidden": hidden} | settings))
+    engine = trainer(**({"inputs": 2, "outputs": 3, "hidden": hidden} | settings))
     weights = arrays(engine.shapes)
     for layer, width in enumerate(hidden):
         weights[2 * layer + 1][who(width, layer)] = SILENT
-    engine.set("values", weights)
+    engine.set(_native.Kind.values, weights)
     return engine, weights
 
 
@@ -69,7 +69,7 @@ def test_gradients_match_float64(
     isa: str, who: Any, hidden: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for count, threads, skip in ((1, 1, False), (31, 2, True), (200, 3, False)):
-        engine, weights = trainer(monkeypatch, who, hidden, isa=isa, threads=threads, skip=skip)
+        engine, weights = quiet_trainer(monkeypatch, who, hidden, isa=isa, threads=threads, skip=skip)
         x, y = ordered(count)
         engine.set_data(x, y)
         _, gradients = engine.gradient(np.arange(count, dtype=np.int32))
@@ -89,8 +89,8 @@ def test_what_is_painted_does_not_change_in_one_bit(
     isa: str, who: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = [100, 300, 64]
-    skipping, _ = trainer(monkeypatch, who, hidden, isa=isa, threads=2)
-    dense, _ = trainer(monkeypatch, who, hidden, isa=isa, threads=2, dense=True)
+    skipping, _ = quiet_trainer(monkeypatch, who, hidden, isa=isa, threads=2)
+    dense, _ = quiet_trainer(monkeypatch, who, hidden, isa=isa, threads=2, dense=True)
     x, _ = ordered(333)
     np.testing.assert_array_equal(skipping.predict(x), dense.predict(x))
     for layer in range(3):
@@ -101,11 +101,11 @@ def test_what_is_painted_does_not_change_in_one_bit(
     assert dense.work == (0, 0)
 
 
-GRID = {"grid": [(5, 4, False), (9, 9, True)], "features": 3, "log2_table": 5, "inputs": 6}
+GRID = {"levels": [(5, 4, False), (9, 9, True)], "features": 3, "log2_table": 5, "inputs": 6}
 VARIANTS: dict[str, dict[str, Any]] = {
     "adam": {},
-    "muon": {"optimizer": "muon"},
-    "momentum, clipped": {"optimizer": "sgd", "first": 0.9, "clip": 0.1},
+    "muon": {"method": "muon"},
+    "momentum, clipped": {"method": "sgd", "first": 0.9, "clip": 0.1},
     "dropout": {"dropped_inputs": 0.1, "dropped_hidden": 0.4},
     "grid": GRID,
     "grid, skip, dropout": {**GRID, "skip": True, "dropped_inputs": 0.2},
@@ -129,12 +129,12 @@ def test_steps_equal_those_of_all_units(
     seeds = np.arange(6, dtype=np.uint32) if "dropped_inputs" in VARIANTS[name] else seeds
     found = []
     for dense in (False, True):
-        engine, _ = trainer(
+        engine, _ = quiet_trainer(
             monkeypatch, some, [100, 72, 130], dense=dense, isa=isa, threads=threads, **VARIANTS[name]
         )
         engine.set_data(x, y)
         losses = engine.advance(order, sizes, rates, seeds)
-        found.append([losses, *engine.get("values"), *engine.get("first")])
+        found.append([losses, *engine.get(_native.Kind.values), *engine.get(_native.Kind.first)])
     for ours, theirs in zip(*found, strict=True):
         distance = np.linalg.norm(ours - theirs) / max(np.linalg.norm(theirs), 1e-30)
         assert distance < 1e-4, (name, distance)  # Adam's first steps divide by gradients near 0
@@ -150,7 +150,7 @@ def test_gradients_in_bfloat16_equal_those_of_all_units(
         x, y = ordered(count)
         found = []
         for dense in (False, True):
-            engine, _ = trainer(
+            engine, _ = quiet_trainer(
                 monkeypatch,
                 who,
                 hidden,
@@ -174,7 +174,7 @@ def test_gradients_of_the_inputs_equal_those_of_all_units(isa: str, monkeypatch:
     x, y = ordered(150)
     for who in WHO_IS_SILENT:
         found = [
-            trainer(monkeypatch, who, [100, 40], dense=dense, isa=isa, input_gradient=True, skip=True)[
+            quiet_trainer(monkeypatch, who, [100, 40], dense=dense, isa=isa, input_gradient=True, skip=True)[
                 0
             ].pullback(x, y, inputs=True)
             for dense in (False, True)
@@ -186,7 +186,7 @@ def test_gradients_of_the_inputs_equal_those_of_all_units(isa: str, monkeypatch:
 
 def test_units_can_wake_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that was silent on every row trains again as soon as its biases let it."""
-    engine, weights = trainer(monkeypatch, one_layer, [64, 64, 64])
+    engine, weights = quiet_trainer(monkeypatch, one_layer, [64, 64, 64])
     x, y = ordered(200)
     engine.set_data(x, y)
     rows = np.arange(200, dtype=np.int32)
@@ -194,7 +194,7 @@ def test_units_can_wake_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not before[0].any()
     assert before[-1].any()
     weights[3][:] = 0.1
-    engine.set("values", weights)
+    engine.set(_native.Kind.values, weights)
     _, after = engine.gradient(rows)
     _, expected, _ = reference(weights, x, y, "relu", "mse", skip=False)
     for ours, theirs in zip(after, expected, strict=True):
@@ -203,7 +203,7 @@ def test_units_can_wake_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "sine", "tanh"])
 def test_units_that_are_never_exactly_silent_are_all_computed(activation: str) -> None:
-    engine = _native.Trainer(inputs=2, hidden=[64, 64], outputs=3, activation=activation, parameter=0.1)
+    engine = trainer(inputs=2, hidden=[64, 64], outputs=3, activation=activation, parameter=0.1)
     x, y = ordered(100)
     engine.set_data(x, y)
     engine.gradient(np.arange(100, dtype=np.int32))

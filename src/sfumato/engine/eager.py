@@ -20,10 +20,10 @@ from ..errors import RecipeError, RunError
 from ..learning import losses, optimizers
 from ..learning.plan import Plan
 from ..learning.waking import wake
-from ..machine import available_threads
 from ..nets import Net
 from ..nets.encodings import Grid
 from ..recipe import Recipe, pick
+from ._torch import borrowed
 
 __all__ = ["EagerSession", "prepare", "why_not"]
 
@@ -39,13 +39,11 @@ def why_not(recipe: Recipe) -> str | None:
 
 
 def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSession:
-    """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
-    # Moments of dead units decay into denormal numbers, which make Adam up to nine times slower.
-    torch.set_flush_denormal(True)
-    torch.set_num_threads(recipe.threads or available_threads())
+    """A session that starts from the weights of `net`."""
     if recipe.wake and not net.activation.fact("rectifier"):
         raise RecipeError(f"wake={recipe.wake} is for rectifiers, not for {net.activation.name}")
-    return EagerSession(net, data, recipe, total_steps)
+    with borrowed(recipe.threads):
+        return EagerSession(net, data, recipe, total_steps)
 
 
 class EagerSession:
@@ -66,6 +64,10 @@ class EagerSession:
 
     def advance(self, steps: int) -> npt.NDArray[np.float32]:
         """See `Session.advance`."""
+        with borrowed(self._recipe.threads):
+            return self._advance(steps)
+
+    def _advance(self, steps: int) -> npt.NDArray[np.float32]:
         kept: list[Tensor] = []
         rates = self.plan.rates(self.step, steps)
         for rate in rates:

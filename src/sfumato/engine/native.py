@@ -24,6 +24,7 @@ from ..machine import available_threads
 from ..nets import Net, activations
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
+from ._torch import borrowed
 from .eager import DROPOUT_STREAM
 
 try:
@@ -157,7 +158,8 @@ class NativeSession:
         """A forward pass of the layers by PyTorch, every so many steps."""
         net = self._mirror
         self.pull(net)
-        wake(net, net.encoding(torch.from_numpy(self._inputs[rows])))
+        with borrowed(self._recipe.threads):
+            wake(net, net.encoding(torch.from_numpy(self._inputs[rows])))
         set_weights(self._trainer, _parameters(net).values())
 
     def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
@@ -271,11 +273,17 @@ def settings_of(
 
 
 def start(settings: _native.Settings) -> _native.Trainer:
-    """The module's `Trainer`, its weights still 0; EngineError for settings that it refuses."""
+    """The module's `Trainer`, its weights still 0; EngineError for settings that it refuses or cannot afford."""
     try:
         return _native.Trainer(settings)
     except ValueError as error:
         raise EngineError(f"engine native: {error}") from error
+    except (MemoryError, RuntimeError) as error:  # the latter: the system gives no more threads
+        reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
+        raise EngineError(
+            f"engine native cannot start with {settings.threads} threads: {reason}\n"
+            "hint: fewer threads (--set threads=N), a smaller net, or more memory"
+        ) from error
 
 
 def trainer(net: Net, recipe: Recipe, isa: str = "") -> _native.Trainer:

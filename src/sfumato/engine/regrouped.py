@@ -30,9 +30,9 @@ from ..data import Data
 from ..errors import RunError
 from ..learning import losses, optimizers, sampling
 from ..learning.plan import Plan
-from ..machine import available_threads
 from ..nets import Net, activations, encodings
 from ..recipe import Recipe, pick
+from ._torch import borrowed
 
 __all__ = ["BLOCK", "GROUP", "RegroupedSession", "prepare", "why_not"]
 
@@ -87,11 +87,9 @@ def why_not(recipe: Recipe) -> str | None:
 
 
 def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> RegroupedSession:
-    """A session that starts from the weights of `net`; sets PyTorch's threads and flushes denormals."""
-    torch.set_flush_denormal(True)
-
-    torch.set_num_threads(recipe.threads or available_threads())
-    return RegroupedSession(net, data, recipe, total_steps)
+    """A session that starts from the weights of `net`."""
+    with borrowed(recipe.threads):
+        return RegroupedSession(net, data, recipe, total_steps)
 
 
 class RegroupedSession:
@@ -103,6 +101,7 @@ class RegroupedSession:
     def __init__(self, net: Net, data: Data, recipe: Recipe, total_steps: int) -> None:
         self.step = 0
         self.plan = Plan(recipe, data.samples, total_steps, data.inputs)
+        self._threads = recipe.threads
         with torch.no_grad():
             inputs = net.encoding(torch.from_numpy(data.inputs))
         self._inputs = torch.cat([torch.ones(len(inputs), 1), inputs], 1)  # (N, 1 + D)
@@ -130,6 +129,10 @@ class RegroupedSession:
 
     def advance(self, steps: int) -> Floats:
         """See `Session.advance`."""
+        with borrowed(self._threads):
+            return self._advance(steps)
+
+    def _advance(self, steps: int) -> Floats:
         result: Floats = np.empty(steps, np.float32)
         at = 0
         while at < steps:

@@ -23,6 +23,7 @@ from ..drawing.canvas import Drawing
 from ..drawing.palettes import LEVELS, Indices
 from ..errors import RecipeError
 from ..files import writing
+from ..machine import available_threads
 from ..picture import png
 from .previews import Scale, shown
 from .raster import Looking, Raster, blocks, check_finite, tensor, tile_pixels, widths
@@ -149,7 +150,7 @@ def _written(
         made.append(_Plate(passing / f"{n}-{i}.png", header))
     rows_at_once = max(1, min(height, BAND_BYTES // ((width + 1) * len(order))))
     band = np.zeros((len(order), rows_at_once, width + 1), np.uint8)  # column 0 stays: "no filter"
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or available_threads()
     with ThreadPoolExecutor(workers) as pool:
         for top in range(0, height, rows_at_once):
             bottom = min(height, top + rows_at_once)
