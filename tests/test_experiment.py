@@ -151,18 +151,18 @@ def test_a_full_disk_leaves_a_readable_run_that_goes_on(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = experiment.perform(SMALL, str(photo), out=tmp_path / "whole", watch=QUIET)
-    original = Path.write_bytes
-    room = [12]
+    original = os.write
+    room = [20]
 
-    def filling(self: Path, content: bytes) -> int:
+    def filling(descriptor: int, content: bytes) -> int:
         room[0] -= 1
         if room[0] < 0:
-            original(self, content[: len(content) // 2])
-            raise OSError(28, "No space left on device", str(self))
-        return original(self, content)
+            original(descriptor, content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        return original(descriptor, content)
 
     often = Watch(frames="6", keep="3", film="none", checkpoint=0.0)
-    monkeypatch.setattr(Path, "write_bytes", filling)
+    monkeypatch.setattr(os, "write", filling)
     with pytest.raises(RunError, match="No space left on device\nhint: free some space"):
         experiment.perform(SMALL, str(photo), out=tmp_path / "full", watch=often)
     monkeypatch.undo()

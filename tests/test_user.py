@@ -109,12 +109,12 @@ def test_a_fork_keeps_the_name_and_origin_of_its_picture(photo: Path, tmp_path: 
 def test_a_run_that_cannot_be_written_leaves_no_empty_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, content: bytes) -> int:
+    def full(descriptor: int, content: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(RunError, match="No space left"):
-        Run.create(tmp_path / "runs", SMALL, "photo", {})
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(RunError, match="No space left"), Run.create(tmp_path / "runs", SMALL, "photo", {}):
+        pass
     assert not list((tmp_path / "runs").iterdir())
 
 

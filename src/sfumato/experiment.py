@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,14 +24,14 @@ from torch import Tensor
 from . import engine, nets, picture, tasks
 from .budget import Pace, plan
 from .errors import RecipeError, RunError
-from .files import save_bytes
 from .learning import losses, optimizers
 from .learning.loop import drive
 from .learning.plan import Plan
 from .learning.session import Session, Tick
 from .recipe import Recipe, pick
 from .runs import RunDirectory
-from .runs.origin import describe
+from .runs.directory import checkpoint_file
+from .runs.origin import arithmetic, describe
 from .runs.stopping import signals
 from .runs.watch import Until, Watch
 from .runs.watchers import Checkpoints, Frames, Weights
@@ -124,14 +125,11 @@ def perform(
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     origin = describe(recipe, source, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     origin |= {"until": str(until)} if until else {}
-    run = RunDirectory.create(out, recipe, label, origin)
-    with run.lock():
-        if shown is not None:
-            _save_target(run, shown)
+    with RunDirectory.create(out, recipe, label, origin, _target_files(shown)) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
         session = _begin(net, data, recipe, chosen)
-        return _follow(run, data, net, session, 0.0, watch, looks, until, watchers, say, pace)
+        return _follow(run, data, net, session, {}, looks, until, watchers, say, pace)
 
 
 def resume(
@@ -144,20 +142,20 @@ def resume(
 ) -> RunDirectory:
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
 
-    On the same engine and thread count the result is bit for bit that of a run that never stopped, unless
-    `epochs` changes the schedule. until: a target; if None, the one that the run was started with and has not
-    reached yet. Raises RunError if another process holds the run, or nothing is left to do.
+    On the same engine, thread count and instruction set the result is bit for bit that of a run that never stopped,
+    unless `epochs` changes the schedule; where they differ, a note says so. until: a target; if None, the one that
+    the run was started with and has not reached yet. Raises RunError if another process holds the run, or nothing
+    is left to do.
     """
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
         recipe, chosen, notes = _settle(recipe)
-        data, net = _prepare_again(run, recipe, _source(run))
+        data, net = _prepare_again(run, recipe)
         state: dict[str, Tensor] | None = None
-        seconds = 0.0
-        if (run.folder / "checkpoint.safetensors").exists():
+        facts: dict[str, Any] = {}
+        if run.file("checkpoint.safetensors").exists():
             weights, state, facts = run.checkpoint()
             run.fit(net, weights)
-            seconds = float(facts["seconds"])
             if int(facts["step"]) >= recipe.total_steps(data.samples) and (epochs or _finished(run)):
                 longer = 2 * max(recipe.epochs, run.recipe.epochs)
                 raise RunError(
@@ -169,13 +167,17 @@ def resume(
         elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
             until = target
         run.change_recipe(recipe)
-        run.forget_after(int(state["step"]) if state else -1)
-        watch = Watch(**run.origin.get("watch", {}))
-        looks = watch.steps(recipe.planned_steps(data.samples))
+        looked = bool(facts.get("looked", state is not None))
+        run.forget_after(int(facts.get("step", 0)) - (0 if looked else 1))
+        looks = run.watch.steps(recipe.planned_steps(data.samples))
+        if "first_step" in run.origin:
+            looks = _from(run.origin["first_step"], looks)
+        if state is not None:
+            notes = (*notes, *_other_bits(run, recipe, chosen, int(facts["step"])))
         for note in notes:
             say("note", {"text": note})
         session = _begin(net, data, recipe, chosen, state)
-        return _follow(run, data, net, session, seconds, watch, looks, until, watchers, say)
+        return _follow(run, data, net, session, facts, looks, until, watchers, say)
 
 
 FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "held_out", "init")
@@ -199,14 +201,16 @@ def fork(
     for name in set(changes) & set(FORK_KEEPS):
         raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
     recipe, chosen, notes = _settle(run.recipe.replace(**changes))
-    source = _source(run)
-    data, net = _prepare_again(run, run.recipe, source)
+    data, net = _prepare_again(run, run.recipe)
+    new_data, new_net = _prepare_again(run, recipe)
+    if [p.shape for p in new_net.parameters()] != [p.shape for p in net.parameters()]:
+        raise RecipeError(f"a fork cannot change the net's shape: {', '.join(changes)} would")
     total = run.recipe.total_steps(data.samples)
-    if not 0 <= step <= min(total, recipe.total_steps(data.samples) - 1):
+    if not 0 <= step <= min(total, recipe.total_steps(new_data.samples) - 1):
         raise RecipeError(f"fork step {step} must lie in the budgets of both runs: 0 to {total}")
     state: dict[str, Tensor] | None = None
     seconds = 0.0
-    if (run.folder / "checkpoint.safetensors").exists():
+    if run.file("checkpoint.safetensors").exists():
         weights, kept, facts = run.checkpoint()
         if int(facts["step"]) <= step:
             run.fit(net, weights)
@@ -218,35 +222,27 @@ def fork(
             if tick.step == step:
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
-    watch = Watch(**run.origin.get("watch", {}))
-    frames, kept_steps = watch.steps(recipe.planned_steps(data.samples))
-    looks = [step, *frames], [step, *kept_steps]
+    looks = _from(step, run.watch.steps(recipe.planned_steps(new_data.samples)))
+    new_net.load_state_dict(net.state_dict())
+    # Handed over before training begins, so that a fork that is killed at once goes on from here too.
+    facts = {"step": step, "seconds": seconds, "looked": False}
+    files = {"checkpoint.safetensors": checkpoint_file(net.state_dict(), state or {}, facts)}
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
-    origin = describe(recipe, first, data, net, chosen, watch) | {"forked": f"{run.folder} at step {step}"}
-    shown: picture.Picture | None = data.facts.get("picture")
+    origin = describe(recipe, first, new_data, new_net, chosen, run.watch)
+    origin |= {"forked": f"{run.folder} at step {step}", "first_step": step}
+    shown: picture.Picture | None = new_data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
-    new = RunDirectory.create(out, recipe, label, origin)
-    with new.lock():
-        if shown is not None:
-            _save_target(new, shown)
+    with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:
         for note in notes:
             say("note", {"text": note})
-        session = _begin(net, data, recipe, chosen, state)
-        return _follow(new, data, net, session, seconds, watch, looks, None, watchers, say)
+        session = _begin(new_net, new_data, recipe, chosen, state)
+        return _follow(new, new_data, new_net, session, facts, looks, None, watchers, say)
 
 
-def _source(run: RunDirectory) -> str | None:
-    kept = run.folder / "target.png"
-    if run.recipe.task == "picture" and not kept.exists():
-        raise RunError(
-            f"{run.folder} lacks target.png, so what it learned is not known exactly\nhint: put it back"
-        )
-    return str(kept) if kept.exists() else run.origin.get("source")
-
-
-def _prepare_again(run: RunDirectory, recipe: Recipe, source: str | None) -> tuple[Any, Any]:
+def _prepare_again(run: RunDirectory, recipe: Recipe) -> tuple[Any, Any]:
     """`prepare` from the run's own copy of its picture."""
-    if (run.folder / "target.npy").exists() and recipe.task == "picture":
+    source = run.source
+    if recipe.task == "picture" and run.file("target.npy").exists():
         from .tasks.picture import pixel_data
 
         target = run.target
@@ -261,33 +257,39 @@ def _follow(
     data: Any,
     net: Any,
     session: Session,
-    seconds: float,
-    watch: Watch,
+    facts: Mapping[str, Any],
     looks: tuple[list[int], list[int]],
     until: Until | None,
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
     pace: Pace | None = None,
 ) -> RunDirectory:
-    """The loop: drive the session to the end of its budget, and let everyone look at each tick."""
-    recipe, task, seen = run.recipe, tasks.task(run.recipe.task), run.last.get("step")
-    frames, checkpoints = Frames(run, task, data, looks[0]), Checkpoints(run, watch.checkpoint)
+    """The loop: drive the session to the end of its budget, and let everyone look at each tick.
+
+    facts: what a checkpoint says beside the weights; empty at the start.
+    """
+    recipe, task, watch = run.recipe, tasks.task(run.recipe.task), run.watch
+    frames = Frames(run, task, data, looks[0], facts)
+    checkpoints = Checkpoints(run, watch.checkpoint, frames)
     everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks[1]), checkpoints, *watchers]
     total = session.plan.total_steps
     say("start", {"run": run, "net": net, "data": data, "total_steps": total})
 
-    started, spent_before = time.perf_counter(), seconds
+    started, watched, seconds = time.perf_counter(), frames.seconds, float(facts.get("seconds", 0.0))
+    spent_before = seconds
+    looked = bool(facts.get("looked", facts))  # a run that goes on has looked at its first tick
     reached = until is None
     at = [*looks[0], *looks[1]]
     ticks = drive(session, net, at, pulse=0.2, seconds=seconds, hint=advice(recipe))
     with _goes_on(run, say), closing(ticks), signals() as stop:
         for tick in ticks:
-            if tick.step != seen:  # a resumed run has already looked at its first tick
+            if not looked:
                 for watcher in everyone:
                     watcher(tick)
+            looked = False
             wall = time.perf_counter() - started
-            facts = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
-            say("beat" if frames.line.get("step") == tick.step else "progress", facts)
+            now = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
+            say("beat" if frames.line.get("step") == tick.step else "progress", now)
             if pace is not None and (shorter := pace.late(tick)):
                 _cut(run, session, shorter, say)
             if until is not None and until.reached(tick, frames.line):
@@ -299,7 +301,7 @@ def _follow(
     finishing = 0.0
     if not run.stopped_by:
         if run.last.get("step") != tick.step:
-            Frames(run, task, data, [tick.step])(tick)
+            frames.write(tick)
         clock = time.perf_counter()
         with signals(at_once=True) as stop:
             try:
@@ -318,7 +320,7 @@ def _follow(
             "reached": reached,
             "wall": time.perf_counter() - started,
             "training": tick.seconds - spent_before,
-            "watching": frames.seconds,
+            "watching": frames.seconds - watched,
             "finishing": finishing,
         },
     )
@@ -340,7 +342,7 @@ def _cut(run: RunDirectory, session: Session, total: int, say: Say) -> None:
 
 def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:
     """The derived files: painting and film."""
-    picture.save(painting, run.folder / "painting.png")
+    picture.save(painting, run.file("painting.png"))
     if watch.film != "none":
         from .views import film
 
@@ -370,18 +372,45 @@ def _check_target(until: Until, task: Any, data: Any, net: Any) -> None:
 
 def _finished(run: RunDirectory) -> bool:
     """Whether a run whose training is over also has its painting and its film."""
-    film = run.origin.get("watch", {}).get("film", "none") == "none" or any(run.folder.glob("film.*"))
-    return film and (run.folder / "painting.png").exists()
+    film = run.watch.film == "none" or any(run.folder.glob("film.*"))
+    return film and run.file("painting.png").exists()
 
 
-def _save_target(run: RunDirectory, target: picture.Picture) -> None:
-    """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values."""
-    picture.save(target, run.folder / "target.png")
-    again = picture.load(run.folder / "target.png", alpha=target.channels == 4, max_pixels=None)
+def _target_files(target: picture.Picture | None) -> dict[str, bytes]:
+    """The picture as PNG for the eye, and as numbers too where 8 bits do not hold the exact values, by name."""
+    if target is None:
+        return {}
+    files = {"target.png": picture.encode(target, "png")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "target.png"
+        path.write_bytes(files["target.png"])
+        again = picture.load(path, alpha=target.channels == 4, max_pixels=None)
     if again.values.shape != target.values.shape or not np.array_equal(again.values, target.values):
         buffer = io.BytesIO()
         np.save(buffer, target.values, allow_pickle=False)
-        save_bytes(run.folder / "target.npy", buffer.getvalue())
+        files["target.npy"] = buffer.getvalue()
+    return files
+
+
+def _from(step: int, looks: tuple[list[int], list[int]]) -> tuple[list[int], list[int]]:
+    """The same beats and the step at which a fork begins."""
+    return [step, *looks[0]], [step, *looks[1]]
+
+
+def _other_bits(run: RunDirectory, recipe: Recipe, chosen: str, step: int) -> list[str]:
+    """Note, in origin.json too, that a run goes on with an engine, a thread count or an instruction set that rounds
+    differently from those before; none if all are the same."""
+    now = arithmetic(recipe, chosen)
+    earlier = run.origin.get("continued", [])
+    before = {**run.origin, **(earlier[-1] if earlier else {})}
+    changed = [
+        f"{key} {now[key]} instead of {before[key]}" for key in now if before.get(key, now[key]) != now[key]
+    ]
+    if not changed:
+        return []
+    run.change_origin(continued=[*earlier, {"step": step, **now}])
+    text = f"goes on with {', '.join(changed)}".replace("_", " ")
+    return [f"{text}: other last bits than those of a run that never stopped"]
 
 
 @contextmanager

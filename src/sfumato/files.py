@@ -1,19 +1,28 @@
-"""Writing files: whole or not at all, and an error of the disk as one clear line with a hint.
+"""Files: written whole or not at all, durable, and only where they belong; the disk's refusal as one clear line.
 
-The one place that knows how a file is put on disk. Every writer of the package goes through it.
+The one place that knows how a file is put on disk, and the guard at every place where a run is read. Every writer
+of the package goes through it.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+import re
 import secrets
-from collections.abc import Iterator
+import shutil
+import stat
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import RunError
 
-__all__ = ["holding", "replacing", "save_bytes", "save_text", "try_lock", "writing"]
+__all__ = [
+    *("PART", "PLAIN", "append", "own", "read", "replacing", "save_bytes", "save_text", "settle", "sweep"),
+    *("sync", "writing"),
+]
 
 HINTS = {
     errno.ENOSPC: "free some space; the file that was there is untouched",
@@ -25,6 +34,73 @@ HINTS = {
     errno.EACCES: "the folder may not be written; choose another (--out)",
     errno.EPERM: "the folder may not be written; choose another (--out)",
 }
+
+KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFREG: "a file",
+}
+
+PART = re.compile(r"\..+[.-][0-9a-f]{8,12}\.part")
+"""Names of what is being written."""
+
+PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+"""No link is followed, no pipe waited for, and no child process inherits the file."""
+
+
+# Reading -----------------------------------------------------------------------------------------------------
+
+
+def own(folder: Path, name: str, *, room: bool = False) -> Path:
+    """`folder/name`, if nothing on the way leads out of `folder`: what is not there yet is fine.
+
+    room: a folder is meant, not a file. What is there must be a plain file (or folder), and every folder between a
+    plain folder: RunError for a link, a pipe, a device or a socket. So nothing outside is read, written or deleted
+    because of what a folder from a stranger holds, and nothing waits for a pipe.
+    """
+    path = folder
+    parts = name.split("/")
+    for place, part in enumerate(parts, 1):
+        path = path / part
+        wanted = stat.S_IFDIR if room or place < len(parts) else stat.S_IFREG
+        try:
+            found = stat.S_IFMT(path.lstat().st_mode)
+        except FileNotFoundError:
+            return folder / name
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if found != wanted:
+            raise RunError(
+                f"{path} is {KINDS.get(found, 'something else')}, not {KINDS[wanted]} of its own\n"
+                "hint: nothing is followed out of a run; delete it, or put back what it stands for"
+            )
+    return path
+
+
+def read(folder: Path, name: str, most: int) -> bytes:
+    """The bytes of `folder/name`, guarded by `own`; RunError where it holds more than `most`.
+
+    Raises FileNotFoundError where there is none, so that callers say what that means.
+    """
+    path = own(folder, name)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | PLAIN)
+        with os.fdopen(descriptor, "rb") as file:
+            size = os.fstat(descriptor).st_size
+            if size > most:
+                raise RunError(f"{path} is damaged: more than {most:,} bytes")
+            return file.read(size)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+# Writing -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -41,29 +117,43 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it at the end; on any error it is deleted and `path` stays.
 
-    The same folder, since a rename across disks would be a copy; a name that nobody can foresee. RunError where
-    the disk refuses.
+    The same folder, since a rename across disks would be a copy; a name that nobody can foresee. The content is on
+    the disk before the name is, and the name before this returns: after a power cut too there is the old file or
+    the new one. RunError where the disk refuses.
     """
-    passing = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
+    passing = _passing(path)
     try:
         with writing(path):
             yield passing
+            sync(passing)
             passing.replace(path)
+            sync(path.parent)
     finally:
-        with suppress(OSError):
-            passing.unlink(missing_ok=True)
+        _discard(passing)
 
 
-def save_bytes(path: Path, content: bytes, *, folders: bool = False) -> None:
-    """Write a file in one step: a reader sees the old one or the new one, never half of it.
+def save_bytes(path: Path, content: bytes, *, folders: bool = False, wait: bool = True) -> None:
+    """Write a file in one step: a reader sees the old one or the new one, never half of it. As `replacing`.
 
-    folders: make those that are missing.
+    folders: make those that are missing. wait: until it is on the disk; without it, `settle` does.
     """
-    if folders:
+    passing = _passing(path)
+    try:
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as passing:
-        passing.write_bytes(content)
+            if folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o666)
+            try:
+                _write(descriptor, content)
+                if wait:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            passing.replace(path)
+            if wait:
+                sync(path.parent)
+    finally:
+        _discard(passing)
 
 
 def save_text(path: Path, text: str) -> None:
@@ -71,26 +161,85 @@ def save_text(path: Path, text: str) -> None:
     save_bytes(path, text.encode())
 
 
-@contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process by its file `lock`; RunError if another does. A dead process drops it."""
-    path = folder / "lock"
+def append(path: Path, text: str) -> None:
+    """Add a line to a file, all of it or nothing; RunError where the disk refuses. `settle` waits for the disk.
+
+    A file that has a second name elsewhere is refused: writing would change that one too.
+    """
     with writing(path):
-        file = path.open("a")
-    with file:
-        if not try_lock(file.fileno()):
-            raise RunError(f"{folder} is in use by another process\nhint: wait, or stop that one first")
-        yield
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | PLAIN, 0o666)
+        before = os.fstat(descriptor)
+        try:
+            if before.st_nlink > 1:
+                raise OSError(errno.EMLINK, "it has a second name elsewhere")
+            _write(descriptor, text.encode())
+        except OSError:
+            with suppress(OSError):
+                os.truncate(descriptor, before.st_size)
+            raise
+        finally:
+            os.close(descriptor)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Take an exclusive lock without waiting; on systems without flock every lock succeeds."""
+def settle(paths: Collection[Path]) -> None:
+    """Wait until files that were written without waiting, and their names, are on the disk.
+
+    All at once: 65 files one after the other took 1.0 to 1.8 s on a busy disk, sixteen at a time 0.02 to 0.06 s.
+    RunError where the disk refuses.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    def wait(path: Path) -> None:
+        with writing(path), suppress(FileNotFoundError):  # deleted meanwhile, by whom it may concern
+            sync(path)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(wait, paths))
+        list(pool.map(wait, {path.parent for path in paths}))
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, where the system can say so."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path, *, older: float = 0.0) -> None:
+    """Delete what writers that died have left in a folder; not in folders below it, and no link is followed.
+
+    older: only what was last changed that many seconds ago, where others may be writing.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not PART.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime < older:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    Path(entry.path).unlink()
+
+
+def _passing(path: Path) -> Path:
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.part")
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _discard(passing: Path) -> None:
+    with suppress(OSError):
+        passing.unlink()

@@ -68,4 +68,4 @@ class Run(RunDirectory):
     def _repr_png_(self) -> bytes | None:
         from . import picture
 
-        return picture.encode(self.image(), "png") if (self.folder / "target.png").exists() else None
+        return picture.encode(self.image(), "png") if self.file("target.png").exists() else None

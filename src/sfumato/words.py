@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["COUNTED", "decibels", "duration", "epoch_text", "metric_name", "metric_text", "score_text", "si"]
+__all__ = [
+    *("COUNTED", "decibels", "duration", "epoch_text", "metric_name", "metric_text", "printable"),
+    *("score_text", "si"),
+]
 
 COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "cores", "loss")
 """Keys of a metrics line that are no scores."""
@@ -17,6 +21,22 @@ NAMES = {
     "psnr_hidden": "PSNR, hidden pixels",
     "ssim": "SSIM",
 }
+
+
+def printable(text: str) -> str:
+    """Text as one line that a terminal shows and does not obey: control characters, marks that turn the direction
+    of writing, and bytes that are no UTF-8 become escapes such as \\x1b. Every printer passes what it did not write
+    itself through here."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(c) for c in text)
+
+
+def _visible(character: str) -> str:
+    # Cc control, Cf format (bidirectional marks), Cs half of a pair, Zl and Zp ends of line
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character
 
 
 def si(number: float) -> str:

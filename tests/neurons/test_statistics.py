@@ -267,7 +267,8 @@ def test_a_card_is_drawn_for_living_and_dead_neurons(outputs: int) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     recipe = Recipe(net=(9, 8, 7), seed=5)
-    made = Run.create(tmp_path, recipe, "test", {"inputs": 2, "outputs": 3, "aspect": H / W})
+    with Run.create(tmp_path, recipe, "test", {"inputs": 2, "outputs": 3, "aspect": H / W}) as made:
+        pass
     wanted = picture.from_array(targets().reshape(H, W, 3))
     picture.save(wanted, made.folder / "target.png")
     for step, factor in ((0, 1.0), (10, 1.5), (25, 0.5)):
@@ -275,7 +276,7 @@ def run(tmp_path: Path) -> Run:
         with torch.no_grad():
             for parameter in some.parameters():
                 parameter.mul_(factor)
-        made.save_weights(step, some.state_dict())
+        made.save_weights(step, some)
         made.add_metrics({"step": step, "total_steps": 25})
     return made
 

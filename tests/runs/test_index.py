@@ -126,12 +126,13 @@ def test_a_cache_that_is_locked_or_cannot_be_written_is_done_without(runs: Path)
     base.close()
 
 
-def test_an_unreadable_run_is_left_out_and_comes_back_when_mended(runs: Path) -> None:
+def test_an_unreadable_run_is_listed_as_damaged_and_comes_back_when_mended(runs: Path) -> None:
     good = (runs / "run-000" / "recipe.json").read_text()
     (runs / "run-000" / "recipe.json").write_text("{")
-    assert len(overview(runs)) == 4 == len(listing(runs))
+    assert [e.name for e in overview(runs) if e.state == "damaged"] == ["run-000"]
+    assert len(listing(runs)) == 4
     (runs / "run-000" / "recipe.json").write_text(good)
-    assert len(overview(runs)) == 5
+    assert len(listing(runs)) == 5
 
 
 def test_a_running_one_is_told_apart_although_it_is_in_the_cache(runs: Path) -> None:

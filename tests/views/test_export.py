@@ -38,12 +38,13 @@ def painted(
     """A run with a target, an untrained net at steps 0, 10 and 20, and a checkpoint at step 20."""
     recipe = recipe.replace(task=task)
     origin = {"inputs": 2, "outputs": channels, "aspect": HEIGHT / WIDTH}
-    run = Run.create(folder, recipe, "painted", origin)
+    with Run.create(folder, recipe, "painted", origin) as run:
+        pass
     target = colours(HEIGHT, WIDTH, channels).reshape(HEIGHT, WIDTH, channels)
     picture.save(picture.from_array(target, icc=icc), run.folder / "target.png")
     for step in (0, 10, 20):
         net = nets.build(recipe.replace(seed=step), 2, channels, aspect=HEIGHT / WIDTH)
-        run.save_weights(step, net.state_dict())
+        run.save_weights(step, net)
     run.save_checkpoint(net.state_dict(), {}, {"step": 20, "seconds": 1.0})
     return run
 

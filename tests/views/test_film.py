@@ -35,7 +35,8 @@ def synthetic(
     folder: Path, count: int = 9, width: int = WIDTH, height: int = HEIGHT, icc: bytes | None = None
 ) -> Run:
     """A run whose frames fade from grey to a picture, with metrics; steps 0, 1, 4, 9 ... as in log-spacing."""
-    run = Run.create(folder, Recipe(net=(4,)), "synthetic", {"inputs": 2, "outputs": 3})
+    with Run.create(folder, Recipe(net=(4,)), "synthetic", {"inputs": 2, "outputs": 3}) as run:
+        pass
     whole = colours(height, width).reshape(height, width, 3)
     for k in range(count):
         share = k / max(1, count - 1)

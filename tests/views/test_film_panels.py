@@ -38,12 +38,14 @@ def learning(
 ) -> Run:
     """A run of which the weights at four steps were kept: nets of a start each, nearer and nearer to the target."""
     recipe = Recipe(net=(9, 5), activation="relu").replace(**fields)
-    run = Run.create(folder, recipe, "learning", {"inputs": 2, "outputs": channels, "aspect": height / width})
+    origin = {"inputs": 2, "outputs": channels, "aspect": height / width}
+    with Run.create(folder, recipe, "learning", origin) as run:
+        pass
     values = colours(height, width, channels).reshape(height, width, channels)
     picture.save(picture.from_array(values, icc=icc), run.folder / "target.png")
     for k, step in enumerate(STEPS):
         net = nets.build(recipe.replace(seed=k), 2, channels, aspect=height / width)
-        run.save_weights(step, net.state_dict())
+        run.save_weights(step, net)
     run.save_checkpoint(net.state_dict(), {}, {"step": 40, "seconds": 1.0})
     for step in range(0, 41, 2):
         run.add_metrics({"step": step, "total_steps": 40, "epoch": step / 4, "psnr": 10 + 0.2 * step})

@@ -19,6 +19,7 @@ from cyclopts import App, Parameter
 
 from ..errors import RecipeError, RunError, SfumatoError
 from ..recipe import NAMED
+from ..words import printable
 from .flags import takes_fields
 from .precedence import layered, lower_levels, pairs
 
@@ -188,30 +189,35 @@ def runs(
     as_json: Annotated[bool, _flag("one JSON object", "--json")] = False,
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
-    from ..runs import find, listing, overview
+    from ..runs import find, overview, remove, where
     from . import tables
 
-    found = [find(name, out) for name in names]
     if rm:
-        if not found:
+        folders = [where(name, out) for name in names]
+        if not folders:
             raise RecipeError("--rm needs the runs to delete")
-        for run in found:
-            run.remove()
-            print(f"deleted {run.folder}", file=sys.stderr)
+        for folder in folders:
+            remove(folder)
+            print(printable(f"deleted {folder}"), file=sys.stderr)
         return 0
+    found = [find(name, out) for name in names]
     if report is not None:
         from ..views.report import write
 
         if not found:
             raise RecipeError("--report needs the runs to show")
-        print(write(found, report).path)
+        print(printable(str(write(found, report).path)))
         return 0
     if to is not None:
         chosen = [run.folder for run in found]
         tables.write([e for e in overview(out) if not found or e.folder in chosen], to)
-        print(to)
+        print(printable(str(to)))
     elif as_json:
-        print(json.dumps(tables.as_dicts(found or listing(out)), indent=2))
+        print(
+            json.dumps(
+                tables.as_dicts([r.folder for r in found] or [e.folder for e in overview(out)]), indent=2
+            )
+        )
     elif found:
         print(tables.text(found))
     else:
@@ -243,7 +249,8 @@ def export(
     from ..views.export import export as write
 
     panels = tuple(filter(None, with_panels.split(",")))
-    print(write(find(run, out), file, size=size, step=step, with_=panels, captions=captions, pace=pace))
+    done = write(find(run, out), file, size=size, step=step, with_=panels, captions=captions, pace=pace)
+    print(printable(str(done)))
     return 0
 
 
@@ -303,7 +310,7 @@ def atlas(
         plots=tuple(filter(None, plots.split(","))),
         without=without,
     ):
-        print(path)
+        print(printable(str(path)))
     return 0
 
 
@@ -425,7 +432,7 @@ def _perform(
 
 def _finished(run: RunDirectory, as_json: bool, quiet: bool) -> int:
     if not as_json:
-        print(run.folder)
+        print(printable(str(run.folder)))
     if run.stopped_by:
         return 128 + run.stopped_by
     if run.reached:
@@ -479,7 +486,7 @@ def _failed(error: Exception, code: int, argv: list[str], debug: bool) -> int:
     text = " ".join(str(error).split()) if code == 2 and not isinstance(error, SfumatoError) else str(error)
     if "--json" in argv:
         print(json.dumps({"v": 1, "event": "error", "exit": code, "message": text}), flush=True)
-    lines = text.splitlines() or [type(error).__name__]
+    lines = [printable(line) for line in text.split("\n")] if text else [type(error).__name__]
     print("\n  ".join([f"error: {lines[0]}", *lines[1:]]), file=sys.stderr)
     return code
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from ..words import COUNTED, duration, metric_name, metric_text, si
+from ..words import COUNTED, duration, metric_name, metric_text, printable, si
 
 __all__ = ["JsonLines", "Lines", "Live", "Quiet"]
 
@@ -56,7 +56,7 @@ class Lines:
 
     def write(self, text: str) -> None:
         """Write a line that stays."""
-        print(text, file=self._stream, flush=True)
+        print(*map(printable, text.split("\n")), sep="\n", file=self._stream, flush=True)
 
     def _status(self, facts: Mapping[str, Any]) -> str:
         tick, line = facts["tick"], self._line
@@ -82,11 +82,11 @@ class Live(Lines):
 
     def show(self, text: str) -> None:
         width = shutil.get_terminal_size().columns
-        self._stream.write("\r\x1b[K" + text[: width - 1])
+        self._stream.write("\r\x1b[K" + printable(text)[: width - 1])
         self._stream.flush()
 
     def write(self, text: str) -> None:
-        self._stream.write("\r\x1b[K" + text + "\n")
+        self._stream.write("\r\x1b[K" + "\n".join(map(printable, text.split("\n"))) + "\n")
         self._stream.flush()
 
 

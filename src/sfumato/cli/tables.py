@@ -9,46 +9,57 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingExtra, RecipeError
+from ..errors import MissingExtra, RecipeError, RunError
 from ..files import replacing, save_text
 from ..recipe import difference, net_text
 from ..runs import Entry, RunDirectory
-from ..words import metric_text
+from ..words import metric_text, printable
 
 __all__ = ["as_dicts", "list_text", "text", "write"]
 
 SORTS = ("name", "psnr", "seconds", "epoch")
 
 
-def as_dicts(runs: Sequence[RunDirectory]) -> dict[str, Any]:
-    """The runs as one JSON-ready object: version, and a list with recipe, origin, state and newest metrics."""
+def as_dicts(folders: Sequence[Path]) -> dict[str, Any]:
+    """Runs as one JSON-ready object: version, and a list with recipe, origin, state and newest metrics; of a
+    damaged one what is wrong with it."""
+    return {"v": 1, "runs": [_as_dict(folder) for folder in folders]}
+
+
+def _as_dict(folder: Path) -> dict[str, Any]:
+    try:
+        run = RunDirectory(folder)
+        state, last, why = run.look()
+    except RunError as error:
+        state, why = "damaged", str(error).split("\n")[0]
+    if why:
+        return {"folder": str(folder), "state": state, "why": why}
     return {
-        "v": 1,
-        "runs": [
-            {
-                "folder": str(run.folder),
-                "state": run.state,
-                "last": run.last,
-                "recipe": json.loads(run.recipe.to_json()),
-                "origin": run.origin,
-                "kept_steps": run.steps(),
-            }
-            for run in runs
-        ],
+        "folder": str(folder),
+        "state": state,
+        "last": last,
+        "recipe": json.loads(run.recipe.to_json()),
+        "origin": run.origin,
+        "kept_steps": run.steps(),
     }
 
 
 def text(runs: Sequence[RunDirectory]) -> str:
-    """Details of one run; a comparison of several."""
+    """Details of one run; a comparison of several; of damaged ones what is wrong with them."""
+    damaged = [(run.name, "damaged", why) for run, why in ((run, run.damage) for run in runs) if why]
+    if damaged:
+        return _aligned(damaged)
     return _details(runs[0]) if len(runs) == 1 else _comparison(runs)
 
 
 def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
-    """A line a run. Raises RecipeError for an order that is unknown."""
+    """A line a run, below them those that are damaged. Raises RecipeError for an order that is unknown."""
     if sort not in SORTS:
         raise RecipeError(f"sort={sort!r} is unknown; known are {', '.join(SORTS)}")
     if not runs:
         return f"no runs under {parent}/\nhint: sfumato paint makes one"
+    damaged = [(run.name, run.state, run.why) for run in runs if run.why]
+    runs = [run for run in runs if not run.why]
     if sort != "name":
         runs = sorted(runs, key=lambda run: float(run.last.get(sort) or 0.0))
     rows = [("run", "state", "epoch", "PSNR", "seconds")]
@@ -57,7 +68,7 @@ def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
         rows.append(
             (run.name, run.state, _shown(last, "epoch"), _shown(last, "psnr"), _shown(last, "seconds"))
         )
-    return _aligned(rows)
+    return "\n\n".join(_aligned(part) for part in (rows if runs else [], damaged) if part)
 
 
 def write(runs: Sequence[Entry], path: Path) -> None:
@@ -142,6 +153,7 @@ def _shown(line: dict[str, Any], key: str) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows

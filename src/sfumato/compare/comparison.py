@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecipeError, RunError
-from ..files import holding, save_text, writing
+from ..files import save_text, writing
 from ..recipe import Recipe, read_recipe
+from ..runs.lock import holding
 from .budget import Budget, seconds_per_step, with_parameters
 from .statistics import time_to
 from .tuning import dead_leaves, knobs, trials

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingExtra, RecipeError, RunError
-from ..files import holding, save_text, writing
+from ..files import save_text, writing
 from ..recipe import steps_per_epoch
+from ..runs.lock import holding
 from .comparison import Say
 from .sweep_file import Sweep
 from .workers import LIGHT, Job, Result, job, run_all

@@ -1,7 +1,8 @@
 """Engines: what trains. One file an engine; the file's name is the engine's name.
 
-An engine module has two functions, `why_not(recipe) -> str | None` (the first thing it lacks, as a sentence;
-None if it can run the recipe) and `prepare(net, data, recipe, total_steps) -> Session`. `eager` is the
+An engine module has three functions, `why_not(recipe) -> str | None` (the first thing it lacks, as a sentence;
+None if it can run the recipe), `prepare(net, data, recipe, total_steps) -> Session` and `instruction_set() -> str`
+(of this machine, as it uses it: with another one sums come out in other bits). `eager` is the
 specification; the others are opinions about it and are tested against it.
 """
 
@@ -28,6 +29,7 @@ class Engine(Protocol):
 
     why_not: Callable[[Recipe], str | None]
     prepare: Callable[[Net, Data, Recipe, int], Session]
+    instruction_set: Callable[[], str]
 
 
 PREFERENCE = ("cuda", "native", "regrouped", "eager")

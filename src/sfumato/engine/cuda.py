@@ -27,7 +27,7 @@ from ..learning.plan import Plan
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
 
-__all__ = ["CudaSession", "prepare", "why_not"]
+__all__ = ["CudaSession", "instruction_set", "prepare", "why_not"]
 
 GROUP = 16
 """Steps in one graph: enough to hide a launch (about 10 microseconds), few enough to capture in a second."""
@@ -38,6 +38,11 @@ def why_not(recipe: Recipe) -> str | None:
     if not torch.cuda.is_available():
         return "there is no CUDA device, or torch was built without CUDA"
     return _lacks(recipe)
+
+
+def instruction_set() -> str:
+    """The GPU's name."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def _lacks(recipe: Recipe) -> str | None:

@@ -25,7 +25,7 @@ from ..nets.encodings import Grid
 from ..recipe import Recipe, pick
 from ._torch import borrowed
 
-__all__ = ["EagerSession", "prepare", "why_not"]
+__all__ = ["EagerSession", "instruction_set", "prepare", "why_not"]
 
 KEPT_BYTES = 256 << 20
 """Encoded inputs up to this size are computed once; larger ones anew for each minibatch."""
@@ -36,6 +36,11 @@ DROPOUT_STREAM = 2
 def why_not(recipe: Recipe) -> str | None:
     """None: the specification runs every recipe."""
     return None
+
+
+def instruction_set() -> str:
+    """What PyTorch's kernels use here, such as AVX512."""
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def prepare(net: Net, data: Data, recipe: Recipe, total_steps: int) -> EagerSession:

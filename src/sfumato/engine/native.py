@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -37,6 +38,7 @@ __all__ = [
     "NativeSession",
     "can_compute",
     "can_paint",
+    "instruction_set",
     "peak",
     "predict",
     "prepare",
@@ -72,6 +74,11 @@ def peak(isa: str = "") -> float:
     isa: as in `trainer`. The module must be built.
     """
     return float(_native.peak(isa))
+
+
+def instruction_set() -> str:
+    """The one that a session takes here."""
+    return os.environ.get("SFUMATO_ISA") or next(iter(usable_sets()), "none")
 
 
 def why_not(recipe: Recipe) -> str | None:

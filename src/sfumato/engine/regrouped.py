@@ -18,6 +18,7 @@ Groups lie at multiples of `GROUP` steps within an epoch, wherever the caller cu
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 
@@ -33,8 +34,9 @@ from ..learning.plan import Plan
 from ..nets import Net, activations, encodings
 from ..recipe import Recipe, pick
 from ._torch import borrowed
+from .eager import instruction_set
 
-__all__ = ["BLOCK", "GROUP", "RegroupedSession", "prepare", "why_not"]
+__all__ = ["BLOCK", "GROUP", "RegroupedSession", "instruction_set", "prepare", "why_not"]
 
 GROUP = 192
 """Samples between two updates of the hidden weights. Each update passes over all of them, so larger groups save
@@ -155,28 +157,38 @@ class RegroupedSession:
         self._give(net, hidden, straight, readout)
 
     def state(self) -> dict[str, Tensor]:
-        """See `Session.state`. Within a group also `frozen/<parameter>`, the weights of its beginning: a session
-        that goes on from there repeats the group's samples, and so ends at the same bits."""
+        """See `Session.state`. Within a group also `frozen/<parameter>`, the weights at its first step, `frozen`: a
+        session that goes on from there repeats the group's samples, and so ends at the same bits."""
         result = {"step": torch.tensor(self.step)}
         if self._done:
             result |= {f"frozen/{name}": value.clone() for name, value in self._frozen.items()}
+            result["frozen"] = torch.tensor(self.step - self._done)
         return result
 
     def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
-        """See `Session.load`; raises RunError if the state belongs to another net."""
-        self.step = int(state["step"])
-        self._group, self._done = None, 0
+        """See `Session.load`; raises RunError if the state belongs to another net.
+
+        The weights in `net` are the ones to go on from. Those of the group's beginning serve to end the group with
+        the same rounding, which is possible where repeating its samples arrives at `net` to the bit; not so under
+        another rate, seed, data or processor, where a new group begins at this step.
+        """
+        step = int(state["step"])
         frozen = {n.removeprefix("frozen/"): v for n, v in state.items() if n.startswith("frozen/")}
+        if frozen:
+            expected = {name: value.shape for name, value in net.named_parameters()}
+            if {name: value.shape for name, value in frozen.items()} != expected:
+                raise RunError("the checkpoint belongs to another net")
+            first = int(state.get("frozen", step - step % self.plan.per_epoch % GROUP))
+            self._restore(frozen)
+            self.step, self._group, self._done = first, None, 0
+            self.advance(step - first)
+            again = copy.deepcopy(net)
+            self.pull(again)
+            pairs = zip(again.parameters(), net.parameters(), strict=True)
+            if all(torch.equal(a, b) for a, b in pairs):
+                return
+        self.step, self._group, self._done = step, None, 0
         self._take(net)
-        if not frozen:
-            return
-        expected = {name: value.shape for name, value in net.named_parameters()}
-        if {name: value.shape for name, value in frozen.items()} != expected:
-            raise RunError("the checkpoint belongs to another net")
-        self._restore(frozen)
-        part = self.step % self.plan.per_epoch % GROUP
-        self.step -= part
-        self.advance(part)
 
     def close(self) -> None:
         """See `Session.close`."""

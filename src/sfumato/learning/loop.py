@@ -44,7 +44,7 @@ def drive(
     tick, wall, used = None, 0.0, 0.0
     try:
         start, ahead = session.plan.seen(session.step), sorted(set(beats))
-        tick = Tick(session, net, seconds, float("nan"), True, 0)
+        tick = Tick(session, net, seconds, np.empty(0, np.float32), True, 0)
         yield tick
         guess = 1
         while session.step < session.plan.total_steps:
@@ -63,7 +63,7 @@ def drive(
                 guess = max(1, min(4 * guess, int(count * pulse / max(spent, 1e-9))))
             seen = session.plan.seen(session.step) - start
             cores = used / max(wall, 1e-9)
-            tick = Tick(session, net, seconds, float(losses.mean()), session.step == beat, seen, cores)
+            tick = Tick(session, net, seconds, losses, session.step == beat, seen, cores)
             yield tick
     finally:
         # Whoever stops here, at the end or before, finds `net` as it was at the last tick; a session that is

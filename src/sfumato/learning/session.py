@@ -64,12 +64,11 @@ class Tick:
     """A moment at which the engine has stopped for the caller to look.
 
     step, total_steps: steps done and steps of the budget. epoch: passes over the data, fractional. seconds:
-    training time so far, looking not included. loss: mean minibatch loss since the last tick (nan before the
-    first step). beat: False for a pulse, which serves progress displays between beats. samples: training
-    samples seen so far by this process. cores: processor seconds that a second of training took, nan before
-    the first step: far below the number of threads where the machine is busy with something else. at_most:
-    None, or set by whoever looks: the next tick comes after so many steps at the latest. Like beats it never
-    changes the weights.
+    training time so far, looking not included. losses: of each minibatch since the last tick, float32. beat: False
+    for a pulse, which serves progress displays between beats. samples: training samples seen so far by this
+    process. cores: processor seconds that a second of training took, nan before the first step: far below the
+    number of threads where the machine is busy with something else. at_most: None, or set by whoever looks: the
+    next tick comes after so many steps at the latest. Like beats it never changes the weights.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Tick:
         session: Session,
         net: Any,
         seconds: float,
-        loss: float,
+        losses: npt.NDArray[np.float32],
         beat: bool,
         samples: int,
         cores: float = math.nan,
@@ -87,13 +86,18 @@ class Tick:
         self.total_steps = session.plan.total_steps
         self.epoch = session.plan.epochs(session.step)
         self.seconds = seconds
-        self.loss = loss
+        self.losses = losses
         self.beat = beat
         self.samples = samples
         self.cores = cores
         self.at_most: int | None = None
         self._net = net
         self._pulled = self._over = False
+
+    @property
+    def loss(self) -> float:
+        """Mean minibatch loss since the last tick; nan before the first step."""
+        return float(self.losses.mean()) if len(self.losses) else float("nan")
 
     @property
     def net(self) -> Any:

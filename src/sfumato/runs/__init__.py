@@ -6,6 +6,7 @@ Nothing here imports torch or numpy at the top, so that listing runs is quick.
 from __future__ import annotations
 
 from .directory import RunDirectory
-from .index import Entry, find, listing, overview
+from .drafts import remove
+from .index import Entry, find, listing, overview, where
 
-__all__ = ["Entry", "RunDirectory", "find", "listing", "overview"]
+__all__ = ["Entry", "RunDirectory", "find", "listing", "overview", "remove", "where"]

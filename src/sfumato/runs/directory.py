@@ -1,23 +1,24 @@
-"""A run directory: layout, atomic writing, reading back, the lock. No torch at the top: listing must be quick.
+"""A run directory: layout, how it comes to be, reading back, the lock. No torch at the top: listing must be quick.
 
     recipe.json              every field, defaults expanded; `sfumato paint --recipe RUN` repeats it
     origin.json              version, argv, source, packages, processor, threads, what is watched
     metrics.jsonl            append-only, one object a beat
     frames/000500.jpg        what the net had learned at step 500
-    weights/000500.safetensors   its weights in half precision, at some of the beats
+    weights/000500.safetensors   its parameters in half precision, at some of the beats
     checkpoint.safetensors   weights, optimizer and position in full: resuming equals never stopping
-    target.png               what was to be learned
+    target.png               what was to be learned (target.npy beside it where 8 bits do not hold it)
     painting.png film.mp4 atlas/ report.html    derived: may be deleted
 
-Whether a run is running, done or interrupted is derived: a running one holds its lock.
+Whether a run is running, done, interrupted or damaged is derived: a running one holds its lock. What is promised of
+kills, power cuts, full disks and runs from strangers stands in docs/reliability.md.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import secrets
-import shutil
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,68 +26,97 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import RecipeError, RunError
-from ..files import holding, save_bytes, save_text, try_lock, writing
+from ..files import append, own, read, save_bytes, save_text, settle, sweep, writing
 from ..recipe import Recipe, net_text, parse_variant
-from .watch import outcome
+from . import drafts, metrics, tensors
+from .lock import holding, is_held
+from .origin import FORMAT, checked
+from .watch import Watch, outcome
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..nets import Net
     from ..picture import Picture
 
-__all__ = ["RunDirectory", "read_lines"]
+__all__ = ["RunDirectory", "checkpoint_file"]
 
-FORMAT = 1
+SMALL, LONG = 1 << 22, 1 << 28
+"""Bytes: the largest recipe or origin that is read, and the largest metrics.jsonl."""
+
+FILES = (
+    *("recipe.json", "origin.json", "metrics.jsonl", "checkpoint.safetensors", "target.png", "target.npy"),
+    *("painting.png", "film.mp4", "film.webp", "film.gif", "report.html", "lock"),
+)
+ROOMS = ("frames", "weights", "atlas")
+
+VIEWING = 3600.0
+"""Seconds after which what a view was writing into atlas/ is taken for left behind: views hold no lock."""
 
 
 class RunDirectory:
     """One run directory. Opening it reads two small files; everything else is read when asked for."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Open an existing run; raises RunError if `folder` is none, or was written by a newer version."""
+        """Open an existing run; raises RunError if `folder` is none, is damaged, or of a newer version."""
         self.folder = Path(folder)
-        self.origin: dict[str, Any] = _read_json(self.folder / "origin.json", self.folder)
-        if int(self.origin.get("format", 0)) > FORMAT:
-            raise RunError(
-                f"{self.folder} has format {self.origin['format']}, this sfumato reads up to {FORMAT}\n"
-                "hint: update sfumato"
-            )
-        try:
-            text = (self.folder / "recipe.json").read_text(encoding="utf-8")
-            self.recipe = Recipe.from_json(text, where=str(self.folder / "recipe.json"))
-        except (OSError, UnicodeDecodeError, RecipeError) as error:
-            raise RunError(f"{self.folder}: recipe.json cannot be read: {error}") from error
         self.stopped_by = 0
         """Number of the signal that ended `perform` early; 0 if none did."""
         self.reached = True
         """Whether the target that `perform` was given was reached; True if there was none."""
         self.verdict = ""
         """What became of that target, in words; empty if there was none, or a signal came first."""
+        self.origin: dict[str, Any] = {}
+        self._unsettled: dict[Path, None] = {}
+        self._load()
+
+    def _load(self) -> None:
+        if not self.folder.is_dir():
+            raise RunError(f"run {str(self.folder)!r} not found")
+        self.origin = checked(self._read("origin.json"), self.folder)
+        try:
+            where = str(self.folder / "recipe.json")
+            self.recipe = Recipe.from_json(self._read("recipe.json"), where=where)
+        except RecipeError as error:
+            raise RunError(f"{self.folder}: recipe.json cannot be read: {error}") from error
+
+    def _read(self, name: str) -> str:
+        try:
+            return read(self.folder, name, SMALL).decode()
+        except FileNotFoundError as error:
+            raise RunError(f"{self.folder} is not a run directory: it holds no {name}") from error
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.folder / name} is damaged: no text") from error
 
     @classmethod
+    @contextmanager
     def create(
-        cls, parent: str | os.PathLike[str], recipe: Recipe, name: str, origin: Mapping[str, Any]
-    ) -> Self:
-        """Make `parent/<date>_<time>_<name>_<net>-<activation>_<random>/` and write recipe and origin into it.
+        cls,
+        parent: str | os.PathLike[str],
+        recipe: Recipe,
+        name: str,
+        origin: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> Iterator[Self]:
+        """Make `parent/<date>_<time>_<name>_<net>-<activation>_<random>/`, and hold its lock inside the `with`.
 
-        Raises RunError if that cannot be written.
+        files: what else it starts with, by name. Everything is written under a hidden name, which one rename makes
+        the run's own: a run is whole or it is not there, even after a power cut. Raises RunError if that cannot be
+        written, and leaves nothing then.
         """
         kind = parse_variant(recipe.activation)[0] if isinstance(recipe.activation, str) else "custom"
         safe = "".join(c if c.isalnum() or c in "-." else "-" for c in name)[:40].strip("-.") or "run"
         shape = net_text(recipe.net).replace(",", "-")[:24]
-        stamp = datetime.now().strftime("%Y-%m-%d_%H%M")
-        folder = Path(parent) / f"{stamp}_{safe}_{shape}-{kind}_{secrets.token_hex(2)}"
-        with writing(folder):
-            (folder / "frames").mkdir(parents=True)
-            (folder / "weights").mkdir()
-        try:
-            save_text(folder / "recipe.json", recipe.to_json())
-            save_text(folder / "origin.json", json.dumps({"format": FORMAT, **origin}, indent=2) + "\n")
-        except RunError:
-            shutil.rmtree(folder, ignore_errors=True)  # an empty shell is of no use to anyone
-            raise
-        return cls(folder)
+        label = f"{datetime.now():%Y-%m-%d_%H%M}_{safe}_{shape}-{kind}"
+        digests = {key: _digest(content) for key, content in (files or {}).items()}
+        described = {"format": FORMAT, **origin} | ({"files": digests} if digests else {})
+        contents = {
+            "recipe.json": recipe.to_json().encode(),
+            "origin.json": (json.dumps(described, indent=2) + "\n").encode(),
+            **(files or {}),
+        }
+        with drafts.making(Path(parent), label, contents) as folder:
+            yield cls(folder)
 
     # What is known -------------------------------------------------------------------------------------------
 
@@ -95,77 +125,153 @@ class RunDirectory:
         """The directory's name."""
         return self.folder.name
 
+    def file(self, name: str) -> Path:
+        """The path of a file of the run, there or not; RunError if it would lead out of the run."""
+        return own(self.folder, name)
+
+    def room(self, name: str) -> Path:
+        """A folder of the run for views, made if it is not there, of which nothing leads out of the run."""
+        path = own(self.folder, name, room=True)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            for at, folders, files in os.walk(path):
+                inside = Path(at).relative_to(self.folder)
+                for entry in folders:
+                    own(self.folder, f"{inside}/{entry}", room=True)
+                for entry in files:
+                    own(self.folder, f"{inside}/{entry}")
+        return path
+
     @property
     def history(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl in order of steps; a line torn by a crash is left out."""
-        return read_lines(self.folder / "metrics.jsonl")
+        """The lines of metrics.jsonl in order of steps, each with a whole `step` and finite numbers; a last line
+        torn by a crash is left out. RunError if it is damaged."""
+        try:
+            text = read(self.folder, "metrics.jsonl", LONG).decode(errors="replace")
+        except FileNotFoundError:
+            return []
+        return metrics.parsed(text, str(self.folder / "metrics.jsonl"))
 
     @property
     def last(self) -> dict[str, Any]:
         """The newest line of `history`; empty if there is none."""
-        return next(_objects(self.folder / "metrics.jsonl", newest_first=True), {})
+        lines = self.history
+        return lines[-1] if lines else {}
 
     @property
     def state(self) -> str:
-        """`running` (its lock is held), or what `outcome` says."""
-        return "running" if self.locked(self.folder) else outcome(self.last, self.origin.get("until"))
+        """`running` (its lock is held), `damaged` (see `damage`), or what `outcome` says."""
+        return self.look()[0]
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with metrics or the names of frames and weights, in a line; empty if nothing is."""
+        return self.look()[2]
+
+    def look(self) -> tuple[str, dict[str, Any], str]:
+        """State, newest line of metrics and damage, with one reading of the files."""
+        try:
+            self._check_names()
+            last = self.last
+            self.steps()
+            self.frames()
+        except RunError as error:
+            return "damaged", {}, str(error).split("\n")[0]
+        state = "running" if is_held(self.folder) else outcome(last, self.origin.get("until"))
+        return state, last, ""
+
+    @property
+    def watch(self) -> Watch:
+        """What the run was told to watch and keep."""
+        return Watch(**self.origin.get("watch", {}))
 
     def steps(self) -> list[int]:
         """Steps whose weights are kept, ascending."""
-        return _numbered(self.folder / "weights", ".safetensors")
+        return self._numbered("weights", ".safetensors")
 
     def frames(self) -> list[tuple[int, Path]]:
         """(step, file) of each frame, ascending."""
         folder = self.folder / "frames"
-        return [(step, folder / f"{step:06d}.jpg") for step in _numbered(folder, ".jpg")]
+        return [(step, folder / f"{step:06d}.jpg") for step in self._numbered("frames", ".jpg")]
 
     @property
     def target(self) -> Picture:
-        """What was to be learned, with the exact values that were learned; RunError if the run has none."""
+        """What was to be learned, with the exact values that were learned; RunError if the run has none, or it is
+        no longer what the run started with."""
         from .. import picture
 
-        path = self.folder / "target.png"
+        for name in ("target.png", "target.npy"):
+            self._unchanged(name)
+        path = self.file("target.png")
         if not path.exists():
             raise RunError(f"{self.folder} holds no target picture")
         shown = picture.load(path, alpha=int(self.origin.get("outputs", 3)) == 4, max_pixels=None)
-        exact = self.folder / "target.npy"
+        exact = self.file("target.npy")
         if exact.exists():
             import numpy as np
 
-            return picture.from_array(np.load(exact, allow_pickle=False), icc=shown.icc, name=shown.name)
+            try:
+                values = np.load(exact, allow_pickle=False)
+            except (OSError, ValueError, EOFError, MemoryError) as error:
+                raise RunError(f"{exact} is damaged: {error}") from error
+            if values.shape[:2] != (shown.height, shown.width) or values.dtype != np.float32:
+                raise RunError(f"{exact} is damaged: it is not the picture of target.png")
+            return picture.from_array(values, icc=shown.icc, name=shown.name)
         return shown
+
+    @property
+    def source(self) -> str | None:
+        """What the task is given to load its data again: the run's own picture, or the name of a data set.
+
+        RunError for anything else that origin.json may say: no path out of the run is followed.
+        """
+        if self.recipe.task == "picture":
+            self._unchanged("target.png")
+            kept = self.file("target.png")
+            if not kept.exists():
+                raise RunError(
+                    f"{self.folder} lacks target.png, so what it learned is not known exactly\nhint: put it back"
+                )
+            return str(kept)
+        said = self.origin.get("source")
+        if said is not None and not re.fullmatch(r"[\w-]{1,80}", said):
+            raise RunError(
+                f"{self.folder}: origin.json names no data set\nhint: no path out of a run is followed"
+            )
+        return said
 
     def net(self, step: int | None = None) -> Net:
         """The net as it was at `step`, from the kept weights nearest to it; None: the newest, in full precision.
 
-        Raises RunError if no weights were kept.
+        Raises RunError if no weights were kept, or they are damaged.
         """
-        from safetensors.torch import load_file
-
         from .. import nets
 
-        try:
-            inputs, outputs = int(self.origin["inputs"]), int(self.origin["outputs"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{self.folder}: origin.json does not say how many inputs and outputs there are"
-            ) from error
-        net = nets.build(self.recipe, inputs, outputs, aspect=float(self.origin.get("aspect", 1.0)))
-        if step is None and (self.folder / "checkpoint.safetensors").exists():
-            tensors, _, _ = self.checkpoint()
+        if "inputs" not in self.origin or "outputs" not in self.origin:
+            raise RunError(f"{self.folder}: origin.json does not say how many inputs and outputs there are")
+        inputs, outputs = self.origin["inputs"], self.origin["outputs"]
+        net = nets.build(self.recipe, inputs, outputs, aspect=self.origin.get("aspect", 1.0))
+        if step is None and self.file("checkpoint.safetensors").exists():
+            weights, _, _ = self.checkpoint()
         else:
             kept = self.steps()
             if not kept:
                 raise RunError(f"{self.folder} holds no weights\nhint: sfumato resume {self.folder}")
             near = kept[-1] if step is None else min(kept, key=lambda s: abs(s - step))
-            tensors = load_file(self.folder / "weights" / f"{near:06d}.safetensors")
-        self.fit(net, {name: tensor.float() for name, tensor in tensors.items()})
+            weights, _ = tensors.unpack(self.folder, f"weights/{near:06d}.safetensors")
+            # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.
+            weights = {n: t.float() for n, t in weights.items() if n not in dict(net.named_buffers())}
+        self.fit(net, weights)
         return net
 
-    def fit(self, net: Net, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of this run into a net; RunError if the recipe no longer describes that net."""
+    def fit(self, net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of this run into a net, whose constants stay where there are none; RunError if the recipe no
+        longer describes that net."""
         try:
-            net.load_state_dict(dict(weights))
+            missing = net.load_state_dict(dict(weights), strict=False)
+            lacking = set(missing.missing_keys) - set(dict(net.named_buffers()))
+            if lacking or missing.unexpected_keys:
+                raise RuntimeError(f"{sorted(lacking)} {missing.unexpected_keys}")
         except RuntimeError as error:
             raise RunError(
                 f"{self.folder}: the weights do not fit its recipe.json\nhint: has recipe.json been edited?"
@@ -173,123 +279,148 @@ class RunDirectory:
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """Weights, optimizer state, and facts (step, seconds); RunError if there is none or it is damaged."""
-        from safetensors import SafetensorError, safe_open
-
-        path = self.folder / "checkpoint.safetensors"
-        weights: dict[str, Tensor] = {}
-        state: dict[str, Tensor] = {}
-        try:
-            with safe_open(path, framework="pt") as file:
-                facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-                for key in file.keys():  # noqa: SIM118  # safe_open is no mapping
-                    kind, _, name = key.partition(":")
-                    (weights if kind == "weights" else state)[name] = file.get_tensor(key)
-        except FileNotFoundError as error:
-            raise RunError(f"{self.folder} holds no checkpoint, so it cannot go on") from error
-        except (SafetensorError, OSError, ValueError) as error:
-            raise RunError(f"{path} is damaged: {error}") from error
-        return weights, state, facts
+        if not self.file("checkpoint.safetensors").exists():
+            raise RunError(f"{self.folder} holds no checkpoint, so it cannot go on")
+        found, facts = tensors.unpack(self.folder, "checkpoint.safetensors")
+        numbers = all(isinstance(fact, (int, float)) and -1e18 < fact < 1e18 for fact in facts.values())
+        if not numbers or not {"step", "seconds"} <= facts.keys():
+            raise RunError(f"{self.folder}: checkpoint.safetensors does not say where it stands")
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "state": {}}
+        for key, tensor in found.items():
+            kind, _, name = key.partition(":")
+            parts.setdefault(kind, {})[name] = tensor
+        return parts["weights"], parts["state"], facts
 
     # Writing -------------------------------------------------------------------------------------------------
 
     def save_checkpoint(
         self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> None:
-        """Replace checkpoint.safetensors in one go; a crash in between leaves the old one."""
-        from safetensors.torch import save
+        """Replace checkpoint.safetensors in one go; a crash in between leaves the old one.
 
-        tensors = {f"weights:{n}": t.contiguous() for n, t in weights.items()}
-        tensors |= {f"state:{n}": t.contiguous() for n, t in state.items()}
-        save_bytes(self.folder / "checkpoint.safetensors", save(tensors, {"facts": json.dumps(dict(facts))}))
+        What the run wrote before is on the disk before it: all beats up to a checkpoint outlast a power cut.
+        """
+        settle(self._unsettled)
+        self._unsettled.clear()
+        save_bytes(self.file("checkpoint.safetensors"), checkpoint_file(weights, state, facts))
 
-    def save_weights(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Keep the weights of a step in half precision."""
-        from safetensors.torch import save
+    def save_weights(self, step: int, net: nn.Module) -> None:
+        """Keep the parameters of a step in half precision, those that it cannot hold (above 65504) in full."""
+        kept = {}
+        for name, parameter in net.named_parameters():
+            half = parameter.detach().half()
+            kept[name] = half if half.isfinite().all() else parameter.detach()
+        for name, buffer in net.named_buffers():
+            if not name.startswith(
+                "encoding."
+            ):  # a module's own memory; constants of an encoding are the recipe's
+                kept[name] = buffer
+        self._save(f"weights/{step:06d}.safetensors", tensors.pack(kept, {"step": step}))
 
-        halves = {n: t.half().contiguous() for n, t in weights.items()}
-        save_bytes(self.folder / "weights" / f"{step:06d}.safetensors", save(halves))
+    def save_frame(self, step: int, content: bytes) -> None:
+        """Keep the JPEG of a step."""
+        self._save(f"frames/{step:06d}.jpg", content)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append one object to metrics.jsonl and flush it."""
-        path = self.folder / "metrics.jsonl"
-        with writing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(line)) + "\n")
+        """Append one object to metrics.jsonl."""
+        path = self.file("metrics.jsonl")
+        append(path, json.dumps(dict(line)) + "\n")
+        self._unsettled[path] = None
+
+    def _save(self, name: str, content: bytes) -> None:
+        path = self.file(name)
+        save_bytes(path, content, folders=True, wait=False)
+        self._unsettled[path] = None
 
     def forget_after(self, step: int) -> None:
-        """Drop metrics, frames and weights later than `step`, which a resumed run will write anew."""
+        """Drop metrics, frames and weights later than `step`, which a resumed run will write anew.
+
+        metrics.jsonl is written anew in any case: so a torn line goes, and a second name that it has elsewhere.
+        """
         kept = [line for line in self.history if line["step"] <= step]
-        save_text(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
-        for number, path in self.frames():
-            if number > step:
+        save_text(self.file("metrics.jsonl"), "".join(json.dumps(line) + "\n" for line in kept))
+        late = [path for number, path in self.frames() if number > step]
+        late += [self.folder / f"weights/{n:06d}.safetensors" for n in self.steps() if n > step]
+        for path in late:
+            with writing(path):
                 path.unlink()
-        for number in self.steps():
-            if number > step:
-                (self.folder / "weights" / f"{number:06d}.safetensors").unlink()
 
     def change_recipe(self, recipe: Recipe) -> None:
         """Give the run another recipe (a longer budget)."""
-        save_text(self.folder / "recipe.json", recipe.to_json())
+        save_text(self.file("recipe.json"), recipe.to_json())
         self.recipe = recipe
+
+    def change_origin(self, **facts: Any) -> None:
+        """Add facts to origin.json."""
+        self.origin |= facts
+        save_text(self.file("origin.json"), json.dumps(self.origin, indent=2) + "\n")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; RunError if another process holds it. A dead process drops it."""
+        """Hold the run for this process, as it is on disk now; RunError if another process holds it, it is gone, or
+        something in it leads out of it.
+
+        A dead process drops the lock; what it had begun to write is swept away first.
+        """
         with holding(self.folder):
+            self._check_names()
+            sweep(self.folder)
+            sweep(self.folder / "frames")
+            sweep(self.folder / "weights")
+            sweep(self.folder / "atlas", older=VIEWING)
+            self._load()
             yield
 
-    def remove(self) -> None:
-        """Delete the directory and all that is in it; RunError while it is running."""
-        with self.lock():
-            pass
-        with writing(self.folder):
-            shutil.rmtree(self.folder)
+    def _check_names(self) -> None:
+        """RunError if what has the name of a part of the run is no plain file or folder of its own."""
+        for name in FILES:
+            own(self.folder, name)
+        for name in ROOMS:
+            own(self.folder, name, room=True)
 
-    @staticmethod
-    def locked(folder: Path) -> bool:
-        """Whether a process holds the run in `folder`."""
-        path = folder / "lock"
+    def _numbered(self, name: str, suffix: str) -> list[int]:
+        """The steps that stand in the names of a folder's files, ascending."""
+        found = []
         try:
-            with path.open("r+") as file:
-                return not try_lock(file.fileno())
-        except OSError:
-            return False
+            entries = list(os.scandir(own(self.folder, name, room=True)))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"{self.folder / name} cannot be read: {error.strerror or error}") from error
+        for entry in entries:
+            if not entry.name.endswith(suffix) or entry.name.startswith("."):
+                continue
+            stem = entry.name.removesuffix(suffix)
+            if not re.fullmatch(r"[0-9]{6,18}", stem) or f"{int(stem):06d}" != stem:
+                raise RunError(f"{self.folder} is damaged: {name}/{entry.name} is named after no step")
+            if not entry.is_file(follow_symlinks=False):
+                own(self.folder, f"{name}/{entry.name}")
+            found.append(int(stem))
+        return sorted(found)
+
+    def _unchanged(self, name: str) -> None:
+        """RunError if a file is not the one that the run was made with, where origin.json says which that was."""
+        wanted = self.origin.get("files", {}).get(name)
+        if wanted is None:
+            return
+        try:
+            found = _digest(read(self.folder, name, 1 << 40))
+        except FileNotFoundError as error:
+            raise RunError(f"{self.folder} lacks {name}, which it learned\nhint: put it back") from error
+        if found != wanted:
+            raise RunError(f"{self.folder / name} is not what the run learned\nhint: put the first one back")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; lines that are no objects are left out, a missing file is empty."""
-    return list(_objects(path))
+def checkpoint_file(
+    weights: Mapping[str, Tensor], state: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> bytes:
+    """The bytes of a checkpoint.safetensors."""
+    named = {f"weights:{n}": t for n, t in weights.items()} | {f"state:{n}": t for n, t in state.items()}
+    return tensors.pack(named, facts)
 
 
-def _objects(path: Path, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    for line in reversed(lines) if newest_first else lines:
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(value, dict) and "step" in value:
-            yield value
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if not folder.is_dir():
-            raise RunError(f"run {str(folder)!r} not found") from error
-        raise RunError(f"{folder} is not a run directory: {path.name} cannot be read") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged: not a JSON object")
-    return value
-
-
-def _numbered(folder: Path, suffix: str) -> list[int]:
-    if not folder.is_dir():
-        return []
-    return sorted(int(p.stem) for p in folder.iterdir() if p.suffix == suffix and p.stem.isdigit())
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

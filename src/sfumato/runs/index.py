@@ -19,17 +19,18 @@ from typing import Any
 
 from ..errors import RunError
 from .directory import RunDirectory
+from .lock import is_held
 from .watch import outcome
 
-__all__ = ["Entry", "find", "listing", "overview"]
+__all__ = ["Entry", "find", "listing", "overview", "where"]
 
 CACHE = "index.sqlite"
 
 VERSION = 2
 """Of the cache's layout; another one is thrown away."""
 
-FILES = ("recipe.json", "origin.json", "metrics.jsonl")
-"""What an entry is made of."""
+FILES = ("recipe.json", "origin.json", "metrics.jsonl", "frames", "weights")
+"""What an entry is made of. A folder that holds one of them is, or was to be, a run."""
 
 WORTH = 100
 """Runs from which on a cache is kept: fewer are read in a moment, and a folder of three needs no database."""
@@ -38,13 +39,14 @@ WORTH = 100
 @dataclass(frozen=True)
 class Entry:
     """What a list says of a run: where it is, when it started (seconds since 1970, 0: unknown), its newest metrics,
-    the recipe's fields as they were written. State as `RunDirectory.state`."""
+    the recipe's fields as they were written. State as `RunDirectory.state`; why: what is damaged, in a line."""
 
     folder: Path
     started: float
     state: str
     last: dict[str, Any]
     recipe: dict[str, Any]
+    why: str = ""
 
     @property
     def name(self) -> str:
@@ -55,28 +57,33 @@ class Entry:
 def find(text: str, parent: str = "runs") -> RunDirectory:
     """The run at a path, or the newest one under `parent` whose name holds `text`; `last` is the newest of all.
 
-    Raises RunError if there is none.
+    Raises RunError if there is none, or it cannot be opened.
     """
-    if (Path(text) / "recipe.json").exists():
-        return RunDirectory(text)
+    return RunDirectory(where(text, parent))
+
+
+def where(text: str, parent: str = "runs") -> Path:
+    """The folder of the run that `find` would open, damaged or not; RunError if there is none."""
+    if text and "\0" not in text and any(os.path.lexists(Path(text) / file) for file in FILES):
+        return Path(text)
     runs = overview(parent)
     if text != "last":
         runs = [run for run in runs if text in run.name]
     if not runs or not text:
         hint = f"hint: sfumato runs lists those under {parent}/"
-        if Path(text).exists():
+        if "\0" not in text and Path(text).exists():
             raise RunError(f"{text} is not a run directory: it holds no recipe.json\n{hint}")
         raise RunError(f"run {text!r} not found\n{hint}")
-    return RunDirectory(runs[-1].folder)
+    return runs[-1].folder
 
 
 def listing(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:
-    """The readable runs directly under a folder, oldest first; an unreadable one is left out."""
-    return [RunDirectory(entry.folder) for entry in overview(parent)]
+    """The sound runs directly under a folder, oldest first; a damaged one is left out."""
+    return [RunDirectory(entry.folder) for entry in overview(parent) if not entry.why]
 
 
 def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
-    """What there is to say of the readable runs directly under a folder, oldest first."""
+    """What there is to say of the runs directly under a folder: those that cannot be opened, then oldest first."""
     folder = Path(parent)
     stamps = dict(_stamps(folder))
     known = _cached(folder) if len(stamps) >= WORTH else {}
@@ -88,8 +95,7 @@ def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
         if body is None:
             body = _read(folder / name)
             fresh[name] = (stamp, json.dumps(body))
-        if body:
-            entries.append(_entry(folder / name, body))
+        entries.append(_entry(folder / name, body))
     gone = known.keys() - stamps.keys()
     if len(stamps) >= WORTH and (fresh or gone):
         _keep(folder, fresh, gone)
@@ -97,42 +103,46 @@ def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, str]]:
-    """Name and stamp of every folder that holds a recipe: sizes and times of the files that an entry is made of."""
+    """Name and stamp of every run: sizes and times of the files that an entry is made of."""
     try:
         inside = sorted(os.scandir(folder), key=lambda item: item.name)
     except OSError:
         return
     for item in inside:
+        if item.name.startswith("."):  # a run that is being made, or deleted
+            continue
         parts = []
         for file in FILES:
             try:
-                state = os.stat(f"{item.path}/{file}")  # noqa: PTH116  # 30,000 of them: Path takes twice as long
+                state = os.lstat(f"{item.path}/{file}")  # 50,000 of them: Path takes twice as long
             except OSError:
                 parts.append("-")
                 continue
             parts.append(f"{state.st_size}:{state.st_mtime_ns}")
-        if parts[0] != "-":
+        if set(parts) != {"-"}:
             yield item.name, " ".join(parts)
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What an entry keeps of a run; empty if it cannot be opened."""
+    """What an entry keeps of a run; the reason where it is damaged."""
     try:
         run = RunDirectory(folder)
-    except RunError:
-        return {}
+    except RunError as error:
+        return {"started": 0.0, "last": {}, "recipe": {}, "why": str(error).split("\n")[0]}
     try:
         started = datetime.fromisoformat(str(run.origin["started"])).timestamp()
     except (KeyError, ValueError, OverflowError):
         started = 0.0
-    until = run.origin.get("until")
-    return {"started": started, "last": run.last, "recipe": json.loads(run.recipe.to_json()), "until": until}
+    _, last, why = run.look()
+    facts = {"last": last, "recipe": json.loads(run.recipe.to_json()), "until": run.origin.get("until")}
+    return {"started": started, "why": why, **facts}
 
 
 def _entry(folder: Path, body: dict[str, Any]) -> Entry:
-    last = body["last"]
-    state = "running" if RunDirectory.locked(folder) else outcome(last, body["until"])
-    return Entry(folder, body["started"], state, last, body["recipe"])
+    state = "damaged" if body["why"] else outcome(body["last"], body["until"])
+    if not body["why"] and is_held(folder):
+        state = "running"
+    return Entry(folder, body["started"], state, body["last"], body["recipe"], body["why"])
 
 
 # The cache -------------------------------------------------------------------------------------------------------

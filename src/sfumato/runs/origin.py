@@ -1,9 +1,11 @@
-"""Where a run comes from: version, command line, source, packages, processor, threads, what is watched."""
+"""Where a run comes from: version, command line, source, packages, processor, arithmetic, what is watched."""
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,20 +13,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import machine
-from ..data import Data, Stream
+from ..errors import RunError
 from ..recipe import Recipe
+from .metrics import value
 from .watch import Watch
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["describe"]
+    from ..data import Data, Stream
+
+__all__ = ["FORMAT", "arithmetic", "checked", "describe"]
+
+FORMAT = 1
+"""Version of a run directory; a newer one is refused, an older one is read for ever."""
 
 
 def describe(
     recipe: Recipe, source: str | None, data: Data | Stream, net: nn.Module, chosen: str, watch: Watch
 ) -> dict[str, Any]:
     """All of it as one JSON-ready object, as origin.json keeps it."""
+    from ..data import Stream
+
     packages = {}
     for package in ("sfumato", "torch", "numpy", "pillow"):
         try:
@@ -48,10 +58,89 @@ def describe(
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processor": machine.processor(),
-        "threads": recipe.threads or machine.available_threads(),
-        "engine": chosen,
+        **arithmetic(recipe, chosen),
         **shape,
         "samples": data.samples,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "watch": asdict(watch),
     }
+
+
+def arithmetic(recipe: Recipe, chosen: str) -> dict[str, Any]:
+    """What the bits of the result depend on besides the recipe: engine, threads and instruction set."""
+    from .. import engine
+
+    return {
+        "engine": chosen,
+        "threads": recipe.threads or machine.available_threads(),
+        # A task that trains by itself does it with PyTorch, as the specification does.
+        "instruction_set": engine.engine(chosen if chosen in engine.names() else "eager").instruction_set(),
+    }
+
+
+# Reading it back ---------------------------------------------------------------------------------------------
+
+
+def checked(text: str, folder: Path) -> dict[str, Any]:
+    """The object of an origin.json, in which every field that the package reads is of its kind; fields that it does
+    not know may be anything. Raises RunError."""
+    try:
+        found = value(text)
+    except ValueError as error:
+        raise RunError(f"{folder} is damaged: origin.json: {str(error)[:80]}") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{folder} is damaged: origin.json holds no object")
+    for key, fine in FIELDS.items():
+        if key in found and not fine(found[key]):
+            raise RunError(f"{folder} is damaged: {key} in origin.json is {str(found[key])[:40]}")
+    if found.get("format", 0) > FORMAT:
+        raise RunError(
+            f"{folder} has format {found['format']}, this sfumato reads up to {FORMAT}\nhint: update sfumato"
+        )
+    return found
+
+
+def _whole(least: int, most: int) -> Callable[[Any], bool]:
+    return lambda x: isinstance(x, int) and not isinstance(x, bool) and least <= x <= most
+
+
+def _number(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and -1e18 < x < 1e18 and math.isfinite(x)
+
+
+def _text(x: Any) -> bool:
+    return isinstance(x, str) and len(x) < 1 << 16
+
+
+def _texts(x: Any) -> bool:
+    return isinstance(x, dict) and all(map(_text, x.values()))
+
+
+def _watch(x: Any) -> bool:
+    kinds = {field: type(default) for field, default in asdict(Watch()).items()}
+    return isinstance(x, dict) and all(
+        key in kinds and (_number(found) if kinds[key] is float else type(found) is kinds[key])
+        for key, found in x.items()
+    )
+
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "format": _whole(0, 1 << 31),
+    "argv": lambda x: isinstance(x, list) and all(map(_text, x)),
+    "source": lambda x: x is None or _text(x),
+    "until": lambda x: x is None or _text(x),
+    "packages": _texts,
+    "files": _texts,
+    "inputs": _whole(1, 1 << 24),
+    "outputs": _whole(1, 1 << 24),
+    "aspect": lambda x: _number(x) and 0 < x < 1e6,
+    "samples": _whole(1, 1 << 48),
+    "parameters": _whole(0, 1 << 62),
+    "threads": _whole(0, 1 << 31),
+    "first_step": _whole(0, 1 << 62),
+    "watch": _watch,
+    "continued": lambda x: isinstance(x, list) and all(isinstance(part, dict) for part in x),
+    **dict.fromkeys(
+        ("started", "python", "machine", "processor", "engine", "instruction_set", "forked"), _text
+    ),
+}

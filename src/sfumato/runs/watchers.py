@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import picture
-from ..files import save_bytes
 from .directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -27,27 +28,44 @@ __all__ = ["Checkpoints", "Frames", "Weights"]
 class Frames:
     """At its beats: what the net has learned as a JPEG, and a line of metrics with its scores.
 
-    `line` is the newest line written. A JPEG takes a millisecond where a PNG takes sixty.
+    `line` is the newest line written. A JPEG takes a millisecond where a PNG takes sixty. before: `state()` of the
+    process that went before, so that the lines of a resumed run are those of one that never stopped.
     """
 
-    def __init__(self, run: RunDirectory, task: Task, data: Data, steps: Collection[int]) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        task: Task,
+        data: Data,
+        steps: Collection[int],
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
         self._run, self._task, self._data, self._steps = run, task, data, set(steps)
-        self._loss, self._count, self._since = 0.0, 0, -1
+        before = before or {}
+        self._loss, self._count = float(before.get("loss_sum", 0.0)), int(before.get("loss_count", 0))
         self.line: dict[str, Any] = {}
-        self.seconds = 0.0
+        self.seconds = float(before.get("watching_seconds", 0.0))
+        """Spent on looking so far, by processes before this one too."""
+
+    def state(self) -> dict[str, Any]:
+        """What the next line depends on besides the net."""
+        return {"loss_sum": self._loss, "loss_count": self._count, "watching_seconds": self.seconds}
 
     def __call__(self, tick: Tick) -> None:
-        if not math.isnan(tick.loss):  # the mean over all steps since the last line, pulses weighted by steps
-            steps = tick.step - max(self._since, 0)
-            self._loss, self._count = self._loss + tick.loss * steps, self._count + steps
-        self._since = tick.step
-        if tick.step not in self._steps and not tick.last:
-            return
+        # The mean over all steps since the last line. A running sum in float64, one loss after the other, does not
+        # depend on where pulses or a stop have cut it.
+        self._loss = float(np.cumsum(np.concatenate([[self._loss], tick.losses.astype(np.float64)]))[-1])
+        self._count += len(tick.losses)
+        if tick.step in self._steps or tick.last:
+            self.write(tick)
+
+    def write(self, tick: Tick) -> None:
+        """Look at this tick, a beat or not."""
         started = time.perf_counter()
         drawn = self._task.draw(tick.net, self._data)
         scores = self._task.score(tick.net, self._data, drawn)
         frame = picture.encode(picture.flatten(drawn), "jpeg", quality=90)
-        save_bytes(self._run.folder / "frames" / f"{tick.step:06d}.jpg", frame)
+        self._run.save_frame(tick.step, frame)
         self.seconds += time.perf_counter() - started
         self.line = {
             "v": 1,
@@ -76,16 +94,16 @@ class Weights:
 
     def __call__(self, tick: Tick) -> None:
         if tick.step in self._steps or tick.last:
-            self._run.save_weights(tick.step, tick.net.state_dict())
+            self._run.save_weights(tick.step, tick.net)
 
 
 class Checkpoints:
     """Every `interval` seconds, at the end, and when `save` is called: all that resuming needs."""
 
     def __init__(
-        self, run: RunDirectory, interval: float, clock: Callable[[], float] = time.monotonic
+        self, run: RunDirectory, interval: float, frames: Frames, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._run, self._interval, self._clock = run, interval, clock
+        self._run, self._interval, self._frames, self._clock = run, interval, frames, clock
         self._saved_at, self._saved_step = clock(), -1
 
     def __call__(self, tick: Tick) -> None:
@@ -97,7 +115,7 @@ class Checkpoints:
         if tick.step == self._saved_step:
             return
         weights: dict[str, Tensor] = tick.net.state_dict()
-        facts = {"format": 1, "step": tick.step, "seconds": tick.seconds}
+        facts = {"step": tick.step, "seconds": tick.seconds, **self._frames.state()}
         self._run.save_checkpoint(weights, tick.session.state(), facts)
         self._saved_at, self._saved_step = self._clock(), tick.step
 

@@ -154,9 +154,8 @@ def _features(run: RunDirectory, step: int | None) -> list[Path]:
     from .. import picture, tasks
 
     task = tasks.task(run.recipe.task)
-    data = task.load(run.origin.get("source"), run.recipe)
-    path = run.folder / "atlas" / "features.png"
-    path.parent.mkdir(exist_ok=True)
+    data = task.load(run.source, run.recipe)
+    path = run.room("atlas") / "features.png"
     picture.save(task.draw(run.net(step), data), path)
     return [path]
 
@@ -247,7 +246,7 @@ class Gallery:
         For a given step they lie in `atlas/step-000500/`, the step being the kept one nearest to it.
         """
         net = self.net(step)
-        folder = self.run.folder / "atlas"
+        folder = self.run.room("atlas")
         if step is not None:
             folder = folder / f"step-{self.nearest(step):06d}"
         picked = orders.parse_neurons(chosen, net.widths) if chosen else []

@@ -287,7 +287,7 @@ def _save_net(run: RunDirectory, path: Path, step: int | None) -> None:
     from safetensors.torch import save
 
     net = run.net(step)
-    if step is None and (run.folder / "checkpoint.safetensors").exists():
+    if step is None and run.file("checkpoint.safetensors").exists():
         kept = int(run.checkpoint()[2]["step"])
     else:
         kept = run.steps()[-1] if step is None else min(run.steps(), key=lambda s: abs(s - step))

@@ -64,7 +64,7 @@ def film(
         count, frames, icc = film_panels.frames(run, with_, size=size, pace=pace)
     else:
         count, frames, icc = _frames(run, kind, captions, size, pace)
-    goal = Path(path) if path is not None else run.folder / f"film.{kind}"
+    goal = Path(path) if path is not None else run.file(f"film.{kind}")
     fps = rate(count)
     with replacing(goal) as passing:
         if kind == "webp":

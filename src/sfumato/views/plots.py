@@ -94,7 +94,6 @@ def _over_time(run: RunDirectory) -> list[tuple[int, Net]]:
 
 
 def _save(run: RunDirectory, name: str, drawn: picture.Picture) -> Path:
-    folder = run.folder / "atlas"
-    folder.mkdir(exist_ok=True)
+    folder = run.room("atlas")
     picture.save(drawn, folder / name)
     return folder / name

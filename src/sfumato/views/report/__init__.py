@@ -83,7 +83,7 @@ def write(runs: Sequence[RunDirectory], path: str | os.PathLike[str] | None = No
     from ...files import replacing
 
     text = page(runs)
-    goal = Path(path) if path is not None else runs[0].folder / "report.html"
+    goal = Path(path) if path is not None else runs[0].file("report.html")
     with replacing(goal) as passing:
         passing.write_text(text, encoding="utf-8")
     return Report(goal)
@@ -190,7 +190,7 @@ def _inside(
     run: RunDirectory, net: Net, notes: list[str]
 ) -> tuple[list[_neurons.Sheet], _neurons.Table | None, _digits.Reading | None]:
     """Neurons: as pictures over a target picture, else as weights and shares on the task's data."""
-    target = run.folder / "target.png"
+    target = run.file("target.png")
     if target.exists() and int(run.origin["inputs"]) == 2:
         from ... import picture
 
@@ -205,7 +205,7 @@ def _inside(
             None,
         )
     data: Data | None = _or_note(
-        notes, "neurons", lambda: tasks.task(run.recipe.task).load(run.origin.get("source"), run.recipe)
+        notes, "neurons", lambda: tasks.task(run.recipe.task).load(run.source, run.recipe)
     )
     if data is None:
         return [], None, None

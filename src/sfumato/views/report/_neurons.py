@@ -209,8 +209,8 @@ def _jpeg(values: palettes.Palette, quality: int) -> bytes:
 
 def of_picture(run: RunDirectory, net: Net, target: Picture) -> Table:
     """The neurons table: the run's own `atlas/neurons.csv` if it is newer than the weights, else a quick one."""
-    kept = run.folder / "atlas" / "neurons.csv"
-    weights = run.folder / "checkpoint.safetensors"
+    kept = run.file("atlas/neurons.csv")
+    weights = run.file("checkpoint.safetensors")
     if kept.exists() and (not weights.exists() or kept.stat().st_mtime >= weights.stat().st_mtime):
         with kept.open(encoding="utf-8", newline="") as file:
             rows = [{k: _parsed(v) for k, v in row.items()} for row in csv.DictReader(file)]

@@ -107,7 +107,7 @@ def stills(run: RunDirectory, largest: float | None = None) -> Pictures | None:
     painted = _painted(run)
     if painted is None:
         return None
-    target_path = run.folder / "target.png"
+    target_path = run.file("target.png")
     if not target_path.exists():
         return Pictures(painted.width, painted.height, still(painted))
     with Image.open(target_path) as image:
@@ -134,7 +134,7 @@ def stills(run: RunDirectory, largest: float | None = None) -> Pictures | None:
 
 
 def _painted(run: RunDirectory) -> Picture | None:
-    path = run.folder / "painting.png"
+    path = run.file("painting.png")
     if path.exists():
         return picture.load(path, alpha=True, max_pixels=PIXELS)
     frames = run.frames()  # an interrupted run has no painting yet
