@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sfumato.compare.workers import _job, job, run_all
+from sfumato.compare.workers import _cluster, _job, job, run_all
 from sfumato.errors import EngineError
 from sfumato.recipe import Recipe
 from sfumato.runs import listing
@@ -90,3 +91,19 @@ def test_a_lost_node_costs_nothing_but_time(cluster: Any, photo: Path, tmp_path:
 def test_a_cluster_that_does_not_answer_is_one_line(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'.*\nhint"):
         list(run_all([job(SMALL, str(photo))], tmp_path / "runs", ray="127.0.0.1:1"))
+
+
+def test_runs_come_home_where_archives_know_no_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian 12 has Python 3.11.2; filters came with 3.11.4."""
+    new = tarfile.TarFile.extractall
+
+    def old(self: tarfile.TarFile, path: Path, members: Any = None, *, numeric_owner: bool = False) -> None:
+        new(self, path, members, numeric_owner=numeric_owner)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", old)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.json").write_text("{}")
+    _cluster._unpack(_cluster._packed(tmp_path / "run"), tmp_path / "home")
+    assert (tmp_path / "home" / "recipe.json").read_text() == "{}"

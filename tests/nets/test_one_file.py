@@ -25,6 +25,9 @@ __all__.append("softsign")
 '''
 
 SESSION = """
+import sys
+# An editable install may find the package before PYTHONPATH does.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_editable")]
 from sfumato.cli.commands import call
 assert call(["paint", "photo.png", "--activation", "softsign:scale=2", "--net", "5,4", "--epochs", "2", "--quiet",
              "--film", "none"]) == 0
