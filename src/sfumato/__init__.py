@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .run import Run
     from .runs.watch import Until, Watch
     from .training import train
+    from .views.export import load_net
 
 _HOMES = {
     "api": ("digits", "fork", "paint", "perform", "resume"),
@@ -55,6 +56,7 @@ _HOMES = {
     "learning.session": ("Session", "Tick"),
     "runs.watch": ("Until", "Watch"),
     "training": ("train",),
+    "views.export": ("load_net",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -72,6 +74,7 @@ __all__ = [  # noqa: RUF022  # sorted as a reader meets them
     "train",
     "Tick",
     "build",
+    "load_net",
     "Net",
     "Data",
     "Picture",

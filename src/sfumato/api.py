@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import experiment, tasks
+from . import experiment
 from .budget import parse, refuse_two
 from .learning.session import Tick
-from .recipe import Recipe, read_recipe
+from .picture import Picture, from_array, from_pillow
+from .recipe import Recipe, of_task, read_recipe
 from .run import Run
 from .runs import RunDirectory
 from .runs.watch import Until, Watch
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from PIL import Image
 
 __all__ = ["digits", "fork", "paint", "perform", "resume"]
 
 
 def paint(
-    picture: str | os.PathLike[str] | None = None,
+    picture: str | os.PathLike[str] | Picture | Image.Image | ArrayLike | None = None,
     *,
     recipe: str | Recipe | None = None,
     out: str | os.PathLike[str] = "runs",
@@ -28,7 +33,10 @@ def paint(
     watchers: Sequence[Callable[[Tick], None]] = (),
     **fields: Any,
 ) -> Run:
-    """Train a network to paint a picture file, and return the run; None is the built-in Mona Lisa.
+    """Train a network to paint a picture, and return the run; None is the built-in Mona Lisa.
+
+    picture: a file, a `Picture`, one of Pillow's, or an array (H, W) or (H, W, 1, 3 or 4) of floats in [0, 1],
+    bool, uint8 or uint16. A transparent one is painted on white, unless options={"alpha": True}.
 
     recipe: a name, a JSON file or a Recipe; `classic` if not given. fields: recipe fields that differ, in the
     forms of the command line: net="4x300", activation="sine:omega=30", epochs=500. until: "psnr=30" or "time=60s".
@@ -37,9 +45,9 @@ def paint(
     Raises SfumatoError subclasses.
     """
     chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
-    source = None if picture is None else os.fspath(picture)
+    source = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else _picture(picture)
     return perform(
-        chosen.replace(**fields),
+        of_task(chosen, "picture").replace(**fields),
         source,
         out=out,
         watch=watch or Watch(),
@@ -63,12 +71,19 @@ def digits(
 
     recipe: `2012`, `best`, a JSON file or a Recipe; fields as in `paint`. Raises SfumatoError subclasses.
     """
-    if isinstance(recipe, Recipe):
-        chosen = recipe
-    else:
-        own = tasks.task("digits").RECIPES
-        chosen = own[recipe][0] if recipe in own else read_recipe(recipe)
+    chosen = of_task(recipe if isinstance(recipe, Recipe) else read_recipe(recipe, "digits"), "digits")
     return perform(chosen.replace(**fields), data, out=out, watch=watch or Watch(), watchers=watchers)
+
+
+def _picture(given: object) -> Picture | None:
+    """A picture that is already in memory; PictureError for what is none."""
+    from PIL import Image
+
+    if given is None or isinstance(given, Picture):
+        return given
+    if isinstance(given, Image.Image):
+        return from_pillow(given)
+    return from_array(given)  # type: ignore[arg-type]  # what is no array is refused there
 
 
 def _seconds(budget: str | float | None, fields: Mapping[str, Any]) -> float | None:
@@ -79,7 +94,7 @@ def _seconds(budget: str | float | None, fields: Mapping[str, Any]) -> float | N
     return parse(budget)
 
 
-def perform(recipe: Recipe, source: str | None = None, **options: Any) -> Run:
+def perform(recipe: Recipe, source: str | Picture | None = None, **options: Any) -> Run:
     """`experiment.perform` with its options: train the recipe's net on `source`, and return the run."""
     return Run.of(experiment.perform(recipe, source, **options))
 

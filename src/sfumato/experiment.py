@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import tempfile
 import time
@@ -43,8 +44,10 @@ Say = Callable[[str, Mapping[str, Any]], None]
 """Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
 
 
-def prepare(recipe: Recipe, source: str | None) -> tuple[Any, Any]:
+def prepare(recipe: Recipe, source: str | picture.Picture | None) -> tuple[Any, Any]:
     """The data of a recipe's task and the untrained net that fits them."""
+    if isinstance(source, picture.Picture) and recipe.task != "picture":
+        raise RecipeError(f"task {recipe.task} does not learn a picture that is given in memory")
     task = tasks.task(recipe.task)
     data = task.load(source, recipe)
     if hasattr(task, "build"):
@@ -60,6 +63,7 @@ def prepare(recipe: Recipe, source: str | None) -> tuple[Any, Any]:
 
 def _settle(recipe: Recipe) -> engine.Settled:
     """`engine.settle`; a task that trains by itself needs no engine."""
+    recipe.to_json()  # what a run cannot keep is refused before anything is done
     if hasattr(tasks.task(recipe.task), "begin"):
         return engine.Settled(recipe, "torch", ())
     return engine.settle(recipe)
@@ -80,7 +84,7 @@ def _begin(
 
 def perform(
     recipe: Recipe,
-    source: str | None = None,
+    source: str | picture.Picture | None = None,
     *,
     out: str | os.PathLike[str] = "runs",
     name: str | None = None,
@@ -123,7 +127,8 @@ def perform(
     looks = watch.steps(recipe.planned_steps(data.samples))
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
-    origin = describe(recipe, source, data, net, chosen, watch) | ({"budget": budget} if budget else {})
+    named = source.name if isinstance(source, picture.Picture) else source
+    origin = describe(recipe, named, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     origin |= {"until": str(until)} if until else {}
     with RunDirectory.create(out, recipe, label, origin, _target_files(shown)) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
@@ -158,9 +163,10 @@ def resume(
             run.fit(net, weights)
             if int(facts["step"]) >= recipe.total_steps(data.samples) and (epochs or _finished(run)):
                 longer = 2 * max(recipe.epochs, run.recipe.epochs)
+                state_of_it = f"past {epochs:g} epochs" if epochs else "done"
                 raise RunError(
-                    f"{run.folder} is done: {facts['step']} steps\n"
-                    f"hint: sfumato resume {run.folder} --epochs {longer:g}"
+                    f"{run.folder} is {state_of_it}: it stands at step {facts['step']}\n"
+                    f"hint: sfumato resume {shlex.quote(str(run.folder))} --epochs {longer:g}"
                 )
         if until is not None:
             _check_target(until, tasks.task(recipe.task), data, net)
@@ -273,13 +279,13 @@ def _follow(
     checkpoints = Checkpoints(run, watch.checkpoint, frames)
     everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks[1]), checkpoints, *watchers]
     total = session.plan.total_steps
-    say("start", {"run": run, "net": net, "data": data, "total_steps": total})
+    at = [*looks[0], *looks[1]]
+    say("start", {"run": run, "net": net, "data": data, "total_steps": total, "looks": at})
 
     started, watched, seconds = time.perf_counter(), frames.seconds, float(facts.get("seconds", 0.0))
     spent_before = seconds
     looked = bool(facts.get("looked", facts))  # a run that goes on has looked at its first tick
     reached = until is None
-    at = [*looks[0], *looks[1]]
     ticks = drive(session, net, at, pulse=0.2, seconds=seconds, hint=advice(recipe))
     with _goes_on(run, say), closing(ticks), signals() as stop:
         for tick in ticks:
@@ -419,5 +425,5 @@ def _goes_on(run: RunDirectory, say: Say) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("note", {"text": f"stopped at once\ngo on: sfumato resume {run.folder}"})
+        say("note", {"text": f"stopped at once\ngo on: sfumato resume {shlex.quote(str(run.folder))}"})
         raise

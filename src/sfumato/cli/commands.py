@@ -21,7 +21,7 @@ from ..errors import RecipeError, RunError, SfumatoError
 from ..recipe import NAMED
 from ..words import printable
 from .flags import takes_fields
-from .precedence import layered, lower_levels, pairs
+from .precedence import layered, lower_levels, merged, pairs
 
 if TYPE_CHECKING:
     from ..experiment import Say
@@ -170,7 +170,7 @@ def resume(
         if settings:
             raise RecipeError("--set changes a run's recipe only with --fork STEP")
         return _finished(experiment.resume(found, epochs=epochs, say=say), as_json, quiet)
-    changes = pairs(settings) | ({"epochs": epochs} if epochs is not None else {})
+    changes = merged(found.recipe, pairs(settings)) | ({"epochs": epochs} if epochs is not None else {})
     return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json, quiet)
 
 
@@ -180,7 +180,7 @@ def resume(
 def runs(
     *names: Annotated[str, Parameter(name="RUN", help="none: list; one: details; more: side by side")],
     out: Annotated[str, _flag("folder of run directories")] = "runs",
-    sort: Annotated[str, _flag("name, psnr, seconds or epoch")] = "name",
+    sort: Annotated[str, _flag("name, score, psnr, seconds or epoch")] = "name",
     rm: Annotated[bool, _flag("delete the named runs")] = False,
     report: Annotated[str | None, _flag("write the named runs side by side as an HTML page")] = None,
     to: Annotated[
@@ -194,6 +194,7 @@ def runs(
 
     if rm:
         folders = [where(name, out) for name in names]
+        _say_taken(names, folders)
         if not folders:
             raise RecipeError("--rm needs the runs to delete")
         for folder in folders:
@@ -201,6 +202,7 @@ def runs(
             print(printable(f"deleted {folder}"), file=sys.stderr)
         return 0
     found = [find(name, out) for name in names]
+    _say_taken(names, [run.folder for run in found])
     if report is not None:
         from ..views.report import write
 
@@ -371,6 +373,13 @@ app.command(
     name="sweep",
     help="Many values of a recipe's fields, here or on a cluster.",
 )
+
+
+def _say_taken(names: Sequence[str], folders: Sequence[Path]) -> None:
+    """Say which runs were taken for names that are not theirs in full."""
+    for name, folder in zip(names, folders, strict=True):
+        if Path(name) != folder and name != folder.name:
+            print(printable(f"{name}: {folder}"), file=sys.stderr)
 
 
 # Performing ----------------------------------------------------------------------------------------------------

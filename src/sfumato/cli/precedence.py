@@ -16,10 +16,10 @@ from cyclopts import App
 from cyclopts.argument import ArgumentCollection, Token
 
 from ..errors import RecipeError
-from ..recipe import NAMED, Recipe, read_recipe, value_of
+from ..recipe import Recipe, read_recipe, value_of
 from .flags import OPTIONS
 
-__all__ = ["layered", "lower_levels", "pairs"]
+__all__ = ["layered", "lower_levels", "merged", "pairs"]
 
 
 def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequence[str]) -> Recipe:
@@ -29,29 +29,34 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
     not lose to a stray file.
     """
     flags = {key: value for key, value in given.items() if value is not None} | pairs(settings)
-    own: Mapping[str, tuple[Recipe, str]] = {}
-    if verb != "paint":
-        from .. import tasks
-
-        own = tasks.task(verb).RECIPES
-    chosen = own[default][0] if default in own else NAMED[default][0]
+    task = "picture" if verb == "paint" else verb
+    chosen = read_recipe(default, task)
     for level in (from_file(verb), from_environment(verb), flags):
         fields = {key: value for key, value in level.items() if key not in OPTIONS[verb]}
         name = fields.pop("recipe", None)
         if name is not None:
-            chosen = own[name][0] if name in own else read_recipe(str(name))
+            chosen = read_recipe(str(name), task)
         if fields.get("seed") == "random":
             fields["seed"] = int.from_bytes(os.urandom(4), "little")
             print(f"seed {fields['seed']}", file=sys.stderr)
-        options = {k: v for k, v in fields.items() if "." in k}
-        plain = {k: v for k, v in fields.items() if "." not in k}
-        chosen = chosen.replace(**plain)
-        if options:
-            merged = dict(chosen.options) | {k.partition(".")[2]: v for k, v in options.items()}
-            chosen = chosen.replace(options=merged)
-    if "epochs" in flags and "steps" not in flags:
-        chosen = chosen.replace(steps=0)
+        chosen = chosen.replace(**merged(chosen, fields))
     return chosen
+
+
+def merged(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields in which `options.x` stands for one option, as fields of the recipe: its other options stay.
+
+    Raises RecipeError for a dot elsewhere.
+    """
+    plain = {k: v for k, v in fields.items() if "." not in k}
+    dotted = {k: v for k, v in fields.items() if "." in k}
+    for key in dotted:
+        if not key.startswith("options."):
+            raise RecipeError(f"recipe field {key!r} is unknown\nhint: a task's own settings are options.x")
+    if dotted:
+        before = plain.get("options", recipe.options)
+        plain["options"] = dict(before) | {k.partition(".")[2]: v for k, v in dotted.items()}
+    return plain
 
 
 def lower_levels(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 from ..words import COUNTED, duration, metric_name, metric_text, printable, si
@@ -19,6 +20,9 @@ from ..words import COUNTED, duration, metric_name, metric_text, printable, si
 __all__ = ["JsonLines", "Lines", "Live", "Quiet"]
 
 Clock = Callable[[], float]
+
+LASTING = ("step", "score", "speed", "left")
+"""Parts of the live line that a narrow terminal keeps longest; the time left to the end."""
 
 
 class Lines:
@@ -30,18 +34,21 @@ class Lines:
         self._stream = stream or sys.stderr
         self._clock = clock
         self._shown = -math.inf
-        self._rate = _Speed(clock)
+        self._pace = _Pace()
+        self._unit = "samples"
         self._line: Mapping[str, Any] = {}
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
         if event in ("progress", "beat"):
-            self._rate.add(facts["tick"].samples)
+            self._pace.add(facts["tick"], facts["training"], facts["wall"])
             self._line = facts["line"] or self._line
             now = self._clock()
             if now - self._shown >= self.period:
                 self._shown = now
                 self.show(self._status(facts))
         elif event == "start":
+            self._pace = _Pace(facts["looks"])
+            self._unit = "px" if "picture" in facts["data"].facts else "samples"
             for text in _opening(facts):
                 self.write(text)
         elif event == "note":
@@ -50,29 +57,31 @@ class Lines:
             for text in _closing(facts):
                 self.write(text)
 
-    def show(self, text: str) -> None:
+    def show(self, parts: Mapping[str, str]) -> None:
         """Show the state of the run."""
-        self.write(text)
+        self.write("  ".join(parts.values()))
 
     def write(self, text: str) -> None:
         """Write a line that stays."""
         print(*map(printable, text.split("\n")), sep="\n", file=self._stream, flush=True)
 
-    def _status(self, facts: Mapping[str, Any]) -> str:
+    def _status(self, facts: Mapping[str, Any]) -> dict[str, str]:
         tick, line = facts["tick"], self._line
-        parts = [f"step {si(tick.step)}/{si(tick.total_steps)}"]
+        parts = {"step": f"step {si(tick.step)}/{si(tick.total_steps)}"}
         if not math.isnan(tick.loss):
-            parts.append(f"loss {tick.loss:.5f}")
+            parts["loss"] = f"loss {tick.loss:.5f}"
         if "psnr" in line:
-            parts.append(f"PSNR {metric_text('psnr', line['psnr'])}")
-        for name in ("psnr_hidden", "test_error", "validation_error"):
-            if line.get(name) is not None:
-                parts.append(f"{name.replace('_', ' ')} {line[name]:.4g}")
-        parts.append(f"{si(self._rate.per_second)} px/s")
-        parts.append(f"viewer {viewer_share(facts):.0%}")
+            parts["score"] = f"PSNR {metric_text('psnr', line['psnr'])}"
+        for name, value in line.items():
+            if value is not None and (name == "psnr_hidden" or name.endswith("_error")):
+                parts[name if "score" in parts else "score"] = (
+                    f"{metric_name(name)} {metric_text(name, value)}"
+                )
+        parts["speed"] = f"{si(self._pace.speed)} {self._unit}/s"
+        parts["viewer"] = f"viewer {viewer_share(facts):.0%}"
         if tick.step:
-            parts.append(f"ETA {duration(self._rate.left(tick))}")
-        return "  ".join(parts)
+            parts["left"] = f"ETA {duration(self._pace.left(tick))}"
+        return parts
 
 
 class Live(Lines):
@@ -80,9 +89,13 @@ class Live(Lines):
 
     period = 0.25
 
-    def show(self, text: str) -> None:
-        width = shutil.get_terminal_size().columns
-        self._stream.write("\r\x1b[K" + printable(text)[: width - 1])
+    def show(self, parts: Mapping[str, str]) -> None:
+        width, kept = shutil.get_terminal_size().columns - 1, dict(parts)
+        for name in ("viewer", "loss", *(n for n in parts if n not in LASTING), "speed", "step", "score"):
+            if len("  ".join(kept.values())) <= width:
+                break
+            kept.pop(name, None)
+        self._stream.write("\r\x1b[K" + printable("  ".join(kept.values()))[:width])
         self._stream.flush()
 
     def write(self, text: str) -> None:
@@ -148,30 +161,37 @@ class JsonLines:
         print(json.dumps({"v": 1, "event": event, **facts}), file=self._stream, flush=True)
 
 
-class _Speed:
-    """Samples and steps a second over about the last minute."""
+class _Pace:
+    """How fast it goes: samples a second of training over its last minute, and what a look costs beside it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, looks: Iterable[int] = ()) -> None:
+        self._looks = sorted(set(looks))
         self._marks: list[tuple[float, int]] = []
+        self._cost = 0.0
+        self._first: int | None = None
 
-    def add(self, samples: int) -> None:
-        now = self._clock()
-        self._marks.append((now, samples))
-        while len(self._marks) > 2 and now - self._marks[1][0] > 60:
+    def add(self, tick: Any, training: float, wall: float) -> None:
+        """training, wall: seconds of this process so far; what is not training was spent on looks."""
+        self._first = tick.step if self._first is None else self._first
+        self._marks.append((training, tick.samples))
+        while len(self._marks) > 2 and training - self._marks[1][0] > 60:
             self._marks.pop(0)
+        taken = sum(self._first <= step <= tick.step for step in self._looks)
+        self._cost = max(0.0, wall - training) / max(1, taken)
 
     @property
-    def per_second(self) -> float:
+    def speed(self) -> float:
+        """Samples a second; 0 before it is known."""
         (start, a), (end, b) = self._marks[0], self._marks[-1]
         return (b - a) / (end - start) if end > start else 0.0
 
     def left(self, tick: Any) -> float:
-        """Seconds to the end of the budget at this speed; nan before it is known."""
-        if not self.per_second or not tick.epoch:
+        """Seconds to the end of the budget, looks included; nan before it is known."""
+        if not self.speed:
             return math.nan
         plan = tick.session.plan
-        return float((plan.epochs(tick.total_steps) - tick.epoch) * plan.samples / self.per_second)
+        looks = sum(tick.step < step <= tick.total_steps for step in self._looks)
+        return float((plan.seen(tick.total_steps) - plan.seen(tick.step)) / self.speed + looks * self._cost)
 
 
 def viewer_share(facts: Mapping[str, Any]) -> float:
@@ -205,11 +225,13 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
 
 def _closing(facts: Mapping[str, Any]) -> list[str]:
     run, line, tick = facts["run"], facts["line"], facts["tick"]
+    where = shlex.quote(str(run.folder))
     if run.stopped_by:
         return [
             f"stopped at step {tick.step} of {tick.total_steps}, all saved",
-            f"go on: sfumato resume {run.folder}",
+            f"go on: sfumato resume {where}",
         ]
+    file = "painting.png --size 4x" if run.recipe.task == "picture" else "report.html"
     scores = [f"{metric_name(k)} {metric_text(k, v)}" for k, v in line.items() if k not in COUNTED]
     wall, training, watching = facts["wall"], facts["training"], facts["watching"]
     other = max(0.0, wall - training - watching - facts["finishing"])
@@ -219,6 +241,6 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
         f"time    {wall:.1f} s = training {training:.1f} + frames and metrics {watching:.1f}"
         f" + painting and film {facts['finishing']:.1f} + weights and checkpoints {other:.1f}",
         f"see     {run.folder / 'painting.png'}",
-        f"next    sfumato atlas {run.folder}",
-        f"        sfumato export {run.folder} painting.png --size 4x",
+        f"next    sfumato atlas {where}",
+        f"        sfumato export {where} {file}",
     ]

@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtra, RecipeError, RunError
 from ..files import replacing, save_text
-from ..recipe import difference, net_text
+from ..recipe import NAMED_FOR, difference, net_text
 from ..runs import Entry, RunDirectory
-from ..words import metric_text, printable
+from ..words import decibels, metric_text, printable, score_text
 
 __all__ = ["as_dicts", "list_text", "text", "write"]
 
-SORTS = ("name", "psnr", "seconds", "epoch")
+CHANGES = 3
+"""Fields of a recipe that a line of the list names."""
+
+SORTS = ("name", "score", "psnr", "seconds", "epoch")
 
 
 def as_dicts(folders: Sequence[Path]) -> dict[str, Any]:
@@ -61,14 +66,47 @@ def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
     damaged = [(run.name, run.state, run.why) for run in runs if run.why]
     runs = [run for run in runs if not run.why]
     if sort != "name":
-        runs = sorted(runs, key=lambda run: float(run.last.get(sort) or 0.0))
-    rows = [("run", "state", "epoch", "PSNR", "seconds")]
+        runs = sorted(runs, key=lambda run: _rank(run.last, sort))
+    rows = [("run", "state", "epoch", "score", "seconds", "recipe")]
     for run in runs:
         last = run.last
-        rows.append(
-            (run.name, run.state, _shown(last, "epoch"), _shown(last, "psnr"), _shown(last, "seconds"))
-        )
-    return "\n\n".join(_aligned(part) for part in (rows if runs else [], damaged) if part)
+        epoch = f"{last['epoch']:,.1f}" if "epoch" in last else "–"
+        seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
+        rows.append((run.name, run.state, epoch, score_text(last) or "–", seconds, _changes(run.recipe)))
+    parts = [_aligned(rows, right=(2, 4))] if runs else []
+    return "\n\n".join(parts + ([_aligned(damaged)] if damaged else []))
+
+
+def _rank(last: dict[str, Any], sort: str) -> tuple[bool, float]:
+    """Runs without a value come first, the best of a score last: an exact painting is the best of all."""
+    if sort in ("psnr", "score") and "psnr" in last:
+        return (True, decibels(last))
+    if sort == "score":
+        errors = [value for name, value in last.items() if name.endswith("_error") and value is not None]
+        return (True, -float(errors[0])) if errors else (False, 0.0)
+    return (True, float(last[sort])) if last.get(sort) is not None else (False, 0.0)
+
+
+def _changes(body: dict[str, Any]) -> str:
+    """In what a recipe differs from the nearest named one of its task, in a few words."""
+    task = str(body.get("task"))
+    known = _known(task)
+    if not known:
+        return task
+    usual = min(known, key=lambda name: sum(body.get(k) != v for k, v in known[name].items()))
+    changed = [
+        f"{k} {net_text(tuple(body[k])) if k == 'net' else body[k]}"
+        for k, v in known[usual].items()
+        if k in body and body[k] != v
+    ]
+    more = [f"+{len(changed) - CHANGES}"] if len(changed) > CHANGES else []
+    return ", ".join([usual, *changed[:CHANGES], *more])
+
+
+@cache
+def _known(task: str) -> dict[str, dict[str, Any]]:
+    """The named recipes of a task as recipe.json holds them: ten thousand lines are compared with them."""
+    return {name: json.loads(recipe.to_json()) for name, (recipe, _) in NAMED_FOR.get(task, {}).items()}
 
 
 def write(runs: Sequence[Entry], path: Path) -> None:
@@ -99,7 +137,8 @@ def write(runs: Sequence[Entry], path: Path) -> None:
 
 def _flat(run: Entry) -> dict[str, Any]:
     """Recipe fields and newest metrics as plain values; lists and tables as JSON."""
-    both = {**run.recipe, **{k: v for k, v in run.last.items() if k != "v"}}
+    last = {k: decibels(run.last, k) if k.startswith("psnr") else v for k, v in run.last.items() if k != "v"}
+    both = {**run.recipe, **last}
     return {k: json.dumps(v) if isinstance(v, (list, dict)) else v for k, v in both.items() if k != "format"}
 
 
@@ -132,7 +171,7 @@ def _details(run: RunDirectory) -> str:
     changed = difference(type(run.recipe)(task=run.recipe.task), run.recipe)
     rows += [(f"recipe {key}", str(value)) for key, (_, value) in changed.items()]
     if run.state == "interrupted":
-        rows += [("go on", f"sfumato resume {run.folder}")]
+        rows += [("go on", f"sfumato resume {shlex.quote(str(run.folder))}")]
     return _aligned(rows)
 
 
@@ -152,9 +191,13 @@ def _shown(line: dict[str, Any], key: str) -> str:
     return metric_text(key, line[key]) if key in line else "–"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+def _aligned(rows: Sequence[tuple[str, ...]], right: Collection[int] = ()) -> str:
     rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(
+            cell.rjust(w) if at in right else cell.ljust(w)
+            for at, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
     )

@@ -7,7 +7,7 @@ one line of `Picture.notes`. Nothing here knows of coordinates (that is `pixels`
 
 from __future__ import annotations
 
-from ._reading import MAX_PIXELS, load
+from ._reading import MAX_PIXELS, from_pillow, load
 from ._refusals import LARGEST
 from ._sheets import sheet
 from ._values import Picture, fit, flatten, from_array, parse_size, resize
@@ -22,6 +22,7 @@ __all__ = [
     "fit",
     "flatten",
     "from_array",
+    "from_pillow",
     "load",
     "parse_size",
     "resize",

@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import MissingExtra, PictureError
 from . import _tiff
 from ._chunks import to_srgb, without_text
 from ._refusals import READ, check_header, check_size, explained, opened, quiet_libtiff, quiet_pillow, refusal
 from ._samples import Sample, cut_to_frame, deep_values, from_cmyk, plain
-from ._values import WHITE, Picture, Values, check_max_pixels, colour, composited, fitted_size, resampled
+from ._values import (
+    WHITE,
+    Picture,
+    Values,
+    check_max_pixels,
+    colour,
+    composited,
+    fitted_size,
+    from_array,
+    resampled,
+)
 
 MAX_PIXELS = 1 << 22  # 2048 x 2048
 
@@ -32,6 +42,9 @@ TURNS = {  # EXIF orientation (CIPA DC-008, tag 0x0112) -> what sets the picture
     8: Turn.ROTATE_90,
 }
 TURNED = "turned upright as its EXIF orientation says"
+PLAIN_MODES = ("1", "L", "RGB", "RGBA", "F", "I;16", "I;16L", "I;16B")
+"""Pillow's modes whose numbers `from_array` reads as they are meant."""
+
 FIRST = "first of several frames taken"
 
 
@@ -71,6 +84,25 @@ def load(
         values = composited(values, paper, notes)
     values = np.ascontiguousarray(values, dtype=np.float32)
     return Picture(values, _fitting_profile(icc, values.shape[2], notes), tuple(notes), path.stem)
+
+
+def from_pillow(image: Image.Image, name: str = "") -> Picture:
+    """A picture of one that Pillow has opened or made, as `load` reads its file: turned by EXIF, with its profile.
+
+    name: its file's stem if empty. Raises PictureError for modes whose colours are not plain, such as CMYK.
+    """
+    file = Path(str(getattr(image, "filename", "") or "picture"))
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode not in PLAIN_MODES:
+        raise PictureError(
+            f"a picture of Pillow's mode {image.mode} is not taken as it is\nhint: image.convert('RGB')"
+        )
+    made = from_array(np.asarray(image), name=name or file.stem)
+    notes: list[str] = []
+    icc = _fitting_profile(image.info.get("icc_profile"), made.channels, notes)
+    return Picture(made.values, icc, tuple(notes), made.name)
 
 
 def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values, Any, list[str]]:

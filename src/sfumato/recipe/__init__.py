@@ -6,11 +6,12 @@ Nothing runs here, and nothing heavy is imported.
 from __future__ import annotations
 
 from .fields import PRECISIONS, Recipe, difference, flags, net_text, parse_net, steps_per_epoch
-from .named import NAMED, named, read_recipe
+from .named import NAMED, NAMED_FOR, named, of_task, read_recipe
 from .variants import Choice, parse_variant, pick, public, value_of
 
 __all__ = [
     "NAMED",
+    "NAMED_FOR",
     "PRECISIONS",
     "Choice",
     "Recipe",
@@ -18,6 +19,7 @@ __all__ = [
     "flags",
     "named",
     "net_text",
+    "of_task",
     "parse_net",
     "parse_variant",
     "pick",

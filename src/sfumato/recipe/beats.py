@@ -13,10 +13,15 @@ from ..errors import RecipeError
 __all__ = ["every", "linear", "listed", "logarithmic", "parse"]
 
 
+MOST = 100_000
+"""Beats of a run: each leaves a file, and a folder of more is a slip of the keyboard."""
+
+
 def every(total: int, step: int) -> list[int]:
     """0, `step`, 2 `step`, ... and `total`."""
     if step < 1:
         raise RecipeError(f"beats every {step} steps: must be at least 1")
+    _few(f"every:{step}", total // step)
     return listed(total, range(0, total, step))
 
 
@@ -24,6 +29,7 @@ def linear(total: int, count: int) -> list[int]:
     """About `count` evenly spaced steps from 0 to `total`, both included."""
     if count < 0:
         raise RecipeError(f"beats linear:{count}: must be at least 0")
+    _few(f"linear:{count}", count)
     if count < 2:
         return listed(total, ())
     return listed(total, (round(i * total / (count - 1)) for i in range(count)))
@@ -35,6 +41,7 @@ def logarithmic(total: int, count: int) -> list[int]:
     Every step is a beat at first; then the gaps grow geometrically, and are at most twice the even spacing, so
     that the second half of a film does not stand still.
     """
+    _few(str(count), count)
     if count < 2 or total < 1:
         return listed(total, ())
     count = min(count, total + 1)
@@ -69,6 +76,13 @@ def parse(text: str, total: int) -> list[int]:
     except ValueError:
         pass
     raise RecipeError(f"beats={text!r} is unknown\nhint: 150, linear:100, every:500 or 0,10,100")
+
+
+def _few(text: str, count: int) -> None:
+    if count > MOST:
+        raise RecipeError(
+            f"beats={text} are {count:,} looks at a run, at most {MOST:,} are kept\nhint: 150, linear:100"
+        )
 
 
 def _growing(total: int, growth: float, count: int) -> list[int]:

@@ -95,10 +95,17 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "the task's own settings"})
 
     def __post_init__(self) -> None:
+        for name in ("net", "dropout", "options"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
         check(self)
 
     def replace(self, **changes: Any) -> Recipe:
-        """A copy with some fields changed; raises RecipeError for an unknown field or a bad value."""
+        """A copy with some fields changed; raises RecipeError for an unknown field or a bad value.
+
+        A budget in epochs takes the place of one in steps, unless both are given.
+        """
+        if "epochs" in changes and "steps" not in changes:
+            changes["steps"] = 0
         return dataclasses.replace(self, **coerce(changes))
 
     def total_steps(self, samples: int) -> int:
@@ -113,10 +120,18 @@ class Recipe:
         return max(1, round(self.epochs * steps_per_epoch(samples, self.batch)))
 
     def to_json(self) -> str:
-        """All fields, defaults expanded, readable and stable."""
-        body = {"format": FORMAT} | dataclasses.asdict(self)
-        body["options"] = dict(self.options)
-        return json.dumps(body, indent=2) + "\n"
+        """All fields, defaults expanded, readable and stable. Raises RecipeError for what JSON cannot hold."""
+        body = {"format": FORMAT} | {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in body.items():
+            if callable(value):
+                raise RecipeError(
+                    f"{name} is a Python function, which recipe.json cannot hold\n"
+                    "hint: sfumato.train trains with it and keeps no run; a variant's name is kept"
+                )
+        try:
+            return json.dumps(body, indent=2, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"a recipe's options must be JSON values: {error}") from error
 
     @classmethod
     def from_json(
@@ -142,6 +157,31 @@ class Recipe:
             )
         start = base(str(body.pop("base"))) if base and "base" in body else cls()
         return start.replace(**body)
+
+
+class Options(dict[str, Any]):
+    """A mapping that nobody changes: what a frozen recipe holds."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(
+            "a recipe's options cannot be changed; recipe.replace(options=...) makes another recipe"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Options, (dict(self),))
+
+
+def frozen(value: Any) -> Any:
+    """Lists as tuples and mappings as `Options`, at every depth."""
+    if isinstance(value, Mapping):
+        return Options((key, frozen(part)) for key, part in value.items())
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
 def steps_per_epoch(samples: int, batch: int) -> int:

@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -256,7 +257,9 @@ class RunDirectory:
         else:
             kept = self.steps()
             if not kept:
-                raise RunError(f"{self.folder} holds no weights\nhint: sfumato resume {self.folder}")
+                raise RunError(
+                    f"{self.folder} holds no weights\nhint: sfumato resume {shlex.quote(str(self.folder))}"
+                )
             near = kept[-1] if step is None else min(kept, key=lambda s: abs(s - step))
             weights, _ = tensors.unpack(self.folder, f"weights/{near:06d}.safetensors")
             # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.

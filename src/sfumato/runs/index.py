@@ -26,11 +26,14 @@ __all__ = ["Entry", "find", "listing", "overview", "where"]
 
 CACHE = "index.sqlite"
 
-VERSION = 2
+VERSION = 3
 """Of the cache's layout; another one is thrown away."""
 
 FILES = ("recipe.json", "origin.json", "metrics.jsonl", "frames", "weights")
 """What an entry is made of. A folder that holds one of them is, or was to be, a run."""
+
+SHOWN = 5
+"""Names listed where one was not enough."""
 
 WORTH = 100
 """Runs from which on a cache is kept: fewer are read in a moment, and a folder of three needs no database."""
@@ -55,9 +58,10 @@ class Entry:
 
 
 def find(text: str, parent: str = "runs") -> RunDirectory:
-    """The run at a path, or the newest one under `parent` whose name holds `text`; `last` is the newest of all.
+    """The run at a path, or the one under `parent` that `text` names: in full, by the beginning of its name or by a
+    part of it; `last` is the newest of all.
 
-    Raises RunError if there is none, or it cannot be opened.
+    Raises RunError if there is none, several are meant, or it cannot be opened.
     """
     return RunDirectory(where(text, parent))
 
@@ -68,13 +72,28 @@ def where(text: str, parent: str = "runs") -> Path:
         return Path(text)
     runs = overview(parent)
     if text != "last":
-        runs = [run for run in runs if text in run.name]
+        runs = _meant(text, runs)
     if not runs or not text:
         hint = f"hint: sfumato runs lists those under {parent}/"
         if "\0" not in text and Path(text).exists():
             raise RunError(f"{text} is not a run directory: it holds no recipe.json\n{hint}")
         raise RunError(f"run {text!r} not found\n{hint}")
+    if len(runs) > 1 and text != "last":
+        names = [run.name for run in reversed(runs)]
+        shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        raise RunError(
+            f"{text!r} names {len(names)} runs: {shown}\nhint: more of the name, or last for the newest"
+        )
     return runs[-1].folder
+
+
+def _meant(text: str, runs: list[Entry]) -> list[Entry]:
+    """Those with this name; if there is none, whose name begins with it; then, which hold it."""
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        found = [run for run in runs if fits(run.name, text)]
+        if found:
+            return found
+    return []
 
 
 def listing(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:

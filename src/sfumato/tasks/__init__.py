@@ -35,7 +35,7 @@ class Task(Protocol):
 
     RECIPE: Recipe
     RECIPES: Mapping[str, tuple[Recipe, str]]
-    load: Callable[[str | None, Recipe], Any]
+    load: Callable[[Any, Recipe], Any]
     draw: Callable[[Any, Any], Picture]
     score: Callable[[Any, Any, Picture], dict[str, float]]
 

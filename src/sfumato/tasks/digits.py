@@ -18,47 +18,13 @@ from ..nets import Net
 from ..neurons import features
 from ..painting import predict
 from ..picture import Picture
-from ..recipe import Recipe
+from ..recipe import NAMED_FOR, Recipe
 from . import _idx
 
 __all__ = ["RECIPE", "RECIPES", "draw", "load", "score"]
 
-_2012 = Recipe(
-    task="digits",
-    net=(6000,),
-    activation="leaky_relu:slope=0.01",
-    encoding="raw",
-    skip=True,
-    init="gaussian:scale=0.2",
-    loss="half_square",
-    optimizer="sgd:fan_in=True",
-    rate=0.3,
-    schedule="constant",
-    batch=1,
-    epochs=30.0,
-    engine="regrouped",
-    options={"order": "file"},
-)
-
-_BEST = Recipe(
-    task="digits",
-    net=(6000,),
-    encoding="raw",
-    init="gaussian:scale=0.2",
-    loss="cross_entropy:smoothing=0.1",
-    rate=0.0015,
-    warmup=0.1,
-    dropout=(0.1, 0.3),
-    batch=128,
-    epochs=12.0,
-    precision="auto-all",
-)
-
-RECIPE = _BEST
-RECIPES: Mapping[str, tuple[Recipe, str]] = {
-    "2012": (_2012, "the original: 6000 leaky units and a skip connection, a digit a step in file order"),
-    "best": (_BEST, "one hidden layer of 6000, regularised and trained as the validation set advised"),
-}
+RECIPES = NAMED_FOR["digits"]
+RECIPE = RECIPES["best"][0]
 
 OPTIONS = {"order": ("file",), "split": ("test", "validation")}
 

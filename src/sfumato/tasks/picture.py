@@ -25,8 +25,8 @@ RECIPE = NAMED["classic"][0]
 RECIPES: Mapping[str, tuple[Recipe, str]] = {}
 
 
-def load(source: str | None, recipe: Recipe) -> Data:
-    """The pixels of a picture file, or of the built-in Mona Lisa if `source` is None.
+def load(source: str | Picture | None, recipe: Recipe) -> Data:
+    """The pixels of a picture file, of a picture in memory, or of the built-in Mona Lisa if `source` is None.
 
     Options: `alpha` (bool) learns the opacity as a fourth output, `max_pixels` (int) downscales larger
     pictures. Raises RecipeError for options of other types, PictureError for a file that is no picture,
@@ -42,7 +42,14 @@ def load(source: str | None, recipe: Recipe) -> Data:
         raise RecipeError(f"options.max_pixels={limit!r} must be a whole number")
     if source is None:
         return pixel_data(picture.fit(samples.mona_lisa(), limit), recipe)
-    target = picture.load(source, alpha=alpha, max_pixels=limit)
+    if isinstance(source, Picture):
+        target = picture.fit(source if alpha else picture.flatten(source), limit)
+        if alpha and target.channels != 4:
+            raise RecipeError(
+                "options.alpha asks for an opacity, and this picture has none\nhint: give four channels"
+            )
+    else:
+        target = picture.load(source, alpha=alpha, max_pixels=limit)
     size, longest = (target.width, target.height), picture.LONGEST["jpeg"]
     if max(size) > longest:
         smaller = int(math.prod(size) * (longest / max(size)) ** 2)

@@ -24,7 +24,7 @@ from ..neurons import cards, full_size, orders, previews, sheets, statistics
 from ..neurons.previews import Preview, Scale
 from ..neurons.raster import Looking, number, sample
 from ..neurons.statistics import Neurons
-from ..picture import Picture, pixels
+from ..picture import LARGEST, Picture, parse_size, pixels
 
 if TYPE_CHECKING:
     from ..nets import Net
@@ -133,13 +133,14 @@ def atlas_of(
     For other tasks than pictures: the sheet of the strongest features. Raises RecipeError for a selection, view
     or order that does not exist.
     """
-    from ..picture import parse_size
+    from .plots import check as check_plots
     from .plots import write as write_plots
     from .plots import write_without
 
     if run.recipe.task != "picture":
         return _features(run, step)
-    gallery = Gallery(run, size=parse_size(size) if size else None, view=view, per=per, sort=sort)
+    check_plots(plots)
+    gallery = Gallery(run, size=_size(size) if size else None, view=view, per=per, sort=sort)
     removed = orders.parse_neurons(without, run.recipe.net) if without else []
     layers = None if layer is None else [layer]
     paths = gallery.write(step=step, layers=layers, chosen=chosen)
@@ -147,6 +148,13 @@ def atlas_of(
     if removed:
         paths += write_without(run, removed, step)
     return paths
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = parse_size(text)
+    if width * height > LARGEST:
+        raise RecipeError(f"size {text!r} is too large: at most {LARGEST:,} pixels a neuron\nhint: 1200x1716")
+    return width, height
 
 
 def _features(run: RunDirectory, step: int | None) -> list[Path]:

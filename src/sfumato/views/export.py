@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -237,7 +238,7 @@ def sheet(run: RunDirectory, frames: int = 12) -> picture.Picture:
     """
     listed = run.frames()
     if not listed:
-        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
+        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {shlex.quote(str(run.folder))}")
     if frames < 1:
         raise RecipeError(f"frames={frames}: a sheet needs at least 1")
     chosen = np.unique(np.linspace(len(listed) - 1, 0, min(frames, len(listed))).round().astype(int))
@@ -306,13 +307,17 @@ def _save_net(run: RunDirectory, path: Path, step: int | None) -> None:
 
 
 def load_net(path: str | os.PathLike[str]) -> Net:
-    """The net of a file written by `export(run, "net.safetensors")`, ready to paint.
+    """The net of a file written by `export(run, "net.safetensors")`, or of a run directory, ready to paint.
 
     Nothing but numbers and JSON is read: a stranger's file can be opened. Raises RunError where it is damaged, was
     written by something else, or its weights do not fit its recipe.
     """
     from safetensors import SafetensorError, safe_open
 
+    from ..runs import RunDirectory
+
+    if Path(path).is_dir():
+        return RunDirectory(path).net()
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}

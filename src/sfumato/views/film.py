@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ def _frames(
     """How many frames, the frames as they are shown, and the colour profile that they still need."""
     listed = run.frames()
     if not listed:
-        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
+        raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {shlex.quote(str(run.folder))}")
     chosen = timeline.shown(listed, pace)
     first = opened(chosen[0][1])
     icc = first.info.get("icc_profile")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,9 @@ def frames(
     if not wanted.weights:
         listed = run.frames()
         if not listed:
-            raise RunError(f"{run.folder} holds no frames\nhint: sfumato resume {run.folder}")
+            raise RunError(
+                f"{run.folder} holds no frames\nhint: sfumato resume {shlex.quote(str(run.folder))}"
+            )
         chosen = timeline.shown(listed, pace)
         return len(chosen), _with_curve(run, wanted, chosen, size), None
     if pace:
@@ -137,7 +140,7 @@ def frames(
         )
     steps = run.steps()
     if not steps:
-        raise RunError(f"{run.folder} holds no weights\nhint: sfumato resume {run.folder}")
+        raise RunError(f"{run.folder} holds no weights\nhint: sfumato resume {shlex.quote(str(run.folder))}")
     return len(steps), _drawn(run, wanted, steps, size), None
 
 

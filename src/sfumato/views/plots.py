@@ -17,9 +17,12 @@ from ..nets import Net
 from ..neurons import regions, spectrum, statistics
 from ..painting import paint
 from ..picture import pixels
+from ..recipe.variants import near
 from ..runs import RunDirectory
 
-__all__ = ["draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
+__all__ = ["check", "draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
+
+PLOTS = ("regions", "spectrum", "ranks")
 
 STEPS = 8
 """Kept steps in a plot over training, spread evenly over those kept, the first and the last included."""
@@ -31,10 +34,15 @@ def write(run: RunDirectory, names: Sequence[str], step: int | None = None) -> l
     step: for the picture of the regions; the plots over training use the kept steps.
     """
     known = {"regions": draw_regions, "spectrum": draw_spectrum, "ranks": draw_ranks}
-    for name in names:
-        if name not in known:
-            raise RecipeError(f"plot {name!r} is unknown; known are {', '.join(known)}")
+    check(names)
     return [path for name in names for path in known[name](run, step)]
+
+
+def check(names: Sequence[str]) -> None:
+    """RecipeError for a name that is no plot."""
+    for name in names:
+        if name not in PLOTS:
+            raise RecipeError(f"plot {name!r} is unknown; {near(name, list(PLOTS))}")
 
 
 def draw_regions(run: RunDirectory, step: int | None = None) -> list[Path]:
