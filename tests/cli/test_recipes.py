@@ -89,9 +89,19 @@ def test_commands_that_are_printed_can_be_run_and_forks_take_options(
     assert commands.call(["resume", str(run.folder), "--epochs", "1"]) == 1
     err = capsys.readouterr().err
     assert "is past 1 epochs" in err and shlex.quote(str(run.folder)) in err
-    fork = ["resume", str(run.folder), "--fork", "2", "--set", "options.samples=100", "--out", out, "--quiet"]
+    fork = [
+        "resume",
+        str(run.folder),
+        "--fork",
+        "2",
+        "--set",
+        "options.samples=1000",
+        "--out",
+        out,
+        "--quiet",
+    ]
     assert commands.call(fork) == 0
-    assert [dict(one.recipe.options) for one in listing(out)] == [{}, {"samples": 100}]
+    assert [dict(one.recipe.options) for one in listing(out)] == [{}, {"samples": 1000}]
 
 
 def test_what_an_atlas_cannot_draw_is_refused_before_the_work(
