@@ -167,6 +167,9 @@ VARIANTS = (
 PLAIN = {"none"}
 """Names of variants that are words of other vocabularies too."""
 
+TABLES = {"compare.sweep", "compare.sweep_file"}
+"""Where `grid` is a table of a file, not an encoding."""
+
 
 def public(tree: ast.Module) -> set[str]:
     """The functions that a module lists in its `__all__`."""
@@ -208,6 +211,11 @@ TREES = read(ROOT)
 
 def test_the_house_is_in_order() -> None:
     assert faults(TREES) == []
+
+
+def test_names_of_variants_are_compared_nowhere_else() -> None:
+    found = [one for one in compared_names(TREES) if one.split()[0] not in TABLES or "'grid'" not in one]
+    assert found == []
 
 
 @pytest.mark.parametrize("name", ["runs.directory", "runs.index", "cli.commands", "recipe.fields", ""])

@@ -7,7 +7,6 @@ module is optional: without it the package works and this engine says that it is
 from __future__ import annotations
 
 import copy
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -50,9 +49,6 @@ __all__ = [
     "why_not",
 ]
 
-PARAMETER = {"leaky_relu": "slope", "sine": "omega", "finer": "omega", "gaussian": "scale"}
-"""The argument of an activation that the module takes as `parameter`."""
-
 KEPT_BYTES = 1 << 30
 """Encoded inputs up to this size are computed once; larger ones anew for each stretch."""
 
@@ -89,10 +85,10 @@ def why_not(recipe: Recipe) -> str | None:
     if not can_compute(activation):
         return f"it has no activation {activation.name}"
     loss = pick(losses, recipe.loss, "loss")
-    if getattr(losses, loss.name, None) is not loss.function or loss.name not in _native.Loss.__members__:
+    if loss.fact("native") not in _native.Loss.__members__:
         return f"it has no loss {loss.name}"
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.name not in _native.Method.__members__:
+    if optimizer.fact("native") not in _native.Method.__members__:
         return f"it has no optimizer {optimizer.name}"
     if (
         recipe.precision != "float32"
@@ -121,7 +117,7 @@ class NativeSession:
         self._recipe = recipe
         self._mirror = copy.deepcopy(net)
         self._names = list(_parameters(net))
-        self._moments = _moments(self._names, pick(optimizers, recipe.optimizer, "optimizer"))
+        self._moments = _moments(net, pick(optimizers, recipe.optimizer, "optimizer"))
         self._trainer = trainer(net, recipe)
         self._inputs, self._targets = data.inputs, data.targets
         width = 2 if isinstance(net.encoding, Grid) else int(net.encoding.width)  # type: ignore[arg-type]
@@ -235,8 +231,7 @@ def can_paint(net: Net) -> bool:
 
 def can_compute(activation: Choice) -> bool:
     """Whether the module, which must be built, has this activation and means the same by its name."""
-    own = getattr(activations, activation.name, None) is activation.function
-    return own and activation.name in _native.Activation.__members__
+    return activation.fact("native") in _native.Activation.__members__
 
 
 def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
@@ -270,9 +265,9 @@ def settings_of(
     settings.inputs, settings.outputs = widths[0], widths[-1]
     settings.hidden = list(widths[1:-1])
     settings.skip = skip
-    settings.activation = _native.Activation[activation.name]
-    if activation.name in PARAMETER:
-        settings.parameter = float(activation.argument(PARAMETER[activation.name]))
+    settings.activation = _native.Activation[activation.fact("native")]
+    if parameter := activation.fact("native_parameter"):
+        settings.parameter = float(activation.argument(parameter))
     if not precision.startswith("auto"):
         settings.precision = _native.Precision[precision.replace("-", "_")]
     settings.threads = threads or available_threads()
@@ -307,9 +302,9 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> _native.Trainer:
     )
     settings.isa = isa
     loss = pick(losses, recipe.loss, "loss")
-    settings.loss = _native.Loss[loss.name]
-    if loss.name == "cross_entropy":
-        settings.smoothing = loss.argument("smoothing")
+    settings.loss = _native.Loss[loss.fact("native")]
+    for argument, name in loss.fact("native_arguments", {}).items():
+        setattr(settings, name, loss.argument(argument))
     settings.clip = recipe.clip
     settings.dropped_inputs, settings.dropped_hidden = recipe.dropout or (0.0, 0.0)
     _set_rule(settings, net, pick(optimizers, recipe.optimizer, "optimizer"))
@@ -326,37 +321,24 @@ def set_weights(engine: _native.Trainer, parameters: Iterable[Tensor]) -> None:
 
 
 def _set_rule(settings: _native.Settings, net: Net, optimizer: Choice) -> None:
-    settings.method = _native.Method[optimizer.name]
-    if optimizer.name == "sgd":
-        settings.first = optimizer.argument("momentum")
-        if optimizer.argument("fan_in"):
-            linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
-            settings.factors = [1 / math.sqrt(net.fan_in(layer) + 1) for layer in linear]
-        return
-    settings.first, settings.second = optimizer.argument("beta1"), optimizer.argument("beta2")
-    settings.epsilon = optimizer.argument("eps")
-    if optimizer.name == "adam":
-        settings.decay = optimizer.argument("decay")
-    else:
-        settings.momentum = optimizer.argument("momentum")
-        settings.auxiliary = optimizer.argument("auxiliary")
-        settings.muon_steps, settings.muon_blocks = optimizer.argument("steps"), optimizer.argument("blocks")
+    settings.method = _native.Method[optimizer.fact("native")]
+    for argument, name in optimizer.fact("native_arguments").items():
+        setattr(settings, name, optimizer.argument(argument))
+    if optimizer.fact("fixed_factors"):
+        groups = [group for one in optimizer(net) for group in one.param_groups]
+        factors = {id(p): float(group["factor"]) for group in groups for p in group["params"]}
+        linear = [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]
+        settings.factors = [factors[id(layer.weight)] for layer in linear]
 
 
-def _moments(names: list[str], optimizer: Choice) -> dict[str, dict[str, str]]:
+def _moments(net: Net, optimizer: Choice) -> dict[str, dict[str, str]]:
     """What the optimizer remembers: the module's kind of array -> parameter -> PyTorch's name, as in `state`."""
-    if optimizer.name == "sgd":
-        return {"first": dict.fromkeys(names, "momentum_buffer")} if optimizer.argument("momentum") else {}
-    turned = [
-        n for n in names if n.startswith("layers.") and n.endswith(".weight") and n != "layers.0.weight"
-    ]
-    if optimizer.name == "adam":
-        turned = []
-    rest = [n for n in names if n not in turned]
-    return {
-        "first": dict.fromkeys(rest, "exp_avg") | dict.fromkeys(turned, "momentum_buffer"),
-        "second": dict.fromkeys(rest, "exp_avg_sq"),
+    kept = optimizers.memory(net, optimizer(net))
+    kinds = {
+        kind: {name: names[place] for name, names in kept.items() if len(names) > place}
+        for place, kind in enumerate(("first", "second"))
     }
+    return {kind: moments for kind, moments in kinds.items() if moments}
 
 
 def _set_grid(settings: _native.GridSettings, grid: Grid) -> None:

@@ -1,7 +1,8 @@
 """Losses: variants of the recipe's `loss`, from predictions and targets, both (N, C), to one number.
 
 A loss is a mean over the minibatch, so that its gradient does not grow with the batch. Facts beside it: `softmax`,
-whether it trains the softmax of the outputs; `native`, the native engine's name for it.
+whether it trains the softmax of the outputs; `native`, the native engine's name for it, and
+`native_arguments`, its name for each argument.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def half_square(prediction: Tensor, target: Tensor) -> Tensor:
     return 0.5 * (prediction - target).square().sum(1).mean()
 
 
-@facts(softmax=True, native="cross_entropy")
+@facts(softmax=True, native="cross_entropy", native_arguments={"smoothing": "smoothing"})
 def cross_entropy(prediction: Tensor, target: Tensor, *, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of the softmax of the outputs against one-hot targets.
 

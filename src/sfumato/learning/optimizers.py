@@ -26,7 +26,9 @@ SMALLEST_NORM = 1e-7
 """Norms are taken to be at least this, so that a gradient of zeros stays one."""
 
 
-@facts(native="adam", native_arguments={"beta1": "first", "beta2": "second", "eps": "eps", "decay": "decay"})
+@facts(
+    native="adam", native_arguments={"beta1": "first", "beta2": "second", "eps": "epsilon", "decay": "decay"}
+)
 def adam(
     net: Net, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0
 ) -> list[torch.optim.Optimizer]:
@@ -74,7 +76,7 @@ def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.
     native_arguments={
         "beta1": "first",
         "beta2": "second",
-        "eps": "eps",
+        "eps": "epsilon",
         "momentum": "momentum",
         "auxiliary": "auxiliary",
         "steps": "muon_steps",

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..nets import encodings
+from ..recipe import pick
+
 __all__ = ["Finding", "findings"]
 
 Points = Sequence[tuple[int, float]]
@@ -133,7 +136,7 @@ def _beyond(recipe: Mapping[str, Any], losses: Points, scores: Points, total_ste
     before = [value for at, value in scores if at <= step * 2 / 3]
     if not before or score >= 26 or score - max(before) > 0.35:
         return []
-    plain = str(recipe.get("encoding", "none")) in ("none", "raw")
+    plain = pick(encodings, str(recipe.get("encoding", "none")), "encoding").fact("plain", False)
     advice = (
         "give the net finer inputs: encoding=fourier:bands=128,sigma=10, or the recipe sharp."
         if plain

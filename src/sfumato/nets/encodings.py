@@ -2,7 +2,8 @@
 
 The module is the registry: every function of `__all__` is a variant of the recipe's `encoding`. It takes the
 number of inputs and keyword parameters, and returns a module that maps (N, inputs) to (N, width), `width` being an
-attribute. A fact beside it: `takes_aspect`, it can be told the height of the picture over its width.
+attribute. Facts beside it: `takes_aspect`, it can be told the height of the picture over its width;
+`plain`, the first layer sees the coordinates themselves.
 Only `grid` has something to train.
 """
 
@@ -113,11 +114,13 @@ class Grid(nn.Module):
         return sums.view(count, levels * self.features)
 
 
+@facts(plain=True)
 def none(inputs: int) -> nn.Module:
     """The coordinates themselves, mapped from [0, 1] to [-1, 1], as in every paper since SIREN."""
     return Affine(inputs, 2.0, -1.0)
 
 
+@facts(plain=True)
 def raw(inputs: int) -> nn.Module:
     """The inputs as they are: coordinates in [0, 1] as in the 2012 program, or the pixels of a digit."""
     return Affine(inputs, 1.0, 0.0)
