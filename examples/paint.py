@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-NET, BATCH, RATE, WARMUP, WAKE, SEED = (300, 300, 300, 300), 4096, 0.04, 0.1, 32, 0
+NET, BATCH, RATE, WARMUP, WAKE, SEED = (300, 300, 300, 300), 4096, 0.04, 0.05, 32, 0
 
 
 def places(height, width):
@@ -35,6 +35,45 @@ def build(widths=NET, seed=SEED):
     return nn.Sequential(*[module for layer in linear for module in (layer, nn.ReLU())][:-1])
 
 
+def hilbert(xy):
+    """The pixels in the order of Hilbert's curve, along which neighbours are neighbours in the picture."""
+    xy = (xy - xy.min(0)) / (xy.max(0) - xy.min(0))
+    (x, y), along = np.minimum(xy.astype(np.float64) * 65536, 65535).astype(np.int64).T, 0
+    for bit in range(15, -1, -1):
+        right, down = x >> bit & 1, y >> bit & 1
+        along = along << 2 | (3 * right ^ down)
+        flip = right * (1 - down) * (2**bit - 1)
+        x, y = np.where(down, [x ^ flip, y ^ flip], [y ^ flip, x ^ flip])
+    return np.argsort(along, kind="stable")
+
+
+def sample(draw, curve, error, batch):
+    """An epoch's visits: 0.2 for each pixel and the rest by the root of its error, one of `batch` cells a step."""
+    count, batch = len(curve), min(batch, len(curve))
+    root = np.sqrt(error[curve].astype(np.float64))
+    ends = np.cumsum(0.2 + 0.8 * root * count / root.sum())
+    points = np.arange(count) + draw.random()
+    pixels = curve[np.minimum(np.searchsorted(ends * (count / ends[-1]), points, side="right"), count - 1)]
+    starts, steps = np.arange(batch + 1) * count // batch, math.ceil(count / batch)
+    keys, full = draw.random((batch, steps), np.float32), np.diff(starts) == steps
+    keys[~full, -1] = 2  # a smaller cell has none left for the last step
+    order = keys.argsort(1) + starts[:-1, None]
+    return [*pixels[order[:, :-1].T], pixels[order[full, -1]]]
+
+
+def orthogonal(whole, steps=5, blocks=2):
+    """All directions of a matrix at nearly the same length, by Newton and Schulz; in two blocks of its rows."""
+    turned = []
+    for x in (whole / whole.norm().clamp(min=1e-7)).split(math.ceil(len(whole) / 16 / blocks) * 16):
+        wide = x if x.shape[0] <= x.shape[1] else x.T
+        wide = wide / (wide @ wide.T).norm().sqrt().clamp(min=1e-7)
+        for _ in range(steps):
+            s = wide @ wide.T
+            wide = 3.4445 * wide + (-4.7750 * s + 2.0315 * s @ s) @ wide
+        turned.append(wide if x.shape[0] <= x.shape[1] else wide.T)
+    return torch.cat(turned)
+
+
 @torch.no_grad()
 def wake(net, x):
     """A unit that no pixel of the batch excites learns nothing ever after: raise its bias until 2 % of them do."""
@@ -46,22 +85,29 @@ def wake(net, x):
 
 
 def train(net, xy, rgb, epochs, batch=BATCH, seed=SEED):
-    """Muon on the square matrices, Adam on the rest, each pixel once an epoch; yields every step's loss."""
+    """Muon on the square matrices, Adam on the rest; yields every step's loss."""
     torch.set_flush_denormal(True)  # Adam's memory of resting weights decays to slow, tiny numbers
     matrices = [layer.weight for layer in net[2:-1:2]]
-    muon = torch.optim.Muon(matrices, momentum=0.95, weight_decay=0.0)
+    momenta = [torch.zeros_like(m) for m in matrices]
     adam = torch.optim.Adam(list({*net.parameters()} - {*matrices}), betas=(0.9, 0.99), fused=True)
     step, total = 0, epochs * math.ceil(len(xy) / batch)
+    curve, error = hilbert((xy.numpy() + 1) / 2), np.ones(len(xy), np.float32)
     for epoch in range(epochs):
-        order = np.random.Generator(np.random.PCG64([seed, 1, epoch])).permutation(len(xy))
-        for rows in torch.from_numpy(order).split(batch):
+        known = error.copy()
+        for rows in sample(np.random.Generator(np.random.PCG64([seed, 1, epoch])), curve, known, batch):
             warm = min(1, (step + 1) / (WARMUP * total))
             rate = RATE * warm * (1 + math.cos(math.pi * (step + 0.5) / total)) / 2
-            muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = rate, 0.05 * rate
+            adam.param_groups[0]["lr"] = 0.05 * rate
             net.zero_grad()
-            loss = nn.functional.mse_loss(net(xy[rows]), rgb[rows])
+            painted = net(xy[rows])
+            loss = nn.functional.mse_loss(painted, rgb[rows])
             loss.backward()
-            muon.step()
+            error[rows] = (painted.detach() - rgb[rows]).square().mean(1).numpy()
+            with torch.no_grad():
+                for weight, momentum in zip(matrices, momenta, strict=True):
+                    momentum.lerp_(weight.grad, 0.05)
+                    longer = math.sqrt(max(1, weight.shape[0] / weight.shape[1]))
+                    weight.sub_(orthogonal(weight.grad.lerp(momentum, 0.95)), alpha=rate * longer)
             adam.step()
             if (step := step + 1) % WAKE == 0 and step < 0.8 * total:
                 wake(net, xy[rows])

@@ -10,7 +10,7 @@ from . import experiment
 from .budget import parse, refuse_two
 from .learning.session import Tick
 from .picture import Picture, from_array, from_pillow
-from .recipe import Recipe, of_task, read_recipe
+from .recipe import Recipe, for_budget, of_task, read_recipe
 from .run import Run
 from .runs import RunDirectory
 from .runs.watch import Until, Watch
@@ -47,7 +47,7 @@ def paint(
     chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
     source = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else _picture(picture)
     return perform(
-        of_task(chosen, "picture").replace(**fields),
+        for_budget(of_task(chosen, "picture").replace(**fields), fields),
         source,
         out=out,
         watch=watch or Watch(),

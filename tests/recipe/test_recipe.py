@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from sfumato.errors import RecipeError
 from sfumato.learning import optimizers
 from sfumato.nets import activations, encodings
-from sfumato.recipe import NAMED, Recipe, difference, named, net_text, parse_net, pick, read_recipe
+from sfumato.recipe import (
+    NAMED,
+    Recipe,
+    difference,
+    for_budget,
+    named,
+    net_text,
+    parse_net,
+    pick,
+    read_recipe,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 NORMAL = {"allow_nan": False, "allow_subnormal": False}
@@ -206,3 +216,32 @@ def test_recipes_are_frozen() -> None:
 
 def test_difference_is_the_experiment() -> None:
     assert difference(Recipe(), Recipe(rate=0.5, skip=True)) == {"skip": (False, True), "rate": (0.002, 0.5)}
+
+
+# Budgets -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("epochs", "batch", "rate"), [(1, 2048, 0.03), (150, 2048, 0.03), (151, 4096, 0.04)])
+def test_classic_takes_batch_and_rate_from_the_epochs_that_somebody_says(
+    epochs: float, batch: int, rate: float
+) -> None:
+    found = for_budget(named("classic").replace(epochs=epochs), {"epochs", "seed"})
+    assert (found.batch, found.rate, found.epochs) == (batch, rate, epochs)
+    assert found == named("classic").replace(epochs=epochs, batch=batch, rate=rate)
+
+
+def test_what_somebody_says_stays_as_it_is() -> None:
+    short = named("classic").replace(epochs=20)
+    for said in ({"batch", "epochs"}, {"rate", "epochs"}, {"steps", "epochs"}, {"net"}, set()):
+        assert for_budget(short, said) == short
+    for changes in ({"batch": 512}, {"sampling": "uniform"}, {"activation": "sine"}, {"net": (64, 64)}):
+        other = short.replace(**changes)
+        assert for_budget(other, {"epochs"}) == other
+    sharp = named("sharp").replace(epochs=20)
+    assert for_budget(sharp, {"epochs"}) == sharp
+
+
+def test_a_recipe_for_a_budget_is_one_for_good() -> None:
+    """Stored with batch and rate written out, it comes back as it was, whatever is said the second time."""
+    found = for_budget(named("classic").replace(epochs=20), {"epochs"})
+    assert for_budget(Recipe.from_json(found.to_json()), {"epochs"}) == found

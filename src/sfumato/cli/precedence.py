@@ -16,7 +16,7 @@ from cyclopts import App
 from cyclopts.argument import ArgumentCollection, Token
 
 from ..errors import RecipeError
-from ..recipe import Recipe, read_recipe, value_of
+from ..recipe import Recipe, for_budget, read_recipe, value_of
 from .flags import OPTIONS
 
 __all__ = ["layered", "lower_levels", "merged", "pairs"]
@@ -31,6 +31,7 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
     flags = {key: value for key, value in given.items() if value is not None} | pairs(settings)
     task = "picture" if verb == "paint" else verb
     chosen = read_recipe(default, task)
+    said: set[str] = set()
     for level in (from_file(verb), from_environment(verb), flags):
         fields = {key: value for key, value in level.items() if key not in OPTIONS[verb]}
         name = fields.pop("recipe", None)
@@ -40,7 +41,8 @@ def layered(verb: str, default: str, given: Mapping[str, Any], settings: Sequenc
             fields["seed"] = int.from_bytes(os.urandom(4), "little")
             print(f"seed {fields['seed']}", file=sys.stderr)
         chosen = chosen.replace(**merged(chosen, fields))
-    return chosen
+        said |= fields.keys()
+    return for_budget(chosen, said)
 
 
 def merged(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, Any]:

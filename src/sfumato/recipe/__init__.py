@@ -6,7 +6,7 @@ Nothing runs here, and nothing heavy is imported.
 from __future__ import annotations
 
 from .fields import PRECISIONS, Recipe, difference, flags, net_text, parse_net, steps_per_epoch
-from .named import NAMED, NAMED_FOR, named, of_task, read_recipe
+from .named import NAMED, NAMED_FOR, for_budget, named, of_task, read_recipe
 from .variants import Choice, parse_variant, pick, public, value_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Recipe",
     "difference",
     "flags",
+    "for_budget",
     "named",
     "net_text",
     "of_task",

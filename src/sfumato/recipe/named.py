@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import RecipeError
 from .fields import Recipe
 from .variants import near
 
-__all__ = ["NAMED", "NAMED_FOR", "named", "of_task", "read_recipe"]
+__all__ = ["NAMED", "NAMED_FOR", "for_budget", "named", "of_task", "read_recipe"]
 
 _CLASSIC = Recipe(
     init="published:gain=0.5",
-    optimizer="muon:beta2=0.99",
+    optimizer="muon:beta2=0.99,blocks=2",
     rate=0.04,
     schedule="cosine",
-    warmup=0.1,
+    warmup=0.05,
     wake=32,
+    sampling="error",
     batch=4096,
     precision="auto",
 )
@@ -88,7 +91,14 @@ NAMED: dict[str, tuple[Recipe, str]] = {
     "siren": (_SINE, "sine units, Sitzmann et al. 2020 (arXiv 2006.09661)"),
     "finer": (_SINE.replace(activation="finer:omega=30"), "variable-periodic sines, Liu et al. 2024 (CVPR)"),
     "fourier": (
-        _CLASSIC.replace(encoding="fourier:bands=128,sigma=10", rate=0.02, epochs=100.0),
+        _CLASSIC.replace(
+            encoding="fourier:bands=128,sigma=10",
+            optimizer="muon:beta2=0.99",
+            sampling="uniform",
+            rate=0.02,
+            warmup=0.1,
+            epochs=100.0,
+        ),
         "random Fourier features before the classic net, Tancik et al. 2020 (arXiv 2006.10739)",
     ),
     "sharp": (
@@ -142,6 +152,28 @@ def of_task(recipe: Recipe, task: str, where: str = "this recipe") -> Recipe:
             f"{where} is of task {recipe.task}, not of {task}\nhint: a file may say its task, or its base"
         )
     return recipe
+
+
+BATCHES = ((150, 2048, 0.03), (math.inf, 4096, 0.04))
+"""Of `classic`: up to so many epochs, this batch at this rate. Short runs need steps more than they need calm ones;
+at batch 1024 a rate of 0.05 ends in dead units on a full picture (docs/recipes.md)."""
+
+
+def for_budget(recipe: Recipe, said: Collection[str]) -> Recipe:
+    """`recipe` with the batch and rate that suit its `epochs`, if it is `classic` in all that they depend on.
+
+    said: fields that somebody chose by name; batch and rate stay as they are if either is among them, and so does a
+    recipe whose epochs nobody chose. Pure, so repeating a stored recipe, whose batch and rate are written out,
+    changes nothing.
+    """
+    classic = NAMED["classic"][0]
+    alike = ("net", "activation", "encoding", "optimizer", "sampling", "schedule", "rate", "batch", "steps")
+    if "epochs" not in said or {"batch", "rate", "steps"} & set(said):
+        return recipe
+    if any(getattr(recipe, name) != getattr(classic, name) for name in alike):
+        return recipe
+    batch, rate = next((batch, rate) for most, batch, rate in BATCHES if recipe.epochs <= most)
+    return recipe.replace(batch=batch, rate=rate)
 
 
 def read_recipe(text: str, task: str = "picture") -> Recipe:
