@@ -115,6 +115,8 @@ def train(net, xy, rgb, epochs, batch=BATCH, seed=SEED):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(f"usage: {sys.argv[0]} photo.jpg painting.png [epochs]")
     photo, painting, epochs = sys.argv[1], sys.argv[2], int((*sys.argv, 500)[3])
     picture = np.asarray(Image.open(photo).convert("RGB"), np.float32) / 255  # (H, W, 3) in [0, 1]
     xy, net = places(*picture.shape[:2]), build()

@@ -29,7 +29,7 @@ from .learning import losses, optimizers
 from .learning.loop import drive
 from .learning.plan import Plan
 from .learning.session import Session, Tick
-from .recipe import Recipe, pick
+from .recipe import Recipe, difference, pick
 from .runs import RunDirectory
 from .runs.directory import checkpoint_file
 from .runs.origin import arithmetic, describe
@@ -102,6 +102,8 @@ def perform(
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
     since = time.perf_counter()
+    if not os.fspath(out) or "\0" in os.fspath(out):
+        raise RecipeError(f"out={os.fspath(out)!r} is no folder\nhint: --out runs")
     recipe, chosen, notes = _settle(recipe)
     watch = watch or Watch()
     data, net = prepare(recipe, source)
@@ -236,6 +238,7 @@ def fork(
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
     origin = describe(recipe, first, new_data, new_net, chosen, run.watch)
     origin |= {"forked": f"{run.folder} at step {step}", "first_step": step}
+    origin["forked_with"] = {name: part for name, (_, part) in difference(run.recipe, recipe).items()}
     shown: picture.Picture | None = new_data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
     with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:

@@ -7,13 +7,14 @@ ok; 1 the run failed; 2 usage; 3 a missing extra, engine or codec; 4 a stated ta
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -453,6 +454,7 @@ def _finished(run: RunDirectory, as_json: bool, quiet: bool) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    _streams()
     sys.exit(call(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -462,16 +464,16 @@ def call(argv: list[str]) -> int:
     argv = [a for a in argv if a != "--debug"]
     try:
         result = app(argv, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except SfumatoError as error:
         return _failed(error, error.exit_code, argv, debug)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (| head): nothing is left to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except (BrokenPipeError, SystemExit):  # rich, which prints the help, turns the one into the other
+        _abandon(sys.stdout)  # its reader has what it wanted (| head)
+        return 0
     except MemoryError as error:
         return _failed(
             RunError(f"out of memory: {error}\nhint: a smaller --batch or picture"), 1, argv, debug
@@ -480,13 +482,51 @@ def call(argv: list[str]) -> int:
         from cyclopts import CycloptsError
 
         if isinstance(error, CycloptsError):
-            return _failed(error, 2, argv, debug)
+            return _failed(_plain(error), 2, argv, debug)
         if debug:
             raise
+        if (
+            isinstance(error, OSError) and error.filename is None
+        ):  # of no file: it is a stream that takes nothing
+            _abandon(sys.stdout)
+            reason = error.strerror or str(error)
+            text = (
+                f"the output cannot be written: {reason}\nhint: what was made is kept; sfumato runs lists it"
+            )
+            return _failed(RunError(text), 1, [], debug)
         short = str(error).strip().split("\n")[0]
         return _failed(
             RunError(f"{type(error).__name__}: {short}\nhint: --debug shows the traceback"), 1, argv, debug
         )
+
+
+def _plain(error: Exception) -> Exception:
+    """A complaint of the parser's in our words, where its own say little."""
+    more = getattr(error, "unused_tokens", None)
+    if not more:
+        return error
+    verb = (getattr(error, "command_chain", None) or ("sfumato",))[-1]
+    what = "one picture: sfumato compare takes several" if verb == "paint" else f"less: sfumato {verb} --help"
+    return RecipeError(f"{' '.join(more)!r} is too much\nhint: sfumato {verb} takes {what}")
+
+
+def _streams() -> None:
+    """Let no stream end a run: a closed one leads nowhere, and what its encoding lacks is escaped."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would take its number, and its text
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+" if number == 0 else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _abandon(stream: IO[str]) -> None:
+    """Let what is still to be written to a stream lead nowhere, or Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _failed(error: Exception, code: int, argv: list[str], debug: bool) -> int:

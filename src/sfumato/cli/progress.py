@@ -13,9 +13,14 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, Any
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any
 
+from ..errors import RunError
 from ..words import COUNTED, duration, metric_name, metric_text, printable, si
+
+if TYPE_CHECKING:
+    from ..runs import RunDirectory
 
 __all__ = ["JsonLines", "Lines", "Live", "Quiet"]
 
@@ -63,7 +68,7 @@ class Lines:
 
     def write(self, text: str) -> None:
         """Write a line that stays."""
-        print(*map(printable, text.split("\n")), sep="\n", file=self._stream, flush=True)
+        _put(self._stream, "\n".join(map(printable, text.split("\n"))) + "\n")
 
     def _status(self, facts: Mapping[str, Any]) -> dict[str, str]:
         tick, line = facts["tick"], self._line
@@ -95,12 +100,10 @@ class Live(Lines):
             if len("  ".join(kept.values())) <= width:
                 break
             kept.pop(name, None)
-        self._stream.write("\r\x1b[K" + printable("  ".join(kept.values()))[:width])
-        self._stream.flush()
+        _put(self._stream, "\r\x1b[K" + printable("  ".join(kept.values()))[:width])
 
     def write(self, text: str) -> None:
-        self._stream.write("\r\x1b[K" + "\n".join(map(printable, text.split("\n"))) + "\n")
-        self._stream.flush()
+        _put(self._stream, "\r\x1b[K" + "\n".join(map(printable, text.split("\n"))) + "\n")
 
 
 class Quiet(Lines):
@@ -158,7 +161,7 @@ class JsonLines:
 
     def write(self, event: str, **facts: Any) -> None:
         """Write one event."""
-        print(json.dumps({"v": 1, "event": event, **facts}), file=self._stream, flush=True)
+        _put(self._stream, json.dumps({"v": 1, "event": event, **facts}) + "\n")
 
 
 class _Pace:
@@ -194,10 +197,27 @@ class _Pace:
         return float((plan.seen(tick.total_steps) - plan.seen(tick.step)) / self.speed + looks * self._cost)
 
 
+def _put(stream: IO[str], text: str) -> None:
+    """Write and flush; one that takes nothing more (its reader has gone, its disk is full) ends no training."""
+    with suppress(OSError):
+        stream.write(text)
+        stream.flush()
+
+
 def viewer_share(facts: Mapping[str, Any]) -> float:
     """Share of the wall time that went into looking: frames, metrics, checkpoints."""
     wall = facts["wall"]
     return max(0.0, 1 - facts["training"] / wall) if wall > 0 else 0.0
+
+
+def _why(run: RunDirectory) -> list[str]:
+    """Why the painting is mud, if it is."""
+    from ..views.diagnosis import diagnosis
+
+    try:
+        return [f"note    {one.text} Hint: {one.advice}" for one in diagnosis(run)]
+    except RunError:  # a run without a picture or a net: nothing can be said
+        return []
 
 
 def _opening(facts: Mapping[str, Any]) -> list[str]:
@@ -238,6 +258,7 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
     return [
         ", ".join(scores),
         *([run.verdict] if run.verdict else []),
+        *_why(run),
         f"time    {wall:.1f} s = training {training:.1f} + frames and metrics {watching:.1f}"
         f" + painting and film {facts['finishing']:.1f} + weights and checkpoints {other:.1f}",
         f"see     {run.folder / 'painting.png'}",

@@ -25,10 +25,9 @@ from ..drawing import palettes
 from ..nets import Net
 from ..neurons import full_size as plates
 from ..neurons import previews
-from ..neurons.raster import tensor
 from ..picture import metrics, pixels
 
-__all__ = ["Look", "encoded", "flat_shares", "full_size", "painted", "tile_size", "walls", "without"]
+__all__ = ["Look", "encoded", "full_size", "painted", "tile_size", "walls", "without"]
 
 WALL_VALUES = 700_000
 """Values of one wall: what 300 neurons take at 40 x 56, about 35 ms of one core for a 4x300 net."""
@@ -174,25 +173,6 @@ def without(net: Net, removed: Sequence[tuple[int, int]], target: Array, where: 
     look = painted(poorer, target, where)
     before = painted(net, target, where).header["psnr"]
     return Look({**look.header, "before": before, "removed": [list(pair) for pair in removed]}, look.picture)
-
-
-@torch.no_grad()
-def flat_shares(net: Net, height: int, width: int, where: str) -> list[float]:
-    """For each hidden layer the share of units that no longer learn: their activation is flat wherever one looks.
-
-    Flat: the slope is below 2 % of the steepest in its layer on 99 % of about 400 pixels. Of rectifiers these
-    are the dead units, of tanh and sigmoid the saturated ones.
-    """
-    across = max(2, round(math.sqrt(400 * width / height)))
-    down = max(2, round(400 / across))
-    xy = tensor(net, pixels.coordinates(down, across, where=where))
-    shares = []
-    for layer in net.hidden(xy):
-        step = 1e-3 * (1 + layer.pre.abs())
-        slope = (net.activation(layer.pre + step) - net.activation(layer.pre - step)).abs() / (2 * step)
-        flat = slope < 0.02 * slope.max()
-        shares.append(float((flat.float().mean(0) >= 0.99).float().mean()))
-    return shares
 
 
 def _incoming(net: Net, layer: int) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..neurons.flatness import flat_shares
 from . import looks
 from .governor import Governor
 from .stories import about
@@ -222,7 +223,7 @@ class Stream:
     def _check(self, tick: Tick) -> None:
         self._checked = time.perf_counter()
         height, width = self._target.shape[:2]
-        shares = looks.flat_shares(tick.net, height, width, self._facts["where"])
+        shares = flat_shares(tick.net, height, width, self._facts["where"])
         self._send("flat", {"step": tick.step, "shares": [round(share, 4) for share in shares]})
 
     def _news(self, tick: Tick) -> None:

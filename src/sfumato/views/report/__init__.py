@@ -85,7 +85,7 @@ def write(runs: Sequence[RunDirectory], path: str | os.PathLike[str] | None = No
     text = page(runs)
     goal = Path(path) if path is not None else runs[0].file("report.html")
     with replacing(goal) as passing:
-        passing.write_text(text, encoding="utf-8")
+        passing.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be UTF-8
     return Report(goal)
 
 
@@ -203,6 +203,11 @@ def _inside(
             sheets or [],
             _or_note(notes, "neurons table", lambda: _neurons.of_picture(run, net, shown)),
             None,
+        )
+    stands, scored = _or_note(notes, "step", lambda: run.checkpoint()[2].get("step")), run.last.get("step")
+    if stands is not None and scored is not None and stands != scored:
+        notes.append(
+            f"scores are of step {scored:,}, neurons and mistakes of step {stands:,}: it was stopped between looks"
         )
     data: Data | None = _or_note(
         notes, "neurons", lambda: tasks.task(run.recipe.task).load(run.source, run.recipe)

@@ -18,6 +18,7 @@ from ...nets import Net
 from ...neurons import features, orders, previews, statistics
 from ...neurons.raster import sample, tensor, tile_pixels, widths
 from ...picture import Picture, pixels
+from ..atlas import LARGEST_TABLE
 from ._pictures import LOSSLESS, gradient, uri
 
 if TYPE_CHECKING:
@@ -214,7 +215,9 @@ def of_picture(run: RunDirectory, net: Net, target: Picture) -> Table:
     if kept.exists() and (not weights.exists() or kept.stat().st_mtime >= weights.stat().st_mtime):
         with kept.open(encoding="utf-8", newline="") as file:
             rows = [{k: _parsed(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        return _table(rows, "measured on all pixels, by sfumato atlas")
+        all_of_it, most = run.target.height * run.target.width, LARGEST_TABLE
+        part = "all pixels" if all_of_it <= most else f"{most:,} of the {all_of_it:,} pixels"
+        return _table(rows, f"measured on {part}, by sfumato atlas")
     count = target.height * target.width
     at = sample(count, EXACT)
     inputs = pixels.coordinates(target.height, target.width, where=run.recipe.coordinates)[at]

@@ -114,12 +114,28 @@ def commands(run: RunDirectory) -> list[tuple[str, str]]:
     argv = [str(a) for a in run.origin.get("argv", [])]
     if argv and Path(argv[0]).name in ("sfumato", "__main__.py", "cli.py"):
         made.append(("As it was typed", shlex.join(["sfumato", *argv[1:]])))
-    full = _full(run)
+    full = _fork(run) if run.origin.get("forked") else _full(run)
     if full:
         made.append(("From its recipe", shlex.join(full)))
     if run.state == "interrupted":
         made.append(("To go on", shlex.join(["sfumato", "resume", run.name])))
     return made
+
+
+def _fork(run: RunDirectory) -> list[str]:
+    """The command that leaves the run's parent where it did; empty where its origin does not say."""
+    parent, _, step = str(run.origin["forked"]).rpartition(" at step ")
+    changes = run.origin.get("forked_with")
+    if not parent or not step.isdigit() or not isinstance(changes, Mapping):
+        return []
+    line = ["sfumato", "resume", Path(parent).name, "--fork", step]
+    for field, wanted in changes.items():
+        parts = (
+            {f"options.{k}": v for k, v in wanted.items()} if isinstance(wanted, Mapping) else {field: wanted}
+        )
+        for name, part in parts.items():
+            line += ["--set", f"{name}={_typed(tuple(part) if isinstance(part, list) else part)}"]
+    return line
 
 
 def _full(run: RunDirectory) -> list[str]:
