@@ -65,7 +65,6 @@ export interface RunFacts {
   engine: string;
   threads: number;
   forked: string | null;
-  rectifier: boolean;
   total_steps: number;
   state: string;
   command: string;
@@ -196,7 +195,7 @@ export type News =
   | ({ event: "pulse" } & Pulse)
   | ({ event: "score" } & Score)
   | { event: "beat"; line: Line }
-  | { event: "flat"; shares: number[] }
+  | { event: "flat"; shares: number[]; rectifier: boolean }
   | { event: "findings"; findings: Finding[] }
   | { event: "note"; text: string }
   | { event: "refused"; text: string };

@@ -11,6 +11,7 @@ const LONGEST_WAIT = 5000;
 
 export class Server implements Source {
   readonly live = true;
+  readonly initial = "";
   private socket: WebSocket | null = null;
   private listener: Listener | null = null;
   private wait = FIRST_WAIT;

@@ -15,6 +15,8 @@ export interface Listener {
 
 export interface Source {
   readonly live: boolean;
+  /** The run to show at once; empty: none. */
+  readonly initial: string;
   open(listener: Listener): void;
   send(command: Command): void;
   upload(file: Blob, name: string): Promise<Picture & { notes: string[] }>;

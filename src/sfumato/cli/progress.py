@@ -210,16 +210,6 @@ def viewer_share(facts: Mapping[str, Any]) -> float:
     return max(0.0, 1 - facts["training"] / wall) if wall > 0 else 0.0
 
 
-def _why(run: RunDirectory) -> list[str]:
-    """Why the painting is mud, if it is."""
-    from ..views.diagnosis import diagnosis
-
-    try:
-        return [f"note    {one.text} Hint: {one.advice}" for one in diagnosis(run)]
-    except RunError:  # a run without a picture or a net: nothing can be said
-        return []
-
-
 def _opening(facts: Mapping[str, Any]) -> list[str]:
     from .. import tasks
     from ..recipe import difference, net_text
@@ -243,6 +233,17 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _symptoms(run: RunDirectory) -> list[str]:
+    """What went wrong with a training, and what to try; nothing where all is well."""
+    from ..views.symptoms import symptoms
+
+    try:
+        found = symptoms(run)
+    except RunError:  # a run without a picture or a net: nothing can be said
+        return []
+    return [line for one in found for line in (f"note    {one.text}", f"        try: {one.advice}")]
+
+
 def _closing(facts: Mapping[str, Any]) -> list[str]:
     run, line, tick = facts["run"], facts["line"], facts["tick"]
     where = shlex.quote(str(run.folder))
@@ -258,7 +259,7 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
     return [
         ", ".join(scores),
         *([run.verdict] if run.verdict else []),
-        *_why(run),
+        *_symptoms(run),
         f"time    {wall:.1f} s = training {training:.1f} + frames and metrics {watching:.1f}"
         f" + painting and film {facts['finishing']:.1f} + weights and checkpoints {other:.1f}",
         f"see     {run.folder / 'painting.png'}",

@@ -66,8 +66,8 @@ class Playground:
             yield
         finally:
             shelving.cancel()
-            self._trainer.stop()
-            self.viewer.stop()
+            stopping = (self._trainer.stop, self.viewer.stop)
+            await asyncio.gather(*(asyncio.to_thread(stop) for stop in stopping))
             self.library.close()
 
     def _hear(self, message: tuple[Any, ...] | None) -> None:
@@ -225,7 +225,7 @@ class Playground:
         """A file of the run."""
         run, file = self._run(request), request.path_params["file"]
         size = request.query_params.get("size")
-        if file not in (*viewer.EXPORTS, "run.zip") or (size and len(size) > 20):
+        if file not in (*viewer.EXPORTS, "page.html", "run.zip") or (size and len(size) > 20):
             raise HTTPException(404, "this cannot be exported")
         step = _number(request, "step", -1, 1 << 40)
         await self.sitting.kept(run.name, -1) if step < 0 else None

@@ -40,6 +40,7 @@ class Sitting:
         self.scores: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
         self.flat: list[float] = []
+        self._rectifier = True
         self.findings: list[dict[str, str]] = []
         self._kept: list[asyncio.Future[int]] = []
         self._wanted: tuple[bool, list[int]] = (False, [])
@@ -198,7 +199,7 @@ class Sitting:
         elif kind == "beat":
             self.beats.append(event["line"])
         elif kind == "flat":
-            self.flat = event["shares"]
+            self.flat, self._rectifier = event["shares"], event["rectifier"]
 
     def _diagnose(self) -> None:
         """Tell the pages when what is to be said of the run has changed."""
@@ -211,6 +212,7 @@ class Sitting:
             losses,
             scores,
             flat=self.flat,
+            rectifier=self._rectifier,
             total_steps=self.run["total_steps"],
             failed=self.text,
         )

@@ -31,7 +31,10 @@ def about(run: RunDirectory, total_steps: int | None = None) -> dict[str, Any]:
         "total_steps": total_steps or last.get("total_steps") or 0,
         "state": run.state,
         "last": last,
-        "command": next((line for what, line in commands(run) if what == "From its recipe"), ""),
+        # Which moments are kept changes no weight, and a page keeps many.
+        "command": next((c for what, c in commands(run) if what == "From its recipe"), "").split(
+            " --frames "
+        )[0],
         "python": python_lines(run),
     }
 

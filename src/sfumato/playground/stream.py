@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..neurons.flatness import flat_shares
+from ..neurons.flat import flat_shares
+from ..neurons.previews import is_rectifier
 from . import looks
 from .governor import Governor
 from .stories import about
@@ -223,8 +224,9 @@ class Stream:
     def _check(self, tick: Tick) -> None:
         self._checked = time.perf_counter()
         height, width = self._target.shape[:2]
-        shares = flat_shares(tick.net, height, width, self._facts["where"])
-        self._send("flat", {"step": tick.step, "shares": [round(share, 4) for share in shares]})
+        shares = flat_shares(tick.net, height, width, where=self._facts["where"])
+        facts = {"shares": [round(share, 4) for share in shares], "rectifier": is_rectifier(tick.net)}
+        self._send("flat", {"step": tick.step, **facts})
 
     def _news(self, tick: Tick) -> None:
         now = time.perf_counter()

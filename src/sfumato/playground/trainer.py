@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import traceback
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
@@ -63,6 +64,10 @@ def main(pipe: Connection, out: str) -> None:
         except (SfumatoError, MemoryError) as error:
             text = str(error) or "out of memory\nhint: a smaller net, batch or picture"
             stream.end("failed", text)
+        except Exception as error:  # a fault of ours must not take the next run with it
+            traceback.print_exc()
+            first = (str(error).splitlines() or [""])[0][:200]
+            stream.end("failed", f"{type(error).__name__}: {first}\nhint: the terminal shows where")
         if stream.gone:
             return
         looking, layers, speed, command = stream.looking, stream.layers, stream.speed, stream.after

@@ -26,7 +26,7 @@ MOST_UPLOADED = 1 << 18
 """Pixels of a picture that a page brings: more are downscaled, because a page wants to see something happen."""
 
 EXPORTS = ("painting.png", "film.mp4", "film.webp", "film.gif", "sheet.png", "net.safetensors", "report.html")
-"""What `export` writes, by the names that it knows; `run.zip` is made here."""
+"""What `export` writes, by the names that it knows; `page.html` and `run.zip` are made here."""
 
 Answer = tuple[Mapping[str, Any], bytes]
 
@@ -193,6 +193,10 @@ def export(folder: str, file: str, size: str | None, step: int | None) -> bytes:
     run = Run(folder)
     if file == "run.zip":
         return _zipped(run)
+    if file == "page.html":
+        from .standalone import page
+
+        return page(run).encode()
     if file not in EXPORTS:
         raise RecipeError(f"{file!r} cannot be exported")
     with tempfile.TemporaryDirectory(prefix="sfumato-") as made:

@@ -24,6 +24,7 @@ from ...drawing import palettes
 from ...errors import RunError, SfumatoError
 from ...recipe import difference
 from ...words import metric_name, metric_text
+from ..symptoms import symptoms
 from . import _curves, _digits, _neurons, _pictures, _words
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ def _part(run: RunDirectory, *, alone: bool, share: float) -> Part:
         net = _or_note(notes, "neurons", run.net)
         if net is not None:
             sheets, table, reading = _inside(run, net, notes)
+            found = _or_note(notes, "symptoms", lambda: symptoms(run)) or []
+            notes += [f"{one.text} What to try: {one.advice}" for one in found]
     return Part(
         run.name,
         _words.title(run),
