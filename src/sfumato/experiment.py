@@ -55,7 +55,7 @@ def prepare(recipe: Recipe, source: str | picture.Picture | None) -> tuple[Any, 
     aspect = float(data.facts.get("aspect", 1.0))
     net = nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
     # Tried once here, so that a wrong argument is refused before anything is written.
-    pick(optimizers, recipe.optimizer, "optimizer")(net)
+    optimizers.check(pick(optimizers, recipe.optimizer, "optimizer"), net)
     Plan(recipe, data.samples, 1, data.inputs)
     pick(losses, recipe.loss, "loss")(torch.zeros(1, 1), torch.zeros(1, 1))
     return data, net
@@ -351,6 +351,7 @@ def _cut(run: RunDirectory, session: Session, total: int, say: Say) -> None:
 
 def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:
     """The derived files: painting and film."""
+    say("finishing", {})
     picture.save(painting, run.file("painting.png"))
     if watch.film != "none":
         from .views import film

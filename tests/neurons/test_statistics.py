@@ -115,6 +115,38 @@ def test_twins_are_found_though_activations_have_a_large_mean() -> None:
     np.testing.assert_allclose(rows.twin_correlation, correlations.max(1), atol=2e-3)
 
 
+@pytest.mark.parametrize("activation", KINDS)
+def test_twins_are_looked_for_on_some_inputs_and_all_else_on_all(
+    activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some, few = net(activation), raster.sample(H * W, 90)
+    monkeypatch.setattr(raster, "TILE_VALUES", 9 * 64)  # several blocks
+    whole = statistics.table(some, XY)
+    monkeypatch.setattr(statistics, "PAIRED", 90)
+    for rows, all_of, (_, post) in zip(statistics.table(some, XY), whole, exact(some), strict=True):
+        for name in ("active", "dead", "saturated"):
+            assert np.array_equal(getattr(rows, name), getattr(all_of, name)), name
+        np.testing.assert_allclose(rows.mean, all_of.mean, atol=2e-6)  # float32 sums of values about 1
+        for i in range(rows.units):
+            varied = [j for j in range(rows.units) if np.ptp(post[few, j]) > 1e-6]
+            if i not in varied:
+                assert rows.twin[i] == -1 and math.isnan(rows.twin_correlation[i])
+                continue
+            found = [np.corrcoef(post[few, i], post[few, j])[0, 1] for j in varied if j != i]
+            assert rows.twin_correlation[i] == pytest.approx(max(found), abs=2e-5)  # as above
+
+
+def test_layers_are_measured_alone() -> None:
+    some, wanted = net(), targets()
+    whole = statistics.table(some, XY, wanted)
+    told: list[str] = []
+    (second,) = statistics.table(some, XY, wanted, layers=[2], tell=told.append)
+    assert list(second.rows()) == list(whole[1].rows()) and second.layer == 2
+    assert [text for text in told if "layer" in text] == ["what each neuron of layer 2 is worth"]
+    with pytest.raises(RecipeError, match="layer 4 does not exist"):
+        statistics.table(some, XY, layers=[4])
+
+
 def test_a_layer_of_one_unit_has_no_twin() -> None:
     some = nets.build(Recipe(net=(1,), seed=0), 2, 3)
     (rows,) = statistics.table(some, XY, targets())

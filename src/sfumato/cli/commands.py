@@ -98,6 +98,7 @@ def paint(
     dry_run: Annotated[bool, _flag("print recipe, parameters and steps; train nothing")] = False,
     as_json: Annotated[bool, _flag("JSON Lines on stdout", "--json")] = False,
     quiet: Annotated[bool, _flag("no progress")] = False,
+    no_preview: Annotated[bool, _flag("do not show the painting in the terminal")] = False,
     **fields: Any,
 ) -> int:
     """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
@@ -118,6 +119,7 @@ def paint(
         dry_run,
         as_json,
         quiet,
+        preview=not no_preview,
     )
 
 
@@ -206,10 +208,13 @@ def runs(
     _say_taken(names, [run.folder for run in found])
     if report is not None:
         from ..views.report import write
+        from .progress import Waiting
 
         if not found:
             raise RecipeError("--report needs the runs to show")
-        print(printable(str(write(found, report).path)))
+        with Waiting(printable(f"report {report}")):
+            made = write(found, report)
+        print(printable(str(made.path)))
         return 0
     if to is not None:
         chosen = [run.folder for run in found]
@@ -248,12 +253,17 @@ def export(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
-    from ..runs import find
-    from ..views.export import export as write
+    from .progress import Waiting
 
-    panels = tuple(filter(None, with_panels.split(",")))
-    done = write(find(run, out), file, size=size, step=step, with_=panels, captions=captions, pace=pace)
-    print(printable(str(done)))
+    with Waiting(printable(f"export {file.name}")) as tell:
+        from ..runs import find
+        from ..views.export import export as write
+
+        panels = tuple(filter(None, with_panels.split(",")))
+        found = find(run, out)
+        options: dict[str, Any] = {"size": size, "step": step, "with_": panels, "captions": captions}
+        made = write(found, file, **options, pace=pace, tell=tell)
+    print(printable(str(made)))
     return 0
 
 
@@ -297,22 +307,27 @@ def atlas(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
-    from ..runs import find
-    from ..views.atlas import atlas_of
+    from .progress import Waiting
 
-    found = find(run, out)
-    for path in atlas_of(
-        found,
-        step=step,
-        layer=layer,
-        chosen=neurons,
-        size=size,
-        view=view,
-        per=per,
-        sort=sort,
-        plots=tuple(filter(None, plots.split(","))),
-        without=without,
-    ):
+    with Waiting("atlas") as tell:
+        from ..runs import find
+        from ..views.atlas import atlas_of
+
+        found = find(run, out)
+        paths = atlas_of(
+            found,
+            step=step,
+            layer=layer,
+            chosen=neurons,
+            size=size,
+            view=view,
+            per=per,
+            sort=sort,
+            plots=tuple(filter(None, plots.split(","))),
+            without=without,
+            tell=tell,
+        )
+    for path in paths:
         print(printable(str(path)))
     return 0
 
@@ -393,8 +408,7 @@ def _say(as_json: bool, quiet: bool) -> Say:
         return progress.JsonLines()
     if quiet:
         return progress.Quiet()
-    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return progress.Live() if live else progress.Lines()
+    return progress.Live() if progress.is_live(sys.stderr) else progress.Lines()
 
 
 def _seconds(budget: str | None, fields: Mapping[str, Any], settings: Sequence[str]) -> float | None:
@@ -418,7 +432,40 @@ def _perform(
     dry_run: bool,
     as_json: bool,
     quiet: bool,
+    preview: bool = False,
 ) -> int:
+    from . import progress
+
+    say = _say(as_json, quiet)
+    with progress.Waiting("starting", quiet=as_json or quiet) as waiting:  # importing torch takes seconds
+
+        def first(event: str, facts: Mapping[str, Any]) -> None:
+            waiting.stop()
+            say(event, facts)
+
+        run = _performed(recipe, source, out, until, budget, frames, film, captions, dry_run, as_json, first)
+    if run is None:
+        return 0
+    if preview and not (as_json or quiet) and not run.stopped_by:
+        from .preview import show
+
+        show(run.folder / "painting.png")
+    return _finished(run, as_json, quiet)
+
+
+def _performed(
+    recipe: Recipe,
+    source: str | None,
+    out: str,
+    until: str | None,
+    budget: float | None,
+    frames: str | None,
+    film: str | None,
+    captions: bool,
+    dry_run: bool,
+    as_json: bool,
+    say: Say,
+) -> RunDirectory | None:
     from .. import experiment
     from ..runs.watch import Until, Watch
 
@@ -434,10 +481,8 @@ def _perform(
             "steps": recipe.total_steps(data.samples),
         }
         print(json.dumps(facts, indent=None if as_json else 2))  # --json promises an object a line
-        return 0
-    say = _say(as_json, quiet)
-    run = experiment.perform(recipe, source, out=out, watch=watch, until=target, budget=budget, say=say)
-    return _finished(run, as_json, quiet)
+        return None
+    return experiment.perform(recipe, source, out=out, watch=watch, until=target, budget=budget, say=say)
 
 
 def _finished(run: RunDirectory, as_json: bool, quiet: bool) -> int:

@@ -6,11 +6,14 @@ return, and only in a terminal.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import shlex
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -22,7 +25,7 @@ from ..words import COUNTED, duration, metric_name, metric_text, printable, si
 if TYPE_CHECKING:
     from ..runs import RunDirectory
 
-__all__ = ["JsonLines", "Lines", "Live", "Quiet"]
+__all__ = ["JsonLines", "Lines", "Live", "Quiet", "Waiting", "is_live"]
 
 Clock = Callable[[], float]
 
@@ -42,8 +45,12 @@ class Lines:
         self._pace = _Pace()
         self._unit = "samples"
         self._line: Mapping[str, Any] = {}
+        self._finishing: Waiting | None = None
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
+        if self._finishing is not None:
+            self._finishing.stop()
+            self._finishing = None
         if event in ("progress", "beat"):
             self._pace.add(facts["tick"], facts["training"], facts["wall"])
             self._line = facts["line"] or self._line
@@ -58,6 +65,9 @@ class Lines:
                 self.write(text)
         elif event == "note":
             self.write(str(facts["text"]))
+        elif event == "finishing":
+            self._finishing = Waiting("painting and film", self._stream)
+            self._finishing.__enter__()
         elif event == "done":
             for text in _closing(facts):
                 self.write(text)
@@ -226,6 +236,7 @@ def _opening(facts: Mapping[str, Any]) -> list[str]:
     )
     what = f"{shape} = {data.samples:,} pixels" if shape else f"{data.samples:,} samples"
     return [
+        *_sentence(facts),
         f"recipe  {listed or 'the default'}",
         f"net     {net_text(run.recipe.net)} {run.recipe.activation}, {parameters:,} parameters; {what}",
         f"engine  {engine}, {threads} threads, seed {run.recipe.seed}, {si(facts['total_steps'])} steps",
@@ -242,6 +253,18 @@ def _symptoms(run: RunDirectory) -> list[str]:
     except RunError:  # a run without a picture or a net: nothing can be said
         return []
     return [line for one in found for line in (f"note    {one.text}", f"        try: {one.advice}")]
+
+
+def _sentence(facts: Mapping[str, Any]) -> list[str]:
+    """What is going on, in a sentence; none for tasks that are no pictures."""
+    run, data = facts["run"], facts["data"]
+    if "picture" not in data.facts or not run.recipe.net:
+        return []
+    shape = data.facts["picture"].values.shape
+    return [
+        f"A network of {sum(run.recipe.net):,} neurons learns the {shape[1]}x{shape[0]} picture"
+        f" {data.facts['picture'].name!r}: told a place (x, y), it is to say the colour there."
+    ]
 
 
 def _closing(facts: Mapping[str, Any]) -> list[str]:
@@ -266,3 +289,65 @@ def _closing(facts: Mapping[str, Any]) -> list[str]:
         f"next    sfumato atlas {where}",
         f"        sfumato export {where} {file}",
     ]
+
+
+class Waiting:
+    """Says all the while that work goes on: `with Waiting("atlas") as tell: tell("layer 2 of 4")`.
+
+    In a terminal one line is rewritten twice a second and gone at the end; elsewhere one comes every ten seconds.
+    A thread of its own does it, so that no long call (an import, a picture written) is silent.
+    """
+
+    def __init__(
+        self, what: str, stream: IO[str] | None = None, *, live: bool | None = None, quiet: bool = False
+    ) -> None:
+        """live: whether `stream` (stderr) rewrites its line; asked of it if None. quiet: say nothing."""
+        self._what, self._text = what, ""
+        self._stream = stream or sys.stderr
+        self._live = is_live(self._stream) if live is None else live
+        self._over = threading.Event()
+        self._since = time.monotonic()
+        self._thread = None if quiet else threading.Thread(target=self._say, daemon=True)
+
+    def __enter__(self) -> Waiting:
+        if self._thread is not None:
+            if self._live:
+                self._show()
+            self._thread.start()
+        return self
+
+    def __call__(self, text: str) -> None:
+        """What is being done now, in a few words."""
+        self._text = text
+
+    def stop(self) -> None:
+        """Say no more, and leave no half line; the second time nothing happens."""
+        if self._thread is None:
+            return
+        self._over.set()
+        self._thread.join()
+        self._thread = None
+        if self._live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _say(self) -> None:
+        while not self._over.wait(0.5 if self._live else Lines.period):
+            self._show()
+
+    def _show(self) -> None:
+        spent = time.monotonic() - self._since
+        parts = [self._what, self._text, duration(spent) if spent >= 1 else ""]
+        text = "  ".join(filter(None, parts))
+        if self._live:
+            text = "\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1]
+        with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+            print(text, end="" if self._live else "\n", file=self._stream, flush=True)
+
+
+def is_live(stream: IO[str]) -> bool:
+    """Whether a line of `stream` can be rewritten: a terminal that knows how."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"

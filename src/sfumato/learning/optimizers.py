@@ -3,11 +3,13 @@
 Each takes the net and keyword parameters and returns a list of torch optimizers that are stepped together,
 every parameter group with a `factor` by which the schedule's rate is multiplied. The formulas are PyTorch's
 own classes; this module says which parameter gets which. Facts beside a variant: `native`, the native engine's name
-for it, `native_arguments`, its name for each argument, `fixed_factors`, that groups differ by their rates alone.
+for it, `native_arguments`, its name for each argument, `fixed_factors`, that groups differ by their rates alone,
+`check`, which refuses arguments that cannot be meant.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import torch
@@ -15,9 +17,9 @@ from torch import Tensor, nn
 
 from ..errors import RecipeError
 from ..nets import Net
-from ..recipe.variants import facts
+from ..recipe.variants import Choice, facts
 
-__all__ = ["adam", "memory", "muon", "sgd"]
+__all__ = ["adam", "check", "memory", "muon", "sgd"]
 
 A, B, C = 3.4445, -4.7750, 2.0315
 """Jordan's polynomial a x + b x^3 + c x^5: the steepest at 0 that keeps singular values in 0.7 ... 1.2."""
@@ -26,8 +28,33 @@ SMALLEST_NORM = 1e-7
 """Norms are taken to be at least this, so that a gradient of zeros stays one."""
 
 
+def _check_adam(beta1: float, beta2: float, eps: float, decay: float = 0.0) -> None:
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps > 0):
+        raise RecipeError(f"adam: beta1={beta1} and beta2={beta2} must lie in [0, 1), eps={eps} above 0")
+    if not 0 <= decay < 1e6:
+        raise RecipeError(f"adam: decay={decay} must not be negative")
+
+
+def _check_sgd(momentum: float) -> None:
+    if not 0 <= momentum < 1:
+        raise RecipeError(f"sgd: momentum={momentum} must lie in [0, 1)")
+
+
+def _check_muon(
+    momentum: float, beta1: float, beta2: float, eps: float, auxiliary: float, steps: int, blocks: int
+) -> None:
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps > 0):
+        raise RecipeError(f"muon: beta1={beta1} and beta2={beta2} must lie in [0, 1), eps={eps} above 0")
+    if not auxiliary > 0 or not 0 <= momentum < 1:
+        raise RecipeError(f"muon: auxiliary={auxiliary} must be > 0 and momentum={momentum} in [0, 1)")
+    if not 1 <= steps <= 100 or blocks < 1:
+        raise RecipeError(f"muon: steps={steps} must lie in 1 to 100 and blocks={blocks} be at least 1")
+
+
 @facts(
-    native="adam", native_arguments={"beta1": "first", "beta2": "second", "eps": "epsilon", "decay": "decay"}
+    check=_check_adam,
+    native="adam",
+    native_arguments={"beta1": "first", "beta2": "second", "eps": "epsilon", "decay": "decay"},
 )
 def adam(
     net: Net, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, decay: float = 0.0
@@ -39,9 +66,7 @@ def adam(
     1711.05101, algorithm 2). Paper: Kingma and Ba 2015, arXiv 1412.6980, algorithm 1 (eps outside the root, as in
     PyTorch).
     """
-    _check_adam("adam", beta1, beta2, eps)
-    if not 0 <= decay < 1e6:
-        raise RecipeError(f"adam: decay={decay} must not be negative")
+    _check_adam(beta1, beta2, eps, decay)
     if decay:
         weights = [p for p in net.parameters() if p.ndim > 1]
         biases = [p for p in net.parameters() if p.ndim <= 1]
@@ -53,14 +78,13 @@ def adam(
     return [_adam([{"params": list(net.parameters()), "factor": 1.0}], beta1, beta2, eps)]
 
 
-@facts(native="sgd", native_arguments={"momentum": "first"}, fixed_factors=True)
+@facts(check=_check_sgd, native="sgd", native_arguments={"momentum": "first"}, fixed_factors=True)
 def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.optim.Optimizer]:
     """Stochastic gradient descent, with momentum if asked for.
 
     momentum: in [0, 1). fan_in: divide each layer's rate by sqrt(n + 1), n its inputs, as the 2012 program did.
     """
-    if not 0 <= momentum < 1:
-        raise RecipeError(f"sgd: momentum={momentum} must lie in [0, 1)")
+    _check_sgd(momentum)
     groups = []
     for module in net.modules():
         own = list(module.parameters(recurse=False))
@@ -72,6 +96,7 @@ def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.
 
 
 @facts(
+    check=_check_muon,
     native="muon",
     native_arguments={
         "beta1": "first",
@@ -102,11 +127,7 @@ def muon(
     orthogonal by itself, and two cost 0.43 of the arithmetic of one (MuonBP, arXiv 2510.16981, blocks only).
     Source: Jordan et al. 2024, Muon; for coordinate networks arXiv 2512.14366.
     """
-    _check_adam("muon", beta1, beta2, eps)
-    if not auxiliary > 0 or not 0 <= momentum < 1:
-        raise RecipeError(f"muon: auxiliary={auxiliary} must be > 0 and momentum={momentum} in [0, 1)")
-    if not 1 <= steps <= 100 or blocks < 1:
-        raise RecipeError(f"muon: steps={steps} must lie in 1 to 100 and blocks={blocks} be at least 1")
+    _check_muon(momentum, beta1, beta2, eps, auxiliary, steps, blocks)
     matrices = [layer.weight for layer in list(net.layers)[1:] if isinstance(layer, nn.Linear)]
     chosen = {id(p) for p in matrices}
     rest = [p for p in net.parameters() if id(p) not in chosen]
@@ -159,6 +180,22 @@ def orthogonal(matrix: Tensor, steps: int, blocks: int) -> Tensor:
     return torch.cat(turned)
 
 
+def check(optimizer: Choice, net: Net) -> None:
+    """Raise RecipeError for arguments of an optimizer that cannot be meant.
+
+    One of this module is not made for it: the first optimizer that PyTorch 2.13 makes imports torch._dynamo, a
+    third of the time in which a run starts.
+    """
+    own = optimizer.fact("check")
+    if own is None:
+        optimizer(net)
+    else:
+        own(**{name: optimizer.argument(name) for name in inspect.signature(own).parameters})
+
+
+check._variant = False  # type: ignore[attr-defined]  # not an optimizer, see recipe.public
+
+
 def memory(net: Net, optimizers: list[torch.optim.Optimizer]) -> dict[str, tuple[str, ...]]:
     """What the optimizers remember of each parameter, the first moment first: name -> PyTorch's names for it."""
     names = {id(parameter): name for name, parameter in net.named_parameters()}
@@ -182,8 +219,3 @@ def _adam(groups: list[dict[str, object]], beta1: float, beta2: float, eps: floa
     return torch.optim.Adam(
         groups, lr=0.0, betas=(beta1, beta2), eps=eps, fused=True, decoupled_weight_decay=True
     )
-
-
-def _check_adam(name: str, beta1: float, beta2: float, eps: float) -> None:
-    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps > 0):
-        raise RecipeError(f"{name}: beta1={beta1} and beta2={beta2} must lie in [0, 1), eps={eps} above 0")

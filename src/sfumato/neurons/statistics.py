@@ -4,7 +4,8 @@
     write_csv(rows, run.folder / "atlas" / "neurons.csv")
     without = ablate(net, [(2, 117)])                    # remove it, and repaint with `without`
 
-Layers count from 1, neurons from 0. Everything but the importance of inner layers is over all samples given.
+Layers count from 1, neurons from 0. All but the importance of inner layers and the twins is
+over all samples given.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import copy
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from ..files import save_bytes
 from ..nets import Net
 from .importance import importance
 from .previews import is_rectifier
-from .raster import check_finite, sample, tensor, tile_pixels, widths
+from .raster import check_finite, number, sample, tensor, tile_pixels, widths
 
 __all__ = ["Neurons", "ablate", "csv_text", "table", "write_csv"]
 
@@ -41,8 +42,11 @@ CONSTANT = 1e-6
 FLAT = 0.005
 """A unit is saturated where its slope is below this share of its steepest: it passes hardly any gradient."""
 
-SAMPLES = 4096
+SAMPLES = 2048
 """Inputs on which the importance of inner layers is measured, if not said otherwise."""
+
+PAIRED = 1 << 15
+"""Inputs, at most, on which neurons of a layer are compared for twins: a correlation is then good to 0.006."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +55,11 @@ class Neurons:
 
     mean: of the activation. active: share of the inputs with a positive pre-activation. dead: active nowhere
     (rectifiers) or constant (others). saturated: share of the inputs where the activation's slope is below FLAT
-    of its steepest on [-3, 3], as backpropagation sees it; for a rectifier that is where it is silent. twin: the
-    unit of the layer with the most similar activations, -1 if there is none; twin_correlation: their Pearson
-    correlation, nan if none. importance: decibels of PSNR lost when the unit is set to 0, nan without targets;
-    importance_samples: inputs on which it was measured. outgoing: (units, outputs) weights to the outputs, nan
-    but in the last layer.
+    of its steepest on [-3, 3], as backpropagation sees it; for a rectifier that is where it is silent. twin:
+    the unit of the layer with the most similar activations, -1 if there is none; twin_correlation: their
+    Pearson correlation, over at most PAIRED inputs, nan if none. importance: decibels of PSNR lost when the
+    unit is set to 0, nan without targets; importance_samples: inputs on which it was measured. outgoing:
+    (units, outputs) weights to the outputs, nan but in the last layer.
     """
 
     layer: int
@@ -95,21 +99,33 @@ class Neurons:
 
 
 def table(
-    net: Net, inputs: Array, targets: Array | None = None, *, samples: int | None = SAMPLES
+    net: Net,
+    inputs: Array,
+    targets: Array | None = None,
+    *,
+    samples: int | None = SAMPLES,
+    layers: Sequence[int] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[Neurons]:
     """Everything there is to say of each hidden neuron, over the inputs (N, D) and targets (N, C).
 
     targets: without them there is no importance. samples: inputs on which the importance of inner layers is
     measured, a fixed random choice; None: all of them. The last layer's is always over all of them.
-    Cost: about three forward passes, and for each inner layer one for each of its units over `samples` inputs,
+    layers: numbers of those to measure, from 1; None: all. tell: hears which is being measured.
+    Cost: about two forward passes, and for each inner layer one for each of its units over `samples` inputs,
     but only where the unit is not 0. Raises RunError where weights are not finite.
     """
     check_finite(net)
     units = widths(net, inputs.shape[1])
-    sums = _sums(net, inputs, units)
+    wanted = (
+        sorted({number(n, len(units)) for n in layers}) if layers is not None else range(1, len(units) + 1)
+    )
+    tell("how often each neuron fires")
+    sums = _sums(net, inputs, units, wanted)
     result = []
-    for n, one in enumerate(sums, 1):
+    for n, one in sums.items():
         last = n == len(units)
+        tell(f"what each neuron of layer {n} is worth")
         worth = np.full(units[n - 1], np.nan)
         used = len(inputs) if last else len(sample(len(inputs), samples))
         if targets is not None:
@@ -177,32 +193,45 @@ class _Sums:
 
 
 @torch.no_grad()
-def _sums(net: Net, inputs: Array, units: tuple[int, ...]) -> list[_Sums]:
-    """One pass over all inputs. Products are float32 within a block and float64 across blocks; activations are
-    first shifted by their mean over a few inputs, so that a covariance is no difference of large numbers."""
-    few = inputs[sample(len(inputs), 1024)]
-    shifts = [layer.post.mean(0) for layer in net.hidden(tensor(net, few))]
-    steepest = _steepest(net)
-    made = [_Sums.empty(count) for count in units]
+def _sums(net: Net, inputs: Array, units: tuple[int, ...], wanted: Collection[int]) -> dict[int, _Sums]:
+    """One pass over all inputs, the covariance over PAIRED of them. Products are float32 within a block and float64
+    across blocks; activations are first shifted by their mean over a few inputs, so that a covariance is no
+    difference of large numbers."""
+    paired = sample(len(inputs), PAIRED)
+    # The few are of those paired: a unit that is constant there is then moved to 0 exactly, and has no twin.
+    few = inputs[paired[sample(len(paired), 1024)]]
+    shifts = {n: layer.post.mean(0) for n, layer in enumerate(net.hidden(tensor(net, few)), 1) if n in wanted}
+    made = {n: _Sums.empty(units[n - 1]) for n in wanted}
+    middle = {n: np.zeros(units[n - 1]) for n in wanted}  # mean of what is paired, less the shift
+    exact = net.activation.fact("exact_zero") and net.activation.fact("rectifier")
+    steepest = 1.0 if exact else _steepest(net)
     size = tile_pixels(max(units))
     for first in range(0, len(inputs), size):
-        for one, shift, layer in zip(
-            made, shifts, net.hidden(tensor(net, inputs[first : first + size])), strict=True
-        ):
-            moved = layer.post - shift
-            one.mean += moved.sum(0).double().cpu().numpy()
-            one.covariance += (moved.T @ moved).double().cpu().numpy()
-            one.active += torch.count_nonzero(layer.pre > 0, 0).cpu().numpy()
-            one.saturated += (
-                torch.count_nonzero(_slope(net, layer.pre).abs() < FLAT * steepest, 0).cpu().numpy()
-            )
-            # amin and amax take an eighth of the time of aminmax over columns (PyTorch 2.13).
-            np.minimum(one.low, layer.post.amin(0).double().cpu().numpy(), out=one.low)
-            np.maximum(one.high, layer.post.amax(0).double().cpu().numpy(), out=one.high)
-    for one, shift in zip(made, shifts, strict=True):
+        here = paired[(paired >= first) & (paired < first + size)] - first
+        rows = torch.from_numpy(here) if len(here) < min(size, len(inputs) - first) else slice(None)
+        for n, layer in enumerate(net.hidden(tensor(net, inputs[first : first + size])), 1):
+            if n in made:
+                one, shift = made[n], shifts[n]
+                moved = layer.post[rows] - shift
+                middle[n] += moved.sum(0).double().cpu().numpy()
+                one.covariance += (moved.T @ moved).double().cpu().numpy()
+                one.mean += layer.post.sum(0).double().cpu().numpy()
+                active = torch.count_nonzero(layer.pre > 0, 0).cpu().numpy()
+                one.active += active
+                if exact:  # its slope is 1 where it is active and else 0
+                    one.saturated += len(layer.pre) - active
+                else:
+                    flat = _slope(net, layer.pre).abs() < FLAT * steepest
+                    one.saturated += torch.count_nonzero(flat, 0).cpu().numpy()
+                # amin and amax take an eighth of the time of aminmax over columns (PyTorch 2.13).
+                np.minimum(one.low, layer.post.amin(0).double().cpu().numpy(), out=one.low)
+                np.maximum(one.high, layer.post.amax(0).double().cpu().numpy(), out=one.high)
+            if n == max(wanted):
+                break
+    for n, one in made.items():
+        middle[n] /= len(paired)
+        one.covariance = one.covariance / len(paired) - np.outer(middle[n], middle[n])
         one.mean /= len(inputs)
-        one.covariance = one.covariance / len(inputs) - np.outer(one.mean, one.mean)
-        one.mean += shift.double().cpu().numpy()
         one.active /= len(inputs)
         one.saturated /= len(inputs)
     return made
@@ -210,8 +239,6 @@ def _sums(net: Net, inputs: Array, units: tuple[int, ...]) -> list[_Sums]:
 
 def _slope(net: Net, pre: Tensor) -> Tensor:
     """The activation's derivative at each pre-activation, as backpropagation sees it."""
-    if net.activation.fact("exact_zero") and net.activation.fact("rectifier"):
-        return (pre > 0).to(pre.dtype)
     with torch.enable_grad():
         at = pre.detach().requires_grad_()
         return torch.autograd.grad(net.activation(at).sum(), at)[0]
@@ -225,7 +252,7 @@ def _twins(one: _Sums, constant: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.
     """Each unit's most correlated other one, and the correlation; -1 and nan for constant or single units."""
     count = len(constant)
     twin, correlation = np.full(count, -1), np.full(count, np.nan)
-    varied = np.flatnonzero(~constant)
+    varied = np.flatnonzero(~constant & (np.diag(one.covariance) > 0))
     if len(varied) < 2:
         return twin, correlation
     part = one.covariance[np.ix_(varied, varied)]

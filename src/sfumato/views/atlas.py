@@ -9,7 +9,7 @@ Colours and orders are fixed over the steps of the run, so that a change seen is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,9 +127,11 @@ def atlas_of(
     sort: str = "dead",
     plots: Sequence[str] = (),
     without: str | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[Path]:
     """What `sfumato atlas` writes into the run: sheets, table, single neurons, plots, an ablated painting.
 
+    layer: the only one whose sheet is drawn and whose neurons are measured. tell: hears what is being done.
     For other tasks than pictures: the sheet of the strongest features. Raises RecipeError for a selection, view
     or order that does not exist.
     """
@@ -143,7 +145,9 @@ def atlas_of(
     gallery = Gallery(run, size=_size(size) if size else None, view=view, per=per, sort=sort)
     removed = orders.parse_neurons(without, run.recipe.net) if without else []
     layers = None if layer is None else [layer]
-    paths = gallery.write(step=step, layers=layers, chosen=chosen)
+    paths = gallery.write(step=step, layers=layers, chosen=chosen, tell=tell)
+    if plots:
+        tell(f"plots: {', '.join(plots)}")
     paths += write_plots(run, plots, step)
     if removed:
         paths += write_without(run, removed, step)
@@ -187,7 +191,7 @@ class Gallery:
         self.target = run.target
         self.width, self.height = size or (self.target.width, self.target.height)
         self.where = run.recipe.coordinates
-        self._tables: dict[int | None, list[Neurons]] = {}
+        self._tables: dict[tuple[int | None, tuple[int, ...] | None], list[Neurons]] = {}
 
     def net(self, step: int | None = None) -> Net:
         """The net at the kept step nearest to `step`; None: the newest."""
@@ -204,20 +208,30 @@ class Gallery:
         )
         return self._still([*(self.net(step) for step in at), self.net()], None)
 
-    def table(self, step: int | None = None) -> list[Neurons]:
-        """The neurons table, over all pixels; over a fixed random choice of LARGEST_TABLE for larger pictures."""
-        if step not in self._tables:
+    def table(
+        self,
+        step: int | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> list[Neurons]:
+        """The neurons table of all hidden layers, or of those numbered in `layers`, over all pixels; over a fixed
+        random choice of LARGEST_TABLE for larger pictures. tell: hears which layer is being measured."""
+        key = step, None if layers is None else tuple(layers)
+        if key not in self._tables:
             height, width = self.target.height, self.target.width
             net = self.net(step)
             values = self.target.values[..., : net.outputs]  # a stored target may carry an opacity of 1
             inputs = pixels.coordinates(height, width, where=self.where)
             keep = sample(height * width, LARGEST_TABLE)
-            self._tables[step] = statistics.table(
+            self._tables[key] = statistics.table(
                 net,
                 np.ascontiguousarray(inputs[keep]),
                 np.ascontiguousarray(values.reshape(height * width, net.outputs)[keep]),
+                layers=layers,
+                tell=tell,
             )
-        return self._tables[step]
+        return self._tables[key]
 
     def sheet(self, layer: int, step: int | None = None) -> Drawing:
         """The contact sheet of one layer."""
@@ -247,8 +261,10 @@ class Gallery:
         layers: Sequence[int] | None = None,
         chosen: str | None = None,
         table: bool = True,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> list[Path]:
-        """Write sheets `atlas/layer-2.png`, the table `atlas/neurons.csv` and, for `chosen` neurons (see
+        """Write sheets `atlas/layer-2.png`, the table `atlas/neurons.csv` (of chosen `layers`
+        `atlas/neurons-layer-2.csv`, which are measured alone) and, for `chosen` neurons (see
         `orders.parse_neurons`), `atlas/layer-2/neuron-117.png` into the run; the paths, sheets first.
 
         For a given step they lie in `atlas/step-000500/`, the step being the kept one nearest to it.
@@ -261,15 +277,20 @@ class Gallery:
         wanted = list(layers) if layers is not None else list(range(1, len(net.widths) + 1))
         for layer in wanted:
             number(layer, len(net.widths))
+        tell("looking at every neuron")
         views = previews.preview(net, self.height, self.width, view=self.view, where=self.where)
-        still = self.over_time if self.still else self._held([views], step)
+        still = self.over_time if self.still else self._held([views], step, layers, tell)
         paths = []
         for layer in wanted:
+            tell(f"sheet of layer {layer}")
             drawn = still.drawn(views[layer - 1], self._title(layer, len(net.widths), step))
             paths.append(drawn.save(folder / f"layer-{layer}.png"))
         if table:
-            paths.append(statistics.write_csv(self.table(step), folder / "neurons.csv"))
+            rows = self.table(step, layers=layers, tell=tell)
+            named = "" if layers is None else "-layer-" + "-".join(map(str, wanted))
+            paths.append(statistics.write_csv(rows, folder / f"neurons{named}.csv"))
         if picked:
+            tell(f"{len(picked)} neurons at full size")
             title = f"sfumato, {self.run.name}, step {self.nearest(step)},"
             paths += full_size.plates(
                 net, folder, self.height, self.width, still.scales, picked, where=self.where, title=title
@@ -289,8 +310,18 @@ class Gallery:
             [previews.preview(net, *size, view=self.view, where=self.where) for net in nets], step
         )
 
-    def _held(self, views: Sequence[Sequence[Preview]], step: int | None) -> Still:
-        worth = [one.importance for one in self.table(step)] if self.sort == "importance" else None
+    def _held(
+        self,
+        views: Sequence[Sequence[Preview]],
+        step: int | None,
+        layers: Sequence[int] | None = None,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> Still:
+        worth = None
+        if self.sort == "importance":
+            worth = [np.zeros(one.units) for one in views[-1]]  # of layers that are not shown
+            for one in self.table(step, layers=layers, tell=tell):
+                worth[one.layer - 1] = one.importance
         return _held(views, self.height, self.width, self.where, self.per, self.sort, worth)
 
     def _title(self, layer: int, layers: int, step: int | None) -> str:

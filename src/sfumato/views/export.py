@@ -15,7 +15,7 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,7 @@ def export(
     captions: bool = False,
     frames: int = 12,
     pace: str = "",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write what the file's suffix asks for, and return the path; an existing file is replaced in one step.
 
@@ -76,6 +77,7 @@ def export(
     by the net at that size; another shape stretches it) or a film: (width, height), "1200x1716", or a factor such
     as "4x" of the picture's own. step: of a painting or net, the kept step nearest to it; None: the newest, in full
     precision. with_, captions, pace: of a film, see `film`. frames: tiles of a sheet.
+    tell: hears how far a painting or film is.
 
     Memory: PNG a strip of about 260,000 pixels; other paintings the result in 8 bits; films a few frames.
     Raises RecipeError for a suffix, size or option that cannot be meant, PictureError for what a type cannot
@@ -104,7 +106,8 @@ def export(
         hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
         raise RunError(f"cannot write {path}\nhint: {hint}")
     if kind == "film":
-        return films.film(run, path.suffix, path=path, captions=captions, size=size, with_=with_, pace=pace)
+        options: dict[str, Any] = {"captions": captions, "size": size, "with_": with_, "pace": pace}
+        return films.film(run, path.suffix, path=path, tell=tell, **options)
     if kind == "sheet":
         picture.save(sheet(run, frames), path)
     elif kind == "page":
@@ -114,7 +117,7 @@ def export(
     elif kind == "net":
         _save_net(run, path, step)
     else:
-        _save_painting(run, path, size, step)
+        _save_painting(run, path, size, step, tell)
     return path
 
 
@@ -151,7 +154,11 @@ def _kind(path: Path, kind: str) -> str:
 
 
 def _save_painting(
-    run: RunDirectory, path: Path, size: str | tuple[int, int] | None, step: int | None
+    run: RunDirectory,
+    path: Path,
+    size: str | tuple[int, int] | None,
+    step: int | None,
+    tell: Callable[[str], None],
 ) -> None:
     if run.recipe.task != "picture":
         raise RecipeError(
@@ -164,7 +171,7 @@ def _save_painting(
         width, height = wanted_size(size, width, height)
     _check_size(path, height, width, target.channels)
     net = run.net(step)
-    bands = painting.strips(net, height, width, where=run.recipe.coordinates)
+    bands = _told(painting.strips(net, height, width, where=run.recipe.coordinates), height, tell)
     with replacing(path) as passing:
         if path.suffix.lower() == ".png":
             with passing.open("wb") as file:
@@ -174,6 +181,15 @@ def _save_painting(
                 png.close()
         else:
             _save_whole(passing, path.suffix.lower(), bands, height, width, net.outputs, target.icc)
+
+
+def _told(bands: Iterator[Levels], height: int, tell: Callable[[str], None]) -> Iterator[Levels]:
+    """The bands as they come, saying which share of the rows is painted."""
+    done = 0
+    for band in bands:
+        yield band
+        done += len(band)
+        tell(f"{done / height:.0%} painted")
 
 
 def _check_size(path: Path, height: int, width: int, channels: int) -> None:

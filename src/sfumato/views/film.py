@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ def film(
     with_: Sequence[str] = (),
     hold: float = HOLD,
     pace: str = "",
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Make the film of a run and return its path: `film.<kind>` in its folder, or `path`.
 
@@ -49,7 +50,7 @@ def film(
     GIF shows frames as they are, MP4 and WebP twice as large (`frames.DOUBLED`); tiny ones grow by whole factors,
     those beyond LONGEST shrink. with_: panels beside the painting, see `panels`. hold: seconds of the last frame.
     pace: which frames are shown, see `timeline.PACES`; `change` if empty. Panels drawn from kept weights show each
-    kept step, and take no pace.
+    kept step, and take no pace. tell: hears how far the film is.
 
     WebP carries the picture's colour profile. MP4 and GIF cannot: their frames are converted to sRGB, so that
     they look the same; a profile that cannot be read is then left out. Memory: a few frames.
@@ -66,13 +67,19 @@ def film(
     else:
         count, frames, icc = _frames(run, kind, captions, size, pace)
     goal = Path(path) if path is not None else run.file(f"film.{kind}")
-    fps = rate(count)
+    fps, frames = rate(count), _told(frames, count, tell)
     with replacing(goal) as passing:
         if kind == "webp":
             video.webp(passing, frames, fps, hold, icc)
         else:
             (video.mp4 if kind == "mp4" else video.gif)(passing, frames, fps, hold)
     return goal
+
+
+def _told(frames: Iterator[Frame], count: int, tell: Callable[[str], None]) -> Iterator[Frame]:
+    for k, frame in enumerate(frames, 1):
+        tell(f"frame {k} of {count}")
+        yield frame
 
 
 def kind_of(text: str) -> str:

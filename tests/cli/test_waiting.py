@@ -1,0 +1,137 @@
+"""Nothing is silent: what is said while a person waits, in a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import FAST
+
+from sfumato.cli import commands, preview, progress
+from sfumato.runs import listing
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal, and tells when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """stderr becomes a terminal. Not a fixture: pytest puts its own stream there before the test begins."""
+    found = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", found)
+    return found
+
+
+def test_waiting_says_at_once_goes_on_by_itself_and_leaves_no_trace() -> None:
+    stream = Terminal()
+    with progress.Waiting("atlas", stream, live=True) as tell:
+        assert stream.getvalue() == "\r\x1b[Katlas", "the first word comes before any work"
+        tell("layer 2 of 4")
+        stream.written.clear()
+        assert stream.written.wait(30), "nobody calls, and yet it says more"
+    assert "atlas  layer 2 of 4" in stream.getvalue()
+    assert stream.getvalue().endswith("\r\x1b[K")
+    threads = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    assert not [thread for thread in threads if thread.name.endswith("(_say)")]
+
+
+def test_waiting_in_a_pipe_writes_lines_and_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.Lines, "period", 1.1)
+    stream = Terminal()
+    with progress.Waiting("export poster.png", stream, live=False) as tell:
+        assert stream.getvalue() == "", "what is over at once says nothing"
+        tell("40% painted")
+        assert stream.written.wait(30)
+    first = stream.getvalue().splitlines()[0]
+    assert first.startswith("export poster.png  40% painted  ")
+    assert not set("\r\b\x1b") & set(stream.getvalue())
+
+
+def test_quiet_waiting_is_silent() -> None:
+    stream = Terminal()
+    with progress.Waiting("atlas", stream, live=True, quiet=True) as tell:
+        tell("layer 1")
+    assert stream.getvalue() == ""
+
+
+def test_waiting_ends_before_an_error_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = at_a_terminal(monkeypatch)
+    assert commands.call(["atlas", "nothing"]) == 1
+    assert terminal.getvalue().startswith("\r\x1b[Katlas")
+    assert "\r\x1b[Kerror: " in terminal.getvalue(), "an error begins a line of its own"
+
+
+def test_paint_in_a_terminal_says_what_goes_on_and_shows_the_painting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = at_a_terminal(monkeypatch)
+    shown: list[Path] = []
+    show: Callable[..., bool] = lambda path: bool(shown.append(path)) or True  # noqa: E731
+    monkeypatch.setattr(preview, "show", show)
+    assert commands.call(["paint", "photo.png", *FAST]) == 0, terminal.getvalue()
+    text = terminal.getvalue()
+    assert text.startswith("\r\x1b[Kstarting"), "a word before the imports"
+    sentence, live, paths = (text.index(w) for w in ("neurons learns the", "step 8/8", "see     "))
+    assert sentence < live < paths
+    (run,) = listing("runs")
+    assert shown == [run.folder / "painting.png"]
+    for more in (["--no-preview"], ["--quiet"], ["--json"]):
+        assert commands.call(["paint", "photo.png", *FAST, *more]) == 0
+    assert len(shown) == 1
+
+
+def test_a_dry_run_needs_no_compiler_of_pytorch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """torch._dynamo takes a third of the start; it comes with the first of PyTorch's own optimizers."""
+    import subprocess
+
+    script = (
+        "import sys; from sfumato.cli.commands import call; "
+        "assert call(['paint', 'photo.png', '--dry-run']) == 0; assert 'torch' in sys.modules; "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_export_and_atlas_tell_how_far_they_are(folder: Path) -> None:
+    from sfumato.run import Run
+    from sfumato.views.atlas import atlas_of
+    from sfumato.views.export import export
+
+    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    run = Run(listing("runs")[0].folder)
+    told: list[str] = []
+    export(run, folder / "film.gif", tell=told.append)
+    assert told[0].startswith("frame 1 of ") and len(told) >= 2
+    told.clear()
+    export(run, folder / "large.png", size="4x", tell=told.append)
+    assert told[-1] == "100% painted"
+    told.clear()
+    paths = atlas_of(run, tell=told.append)
+    sheets = [k for k, text in enumerate(told) if text.startswith("sheet")]
+    measured = [k for k, text in enumerate(told) if "worth" in text]
+    assert max(sheets) < min(measured) and len(measured) == len(run.recipe.net)
+    assert paths[-1].name == "neurons.csv"
+    told.clear()
+    (drawn, table) = atlas_of(run, layer=1, tell=told.append)
+    assert (drawn.name, table.name) == ("layer-1.png", "neurons-layer-1.csv")
+    assert sum("worth" in text for text in told) == 1, "no other layer is measured"
+    whole = (run.folder / "atlas" / "neurons.csv").read_text().splitlines()
+    alone = table.read_text().splitlines()
+    assert alone == [whole[0], *(line for line in whole[1:] if line.startswith("1,"))]
