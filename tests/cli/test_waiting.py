@@ -87,7 +87,7 @@ def test_paint_in_a_terminal_says_what_goes_on_and_shows_the_painting(
     assert commands.call(["paint", "photo.png", *FAST]) == 0, terminal.getvalue()
     text = terminal.getvalue()
     assert text.startswith("\r\x1b[Kstarting"), "a word before the imports"
-    sentence, live, paths = (text.index(w) for w in ("neurons learns the", "step 8/8", "see     "))
+    sentence, live, paths = (text.index(w) for w in ("neurons learns the", "step 0/", "see     "))
     assert sentence < live < paths
     (run,) = listing("runs")
     assert shown == [run.folder / "painting.png"]

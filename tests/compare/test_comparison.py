@@ -241,7 +241,7 @@ def test_what_cannot_run_is_refused_before_anything_runs(photos: list[str], tmp_
 
 
 def test_two_comparisons_in_one_folder(photos: list[str], tmp_path: Path) -> None:
-    from sfumato.files import holding
+    from sfumato.runs.lock import holding
 
     (tmp_path / "out").mkdir()
     with holding(tmp_path / "out"), pytest.raises(RunError, match="in use by another process"):

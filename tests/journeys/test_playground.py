@@ -164,23 +164,6 @@ def test_play_pause_step_and_reset(page: Page) -> None:
     assert page.get_by_test_id("wall").evaluate("canvas => canvas.width") > 100
 
 
-def test_going_back_in_time_and_to_the_present(page: Page) -> None:
-    paused(page)
-    newest = step(page)
-    page.keyboard.press("Home")
-    until(page, "document.querySelector('.facts').innerText.includes('step 0')")
-    expect(page.get_by_label(re.compile("Painting: step 0 "))).to_be_visible()
-    page.keyboard.press("ArrowRight")
-    until(page, "!document.querySelector('.facts').innerText.includes('step 0 ')")
-    assert 0 < step(page) < newest
-    page.get_by_label("Moment of the training").focus()
-    page.keyboard.press("ArrowLeft")
-    until(page, "document.querySelector('.facts').innerText.includes('step 0')")
-    page.keyboard.press("End")
-    page.get_by_role("button", name="Live").click()
-    assert step(page) == newest
-
-
 def test_a_neuron_is_enlarged_and_removed(page: Page) -> None:
     paused(page)
     chosen_neuron(page)
@@ -215,25 +198,6 @@ def test_a_fork_goes_on_with_another_activation_beside_its_parent(page: Page) ->
     until(page, f"document.querySelector('.facts').innerText.includes('step {at:,}')")
     page.get_by_role("button", name="End comparison").click()
     expect(page.get_by_label(re.compile("Painting B"))).to_have_count(0)
-
-
-def test_a_link_carries_the_whole_configuration(page: Page, server: Server) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_label("Layers").fill("3x8")
-    page.get_by_label("Activation", exact=True).select_option("sine")
-    page.get_by_label("Arguments of activation sine").fill("omega=12")
-    page.get_by_label("Arguments of activation sine").blur()
-    page.get_by_role("radio", name="Stripes").check(force=True)
-    page.get_by_role("button", name="Copy a link").click()
-    link = page.evaluate("navigator.clipboard.readText()")
-    other = page.context.new_page()
-    other.goto(link)
-    expect(other.get_by_label("Layers")).to_have_value("3x8")
-    expect(other.get_by_label("Arguments of activation sine")).to_have_value("omega=12")
-    expect(other.get_by_role("radio", name="Stripes")).to_be_checked()
-    expect(other.get_by_label("Rate", exact=True)).to_have_value("0.01")
-    other.get_by_role("button", name="Copy a link").click()
-    assert other.evaluate("navigator.clipboard.readText()") == link
 
 
 def test_a_picture_is_brought_and_learned(page: Page) -> None:

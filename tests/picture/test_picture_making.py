@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from picture_files import GREY, SRGB, Array, levels, noise, smooth
 from PIL import Image
 
-from sfumato import picture
+from sfumato import files, picture
 from sfumato.errors import PictureError, RecipeError, RunError
 from sfumato.picture import Picture, encode, flatten, from_array, load, parse_size, resize, save, sheet
 
@@ -76,13 +77,12 @@ def test_failed_save_leaves_the_old_file_and_no_other(
     image = from_array(noise(4, 4))
     save(image, tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
-    really = Path.write_bytes
 
-    def fill_up(path: Path, data: bytes) -> int:
-        really(path, data[: len(data) // 2])
+    def fill_up(descriptor: int, data: bytes) -> None:
+        os.write(descriptor, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    monkeypatch.setattr(files, "_write", fill_up)
     with pytest.raises(RunError, match=r"cannot write .*a.png: No space left on device\nhint: free some"):
         save(from_array(noise(9, 9)), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
@@ -102,7 +102,7 @@ def test_places_that_cannot_be_written_are_a_run_error(
     def refuse(*_: Any) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(files, "_write", refuse)
     with pytest.raises(RunError, match="hint: the disk is read-only"):
         save(image, tmp_path / "a.png")
 

@@ -171,7 +171,7 @@ class Stream:
         """Keep the weights of this moment, because someone wants to look closely."""
         if self._run is not None and self._tick is not None:
             if self._tick.step not in self._run.steps():
-                self._run.save_weights(self._tick.step, self._tick.net.state_dict())
+                self._run.save_weights(self._tick.step, self._tick.net)
             self._send("kept", {"run": self._run.name, "step": self._tick.step})
 
     # What the page sees -----------------------------------------------------------------------------------------

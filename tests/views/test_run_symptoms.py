@@ -14,7 +14,7 @@ from sfumato.runs.watch import Watch
 from sfumato.views import report
 from sfumato.views.symptoms import symptoms
 
-RECIPE = Recipe(net=(16, 16), batch=16, steps=160, rate=0.01, engine="eager", threads=1)
+RECIPE = Recipe(net=(16, 16), batch=16, steps=220, rate=0.01, engine="eager", threads=1)
 WATCH = Watch(frames="linear:20", keep="2", film="none")
 
 
