@@ -381,9 +381,12 @@ def _check_target(until: Until, task: Any, data: Any, net: Any) -> None:
 
 
 def _finished(run: RunDirectory) -> bool:
-    """Whether a run whose training is over also has its painting and its film."""
-    film = run.watch.film == "none" or any(run.folder.glob("film.*"))
-    return film and run.file("painting.png").exists()
+    """Whether a run whose training is over also has its painting and its film: made after the last checkpoint, so
+    not those of a shorter budget."""
+    after = run.file("checkpoint.safetensors").stat().st_mtime_ns
+    films = [run.file(f"film.{kind}") for kind in ("mp4", "webp", "gif")] if run.watch.film != "none" else []
+    made = [[run.file("painting.png")], *([films] if films else [])]
+    return all(any(path.exists() and path.stat().st_mtime_ns >= after for path in paths) for paths in made)
 
 
 def _target_files(target: picture.Picture | None) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -98,7 +98,11 @@ def _meant(text: str, runs: list[Entry]) -> list[Entry]:
 
 def listing(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:
     """The sound runs directly under a folder, oldest first; a damaged one is left out."""
-    return [RunDirectory(entry.folder) for entry in overview(parent) if not entry.why]
+    found = []
+    for entry in overview(parent):
+        with suppress(RunError):  # damaged, or gone since
+            found += [] if entry.why else [RunDirectory(entry.folder)]
+    return found
 
 
 def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
