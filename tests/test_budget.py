@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ from sfumato.recipe import Recipe
 from sfumato.recipe.fields import parse_cuts
 from sfumato.runs import RunDirectory
 from sfumato.runs.watch import Watch
+from sfumato.words import epochs_text
 
 SMALL = Recipe(net=(6,), batch=32, epochs=8.0, threads=1, engine="eager", warmup=0.1, wake=3)
 WATCH = Watch(frames="4", keep="2", film="none")
@@ -65,6 +67,14 @@ def test_a_budget_too_short_says_what_would_do(photo: Path, capsys: pytest.Captu
     assert "too short here: 0 steps" in said and "hint: --budget " in said
 
 
+@pytest.mark.parametrize(
+    ("epochs", "text"),
+    [(0.05, "0.05"), (12.34, "12.3"), (616.8, "617"), (1834.2, "1,834"), (2e6, "2,000,000")],
+)
+def test_numbers_of_epochs_are_written_as_a_person_would(epochs: float, text: str) -> None:
+    assert epochs_text(epochs) == text
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of 50 steps a second, whatever else it does: a plan of 9 s is then quickly done."""
@@ -88,6 +98,7 @@ def test_the_planned_steps_are_stored_and_repeating_them_gives_the_same_bits(
     recipe = Recipe.from_json((run.folder / "recipe.json").read_text())
     assert recipe.steps > 0 and recipe.cuts == run.recipe.cuts and run.origin["budget"] == 9.0
     assert any(text.startswith("budget 9 s: ") and "samples/s" in text for text in said)
+    assert not any(re.search(r"\de\+\d", text) for text in said)
     again = experiment.perform(recipe, str(photo), out=tmp_path, watch=WATCH)
     for name, value in run.checkpoint()[0].items():
         assert torch.equal(value, again.checkpoint()[0][name]), name

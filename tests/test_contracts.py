@@ -15,13 +15,14 @@ from twin import one_hot, parameters, session
 from sfumato import engine
 from sfumato.errors import RecipeError
 from sfumato.learning import losses, optimizers, sampling, schedules
-from sfumato.nets import Net, activations, build, encodings
+from sfumato.nets import Net, activations, build, encodings, starts
 from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, beats, pick, public
 
 REGISTRIES = {
     "activation": activations,
     "encoding": encodings,
+    "init": starts,
     "optimizer": optimizers,
     "schedule": schedules,
     "sampling": sampling,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,22 @@ def test_more_epochs_go_on_from_where_a_run_ended(photo: Path, tmp_path: Path) -
     assert longer.last["step"] == 72
     assert longer.recipe.epochs == 9
     assert longer.state == "done"
+
+
+def test_a_stopped_run_that_is_past_the_epochs_asked_for_is_not_called_done(
+    photo: Path, tmp_path: Path
+) -> None:
+    def fail(tick: Any) -> None:
+        if tick.step >= 23:
+            raise RuntimeError
+
+    watch = Watch(frames="6", keep="3", film="none", checkpoint=0.0)
+    with pytest.raises(RuntimeError):
+        experiment.perform(SMALL, str(photo), out=tmp_path, watch=watch, watchers=[fail])
+    (run,) = listing(tmp_path)
+    with pytest.raises(RunError, match=r"has reached 1 epochs already(.|\n)*resume .* goes on to the end"):
+        experiment.resume(run, epochs=1)
+    assert experiment.resume(Run(run.folder)).state == "done"
 
 
 def test_a_fork_leaves_its_run_exactly_at_the_step(photo: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from .learning.session import Session, Tick
 from .recipe import Recipe
 from .runs.watch import Watch
 from .tasks import Task
+from .words import epochs_text
 
 __all__ = ["Pace", "Planned", "parse", "plan", "refuse_two"]
 
@@ -121,7 +122,7 @@ def plan(
     speed = position.seen(1) / per_step
     unit = "thousand " if speed >= 1e4 else ""
     rate = f"{speed / (1e3 if unit else 1):.0f} {unit}samples/s"
-    text = f"budget {_said(seconds)}: {steps / per_epoch:.3g} epochs at {rate}, {count} frames"
+    text = f"budget {_said(seconds)}: {epochs_text(steps / per_epoch)} epochs at {rate}, {count} frames"
     return Planned(recipe.replace(steps=steps), watch, text, reserve, count * frame)
 
 

@@ -164,6 +164,11 @@ def resume(
             weights, state, facts = run.checkpoint()
             run.fit(net, weights)
             if int(facts["step"]) >= recipe.total_steps(data.samples) and (epochs or _finished(run)):
+                if int(facts["step"]) < run.recipe.total_steps(data.samples):
+                    raise RunError(
+                        f"{run.folder} has reached {recipe.epochs:g} epochs already: step {facts['step']}\n"
+                        f"hint: sfumato resume {run.folder} goes on to the end that it was planned for"
+                    )
                 longer = 2 * max(recipe.epochs, run.recipe.epochs)
                 state_of_it = f"past {epochs:g} epochs" if epochs else "done"
                 raise RunError(

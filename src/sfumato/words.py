@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
-    *("COUNTED", "decibels", "duration", "epoch_text", "metric_name", "metric_text", "printable"),
+    *("COUNTED", "decibels", "duration", "epoch_text", "epochs_text", "metric_name", "metric_text", "printable"),
     *("score_text", "si"),
 ]
 
@@ -61,7 +61,12 @@ def duration(seconds: float) -> str:
 
 def epoch_text(epoch: float) -> str:
     """`epoch 0.05`, `epoch 12.3`, `epoch 1,250`."""
-    return f"epoch {epoch:,.0f}" if epoch >= 100 else f"epoch {epoch:.3g}"
+    return f"epoch {epochs_text(epoch)}"
+
+
+def epochs_text(epochs: float) -> str:
+    """A number of epochs: `0.05`, `12.3`, `1,250`."""
+    return f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
 
 
 def decibels(line: Mapping[str, Any], key: str = "psnr") -> float:

@@ -25,6 +25,19 @@ def test_paint_prints_the_run_alone_on_stdout(folder: Path, capsys: pytest.Captu
     assert not set("\r\b\x1b") & set(out + err)
 
 
+@pytest.mark.parametrize("task", ["picture", "digits"])
+def test_the_command_named_next_can_be_pasted(
+    folder: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    verb = {"picture": ["paint", "photo.png"], "digits": ["digits", "--data", "digits8x8"]}[task]
+    assert commands.call([*verb, *FAST]) == 0
+    _, _, following = capsys.readouterr().err.partition("next ")
+    lines = [line.split() for line in following.splitlines() if "sfumato" in line]
+    assert len(lines) == 2
+    for line in lines:
+        assert commands.call(line[line.index("sfumato") + 1 :]) == 0, line
+
+
 def test_options_in_any_order_make_the_same_recipe(folder: Path) -> None:
     assert commands.call(["paint", *FAST, "--seed", "3", "photo.png"]) == 0
     assert commands.call(["paint", "--seed", "3", "photo.png", *FAST]) == 0

@@ -50,6 +50,13 @@ def test_the_help_lists_what_the_registry_holds() -> None:
     assert flags._listed("nets.activations") == list(public(activations))
 
 
+def test_the_help_of_every_verb_ends_with_examples_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in (name for name in commands.app if not name.startswith("-")):
+        assert commands.call([verb, "--help"]) == 0
+        _, _, examples = capsys.readouterr().out.partition("Examples:")
+        assert f"sfumato {verb}" in examples, verb
+
+
 def test_options_come_from_the_file_and_the_environment_and_flags_win(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

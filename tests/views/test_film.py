@@ -289,7 +289,7 @@ def test_kinds_are_checked_with_near_misses(tmp_path: Path) -> None:
     assert film.kind_of(".MP4") == "mp4"
     with pytest.raises(RecipeError, match="did you mean 'mp4'"):
         film.film(synthetic(tmp_path), "mp5")
-    with pytest.raises(RecipeError, match="known are auto, mp4, webp, gif"):
+    with pytest.raises(RecipeError, match="known are auto, none, mp4, webp, gif"):
         film.kind_of("quicktime")
 
 

@@ -151,7 +151,13 @@ def depth(
     return 1 if any(one.failures for one in done.values()) else 0
 
 
-sweep = App(name="sweep", default_parameter=Parameter(negative=()))
+sweep = App(
+    name="sweep",
+    help="Many values of a recipe's fields, here or on a cluster.",
+    help_epilogue="Examples:\n\nsfumato sweep rates.toml\n\nsfumato sweep rates.toml --out sweeps/rates\n\n"
+    "docs/scale.md says what stands in such a file, and how a sweep goes on.",
+    default_parameter=Parameter(negative=()),
+)
 
 
 @sweep.default

@@ -30,22 +30,22 @@ def published(net: Net, generator: Generator, *, gain: float = 1.0) -> None:
 
 
 def he(net: Net, generator: Generator, *, gain: float = 1.0) -> None:
-    """`initializers.he` for hidden layers, whatever the activation: variance 2 / fan_in (arXiv 1502.01852)."""
+    """By `initializers.he` for hidden layers, whatever the activation: variance 2 / fan_in (arXiv 1502.01852)."""
     _fill(net, initializers.he, generator, gain)
 
 
 def glorot(net: Net, generator: Generator, *, gain: float = 1.0) -> None:
-    """`initializers.glorot`, also called Xavier: variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
+    """By `initializers.glorot`, also called Xavier: variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."""
     _fill(net, initializers.glorot, generator, gain)
 
 
 def lecun(net: Net, generator: Generator, *, gain: float = 1.0) -> None:
-    """`initializers.lecun`: variance 1 / fan_in (LeCun et al. 1998)."""
+    """By `initializers.lecun`: variance 1 / fan_in (LeCun et al. 1998)."""
     _fill(net, initializers.lecun, generator, gain)
 
 
 def orthogonal(net: Net, generator: Generator, *, gain: float = 1.0) -> None:
-    """`initializers.orthogonal`: orthogonal matrices between hidden layers (Saxe et al. 2014)."""
+    """By `initializers.orthogonal`: orthogonal matrices between hidden layers (Saxe et al. 2014)."""
     _fill(net, initializers.orthogonal, generator, gain)
 
 

@@ -1,6 +1,6 @@
 """A run directory: layout, how it comes to be, reading back, the lock. No torch at the top: listing must be quick.
 
-    recipe.json              every field, defaults expanded; `sfumato paint --recipe RUN` repeats it
+    recipe.json              every field, defaults expanded; `sfumato paint PICTURE --recipe RUN` repeats it
     origin.json              version, argv, source, packages, processor, threads, what is watched
     metrics.jsonl            append-only, one object a beat
     frames/000500.jpg        what the net had learned at step 500

@@ -89,7 +89,7 @@ def kind_of(text: str) -> str:
         return "mp4" if video.has_mp4() else "webp"
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, [*KINDS, "auto", "none"], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are auto, {', '.join(KINDS)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known are auto, none, {', '.join(KINDS)}"
         raise RecipeError(f"film={text!r} is unknown; {hint}")
     return kind
 
