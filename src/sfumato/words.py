@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
-    *("COUNTED", "decibels", "duration", "epoch_text", "epochs_text", "metric_name", "metric_text", "printable"),
+    *(
+        "COUNTED",
+        "decibels",
+        "duration",
+        "epoch_text",
+        "epochs_text",
+        "metric_name",
+        "metric_text",
+        "printable",
+    ),
     *("score_text", "si"),
 ]
 
