@@ -55,7 +55,8 @@ export class Form {
   }
 
   /** Say what a run was made from. */
-  adoptRun(run: RunFacts): void {
+  adoptRun(run: RunFacts, picture: string): void {
+    this.picture = picture;
     const wanted = texts(run.recipe);
     const off = (name: string): number => {
       const usual = this.defaults(name);

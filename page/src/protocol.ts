@@ -162,6 +162,8 @@ export interface Story extends RunFacts {
   history: Line[];
   frames: number[];
   kept: number[];
+  /** Key of the picture that it learns; a page that stands alone knows none. */
+  picture?: string;
 }
 
 export interface Looked<H> {

@@ -240,7 +240,7 @@ export class Store implements Listener {
     this.removed = [];
     this.poorer = null;
     this.watch();
-    if (wanted === null && !this.opened) return;
+    if (this.now && this.training) return; // the stream shows it
     const run = this.run;
     const step = this.keys[wanted ?? newest];
     if (!run || step === undefined) return;

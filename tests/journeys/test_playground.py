@@ -110,29 +110,43 @@ def until(page: Page, expression: str) -> None:
 
 def step(page: Page) -> int:
     """The step that the bar shows."""
-    found = re.search(r"step ([\d,.]+)(k?)", page.locator(".facts").inner_text())
+    found = re.search(r"step ([\d,]+)", page.locator(".facts").inner_text())
     assert found
-    return round(float(found[1].replace(",", "")) * (1000 if found[2] else 1))
+    return int(found[1].replace(",", ""))
+
+
+def at_step(page: Page, number: int) -> None:
+    """Wait until the bar shows this step."""
+    expect(page.locator(".facts")).to_contain_text(re.compile(rf"step {number:,}(?![\d,])"))
+
+
+def speed(page: Page, level: int) -> None:
+    """Choose a speed by its key, and wait until the server has said it back."""
+    page.keyboard.press(str(level))
+    expect(page.get_by_label("Speed")).to_have_value(str(level))
 
 
 def paused(page: Page, moments: int = 4) -> None:
-    """Start with a new seed, as the key N does, and pause when some moments can be gone back to."""
+    """Start with a new seed, as the key N does, and pause when some moments can be gone back to.
+
+    Sixty steps a second until then: at full speed a run is over before a busy browser presses pause.
+    """
     expect(page.get_by_test_id("play")).to_be_enabled()
+    speed(page, 3)
     before = page.locator(".headline").inner_text()
     page.keyboard.press("n")
     until(page, f"document.querySelector('.headline').innerText !== {json.dumps(before)}")
     until(page, f"Number(document.querySelector('[data-testid=time]').max) >= {moments}")
     page.keyboard.press("Space")
     expect(page.locator(".state")).to_have_text("paused")
+    speed(page, 5)
 
 
 def chosen_neuron(page: Page) -> None:
     """Click the wall's third neuron and wait for its large picture."""
     expect(page.get_by_label("Neurons of layer 1")).to_be_visible()
-    until(page, "document.querySelector('#neuron-option') !== null")
-    box = page.get_by_test_id("wall").bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 2.5 * 61, box["y"] + 20)
+    expect(page.locator("#neuron-option")).to_be_attached()
+    page.get_by_test_id("wall").click(position={"x": 2.5 * 61, "y": 20})
     expect(page.get_by_text("fires on")).to_be_visible()
 
 
@@ -144,6 +158,8 @@ def png(width: int = 40, height: int = 30) -> bytes:
 
 
 def test_play_pause_step_and_reset(page: Page) -> None:
+    """At full speed: what is shown when the page says paused is where training stands."""
+    page.get_by_label("Passes").fill("5000")
     page.get_by_role("button", name="Watch it learn").click()
     expect(page.locator(".state")).to_have_text("training")
     page.get_by_test_id("play").click()
@@ -151,17 +167,52 @@ def test_play_pause_step_and_reset(page: Page) -> None:
     before = step(page)
     page.wait_for_timeout(400)
     assert step(page) == before, "paused is paused"
-    page.get_by_role("button", name="One step").click()
-    until(page, f"document.querySelector('.facts').innerText.includes('step {before + 1:,}')")
-    expect(page.get_by_label("Painting: step")).to_be_visible()
-    assert "dB" in page.get_by_test_id("psnr").inner_text()
+    expect(page.get_by_label(re.compile(f"Painting: step {before:,} "))).to_be_visible()
+    for number in (1, 2, 3):
+        page.get_by_role("button", name="One step").click()
+        at_step(page, before + number)
+    for _ in range(3):
+        page.keyboard.press(".")  # faster than training may answer: none is lost
+    at_step(page, before + 6)
+    expect(page.get_by_label(re.compile(f"Painting: step {before + 6:,} "))).to_be_visible()
+    expect(page.get_by_test_id("psnr")).to_contain_text("dB")
     page.get_by_test_id("play").click()
-    until(page, "document.querySelectorAll('.uplot').length === 1")
+    expect(page.locator(".uplot")).to_have_count(1)
     page.get_by_role("button", name="Start again from the same seed").click()
     expect(page.locator(".state")).to_have_text("training")
-    assert page.locator(".headline").inner_text().endswith("seed 0")
+    expect(page.locator(".headline")).to_have_text(re.compile("seed 0$"))
+    page.get_by_label("Passes").fill("20")
+    page.get_by_role("button", name="Start anew").click()
     expect(page.locator(".state")).to_have_text("done")
+    at_step(page, 1440)
+    expect(page.get_by_label(re.compile("Painting: step 1,440 "))).to_be_visible()
+    page.keyboard.press("Home")
+    expect(page.get_by_label(re.compile("Painting: step 0 "))).to_be_visible()
+    page.keyboard.press("End")
+    expect(page.get_by_label(re.compile("Painting: step 1,440 "))).to_be_visible()
     assert page.get_by_test_id("wall").evaluate("canvas => canvas.width") > 100
+
+
+def test_going_back_in_time_and_to_the_present(page: Page) -> None:
+    paused(page)
+    newest = step(page)
+    page.keyboard.press("Home")
+    at_step(page, 0)
+    expect(page.get_by_label(re.compile("Painting: step 0 "))).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_label(re.compile("Painting: step [1-9]"))).to_be_visible()
+    assert 0 < step(page) < newest
+    page.get_by_label("Moment of the training").focus()
+    page.keyboard.press("ArrowLeft")
+    at_step(page, 0)
+    page.keyboard.press("End")
+    at_step(page, newest)
+    expect(page.get_by_label(re.compile(f"Painting: step {newest:,} "))).to_be_visible()
+    page.keyboard.press("Home")
+    at_step(page, 0)
+    page.get_by_role("button", name="Live").click()
+    at_step(page, newest)
+    expect(page.get_by_label(re.compile(f"Painting: step {newest:,} "))).to_be_visible()
 
 
 def test_a_neuron_is_enlarged_and_removed(page: Page) -> None:
@@ -185,28 +236,57 @@ def test_a_fork_goes_on_with_another_activation_beside_its_parent(page: Page) ->
     page.keyboard.press("Escape")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Home")
+    expect(page.get_by_label(re.compile("Painting: step 0 "))).to_be_visible()
     page.keyboard.press("ArrowRight")
-    until(page, "!document.querySelector('.facts').innerText.includes('step 0 ')")
+    expect(page.get_by_label(re.compile("Painting: step [1-9]"))).to_be_visible()
     at = step(page)
     page.get_by_role("button", name="Fork here").click()
-    until(page, "document.querySelector('.headline').innerText.includes('tanh')")
+    expect(page.locator(".headline")).to_contain_text("tanh")
     expect(page.get_by_text("B differs: activation tanh → relu")).to_be_visible()
     expect(page.get_by_label(re.compile("Painting B"))).to_be_visible()
     expect(page.get_by_label(re.compile(r"\|A − B\|"))).to_be_visible()
-    until(page, "document.querySelector('.state').textContent === 'done'")
+    expect(page.locator(".state")).to_have_text("done")
     page.keyboard.press("Home")
-    until(page, f"document.querySelector('.facts').innerText.includes('step {at:,}')")
+    at_step(page, at)
     page.get_by_role("button", name="End comparison").click()
     expect(page.get_by_label(re.compile("Painting B"))).to_have_count(0)
 
 
 def test_a_picture_is_brought_and_learned(page: Page) -> None:
-    brought = {"name": "my cat.png", "mimeType": "image/png", "buffer": png()}
+    brought = {"name": "my cat.png", "mimeType": "image/png", "buffer": png(160, 120)}
     page.get_by_label("Picture file").set_input_files(brought)
     expect(page.get_by_role("radio", name="my-cat")).to_be_checked()
     paused(page, moments=2)
-    expect(page.get_by_text("40 × 30 pixels")).to_be_visible()
-    assert page.locator(".headline").inner_text().startswith("my-cat")
+    expect(page.get_by_text("160 × 120 pixels")).to_be_visible()
+    expect(page.locator(".headline")).to_have_text(re.compile("^my-cat"))
+
+
+def test_a_link_carries_the_whole_configuration(page: Page, server: Server) -> None:
+    """Also while something else is being trained: what the address asks for stands in the controls."""
+    paused(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_label("Layers").fill("3x8")
+    page.get_by_label("Activation", exact=True).select_option("sine")
+    page.get_by_label("Arguments of activation sine").fill("omega=12")
+    page.get_by_label("Arguments of activation sine").blur()
+    page.get_by_role("radio", name="Stripes").check(force=True)
+    page.get_by_role("button", name="Copy a link").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = page.context.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(link)
+    expect(other.get_by_label("Layers")).to_have_value("3x8")
+    expect(other.get_by_label("Arguments of activation sine")).to_have_value("omega=12")
+    expect(other.get_by_role("radio", name="Stripes")).to_be_checked()
+    expect(other.get_by_label("Rate", exact=True)).to_have_value("0.01")
+    other.get_by_role("button", name="Copy a link").click()
+    expect(other.get_by_text("Copied")).to_be_visible()
+    assert other.evaluate("navigator.clipboard.readText()") == link
+    other.get_by_role("button", name="Start anew").click()
+    expect(page.locator(".headline")).to_have_text(re.compile("^stripes · 3x8 sine:omega=12"))
+    expect(page.get_by_label("Layers")).to_have_value("3x8")
+    expect(page.get_by_role("radio", name="Stripes")).to_be_checked()
 
 
 @pytest.mark.parametrize(
@@ -256,13 +336,14 @@ def test_everything_by_keyboard(page: Page) -> None:
     paused(page)
     before = step(page)
     page.keyboard.press(".")
-    until(page, f"document.querySelector('.facts').innerText.includes('step {before + 1:,}')")
+    at_step(page, before + 1)
     page.keyboard.press("l")
     expect(page.get_by_role("button", name="Layer 2")).to_have_attribute("aria-pressed", "true")
     page.get_by_label("Neurons of layer 2").focus()
+    expect(page.locator("#neuron-option")).to_contain_text("Layer 2, neuron 0")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert "neuron 2" in (page.locator("#neuron-option").text_content() or "")
+    expect(page.locator("#neuron-option")).to_contain_text("neuron 2")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Layer 2, neuron 2")).to_be_visible()
     page.keyboard.press("Escape")
@@ -302,8 +383,9 @@ def test_nothing_serious_for_who_cannot_see_or_point(
     )
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
-    opened.goto(server.url)
-    until(opened, "document.querySelectorAll('.network .layer').length > 0")
+    opened.goto(server.url + SMALL)
+    paused(opened, 2)
+    expect(opened.locator(".network .layer")).to_have_count(2)
     found = Axe().run(opened).response["violations"]
     grave = [one for one in found if one["impact"] in ("serious", "critical")]
     assert not [f"{one['id']}: {one['nodes'][0]['html']}" for one in grave]
@@ -321,7 +403,7 @@ def test_two_tabs_see_the_same_and_closing_one_stops_nothing(page: Page, server:
     other.set_default_timeout(PATIENCE)
     other.goto(server.url)
     expect(other.locator(".state")).to_have_text("paused")
-    assert step(other) == step(page)
+    at_step(other, step(page))
     other.keyboard.press("Space")
     expect(page.locator(".state")).to_have_text("training")
     other.close()

@@ -64,10 +64,16 @@ class Page:
 
 
 def performed(
-    photo: Path, page: Page, recipe: Recipe = RECIPE, *, paused: bool = False, looking: bool = True
+    photo: Path,
+    page: Page,
+    recipe: Recipe = RECIPE,
+    *,
+    paused: bool = False,
+    looking: bool = True,
+    speed: int = 5,
 ) -> tuple[RunDirectory, Stream]:
     pipe: Connection = page.theirs
-    stream = Stream(pipe, paused=paused, looking=looking, layers=[1, 2], speed=5)
+    stream = Stream(pipe, paused=paused, looking=looking, layers=[1, 2], speed=speed)
     run = experiment.perform(
         recipe, str(photo), out=photo.parent / "runs", watch=WATCH, watchers=[stream], say=stream.say
     )
@@ -116,6 +122,42 @@ def test_a_step_is_a_step(photo: Path) -> None:
         if channel == "painting" and header["stride"] == 1
     ]
     assert {0, 1, 6} <= set(stills)
+
+
+@pytest.mark.parametrize("speed", [1, 3, 4, 5])
+def test_who_reads_paused_has_read_the_step_where_training_stands(photo: Path, speed: int) -> None:
+    """Pause while steps are under way, at every speed: the last news before `paused` is what `kept` then says."""
+
+    def answer(event: dict[str, Any]) -> dict[str, Any] | None:
+        if event["event"] == "pulse":
+            return {"type": "pause"} if event["step"] > 0 else None
+        if event["event"] == "status" and event["status"] == "paused":
+            return {"type": "keep"}
+        return {"type": "stop"} if event["event"] == "kept" else None
+
+    page = Page(answer)
+    performed(photo, page, RECIPE.replace(steps=100_000), speed=speed)
+    word = [event["event"] for event in page.events].index("kept")
+    before = [event for event in page.events[:word] if event["event"] in ("pulse", "status")]
+    assert before[-1] == {"event": "status", "status": "paused"}
+    assert before[-2]["event"] == "pulse" and before[-2]["step"] == page.of("kept")[0]["step"]
+
+
+def test_a_key_held_down_is_as_many_steps(photo: Path) -> None:
+    """Steps that are asked for before the last one is done are added up, none is lost."""
+
+    def answer(event: dict[str, Any]) -> dict[str, Any] | None:
+        if event["event"] == "status" and event["status"] == "paused":
+            if event is page.of("status")[0]:
+                for _ in range(6):
+                    page.ours.send({"type": "step", "count": 1})
+            elif page.of("pulse")[-1]["step"] == 6:
+                return {"type": "stop"}
+        return None
+
+    page = Page(answer)
+    run, _ = performed(photo, page, paused=True)
+    assert run.checkpoint()[2]["step"] == 6
 
 
 def test_a_server_that_is_gone_ends_the_run_and_everything_is_saved(photo: Path) -> None:

@@ -81,6 +81,29 @@ class Library:
             raise PictureError("this picture is not known here any more\nhint: choose or upload it again")
         return self.pictures[key]
 
+    def learned(self, run: RunDirectory) -> str:
+        """Key of the picture that a run learns: on the shelf already, or its own copy put there."""
+        source = run.origin.get("source")
+        for key, one in self.pictures.items():
+            if one.source == source and not key.startswith("run:"):
+                return key
+        key, copy = f"run:{run.name}", run.folder / "target.png"
+        try:
+            png = copy.read_bytes()
+        except OSError as error:
+            raise RunError(f"{run.name} holds no target.png") from error
+        width, height = (
+            int.from_bytes(png[at : at + 4], "big") for at in (16, 20)
+        )  # PNG's first chunk says so
+        origin = Path(source) if source else copy
+        title = safe_name(origin.name)
+        shelved = Shelved(key, title, str(origin if origin.is_file() else copy), title, png, width, height)
+        self.pictures.pop(key, None)
+        self.pictures[key] = shelved
+        for old in [one for one in self.pictures if one.startswith("run:")][:-MOST_UPLOADS]:
+            del self.pictures[old]
+        return key
+
     def runs(self, fresh: bool = False) -> dict[str, RunDirectory]:
         """Runs by name, oldest first; the folder is read again at most twice a second."""
         now = time.monotonic()

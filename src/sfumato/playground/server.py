@@ -82,7 +82,7 @@ class Playground:
             facts, png = await self.viewer.ask("sample", name=key, path=str(path))
             source = None if key == "mona-lisa" else str(path)
             self.library.shelve(Shelved(key, title, source, key, png, facts["width"], facts["height"]))
-            self._tell_pictures()
+            self.sitting.tell_pictures()
         if self._picture is not None:
             content = await asyncio.to_thread(Path(self._picture).read_bytes)
             shelved, _ = await self.receive(content, Path(self._picture).name)
@@ -99,12 +99,8 @@ class Playground:
         title = safe_name(name)
         shelved = Shelved(key, title, str(path), title, png, facts["width"], facts["height"])
         self.library.shelve(shelved)
-        self._tell_pictures()
+        self.sitting.tell_pictures()
         return shelved, facts["notes"]
-
-    def _tell_pictures(self) -> None:
-        snapshot = self.sitting.snapshot()
-        self.sitting.hub.tell({"event": "pictures", "pictures": snapshot["pictures"]})
 
     # The socket -------------------------------------------------------------------------------------------------
 
@@ -176,7 +172,11 @@ class Playground:
 
     async def run(self, request: Request) -> Response:
         """One run: facts, history, steps of its frames and of its kept weights."""
-        return JSONResponse(await self.viewer.ask("story", folder=str(self._run(request).folder)))
+        run = self._run(request)
+        story = await self.viewer.ask("story", folder=str(run.folder))
+        picture = self.library.learned(run)
+        self.sitting.tell_pictures()
+        return JSONResponse({**story, "picture": picture})
 
     async def target(self, request: Request) -> Response:
         """What was to be learned."""

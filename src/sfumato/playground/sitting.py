@@ -59,15 +59,26 @@ class Sitting:
         self.hub.leave(client)
         self._tell_wants()
 
-    def snapshot(self) -> dict[str, Any]:
-        """All that a page needs to know when it comes."""
-        pictures = [
+    def pictures(self) -> list[dict[str, Any]]:
+        """What can be learned."""
+        return [
             {"key": one.key, "title": one.title, "width": one.width, "height": one.height}
             for one in self._library.pictures.values()
         ]
+
+    def tell_pictures(self) -> None:
+        """There is another picture to learn."""
+        self.hub.tell({"event": "pictures", "pictures": self.pictures()})
+
+    def _learn(self, picture: str) -> None:
+        self.picture = picture
+        self.tell_pictures()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a page needs to know when it comes."""
         return {
             "menus": self.menus,
-            "pictures": pictures,
+            "pictures": self.pictures(),
             "picture": self.picture,
             "status": self.status,
             "text": self.text,
@@ -96,6 +107,7 @@ class Sitting:
             self.start(command["recipe"], command["picture"])
         elif kind == "fork":
             run = self._library.run(command["run"])
+            self._learn(self._library.learned(run))
             self._begin(
                 {
                     "type": "fork",
@@ -105,7 +117,9 @@ class Sitting:
                 }
             )
         elif kind == "resume":
-            self._begin({"type": "resume", "folder": str(self._library.run(command["run"]).folder)})
+            run = self._library.run(command["run"])
+            self._learn(self._library.learned(run))
+            self._begin({"type": "resume", "folder": str(run.folder)})
         elif self.status not in ACTIVE:
             raise RecipeError(f"nothing is being trained, so there is nothing to {kind}")
         else:

@@ -72,6 +72,7 @@ class Stream:
         self._run: RunDirectory | None = None
         self._data: Data | None = None
         self._tick: Tick | None = None
+        self._reported: Tick | None = None
 
     # What the loop says -----------------------------------------------------------------------------------------
 
@@ -80,7 +81,8 @@ class Stream:
         if event == "start":
             self._run, self._data = facts["run"], facts["data"]
             self._send("run", about(facts["run"], facts["total_steps"]))
-            self._status()
+            if not self.paused:
+                self._status()
         elif event == "note":
             self._send("note", {"text": str(facts["text"])})
         elif event == "beat":
@@ -93,18 +95,28 @@ class Stream:
         self._listen(0)
         if 0 <= self._until <= tick.step:
             self._until, self.paused = -1, True
-            self._status()
         self._news(tick)
-        if self._leaving:
-            return
-        if self.paused or tick.last:
-            self._wait(tick)
-        elif self.looking and self._governor.open:
+        waits = self.paused or tick.last
+        if not waits and self.looking and self._governor.open and not self._leaving:
             self._look(tick)
-        self._pace(tick)
+        while not self._leaving:
+            if waits:
+                self._wait(tick)
+                if tick.last:
+                    return
+            self._pace(tick)
+            waits = self.paused  # heard only now: the next tick would be a moment that nobody was told of
+            if not waits:
+                return
 
     def _wait(self, tick: Tick) -> None:
-        """Show this moment in full; while paused, do not return."""
+        """Show this moment in full; while paused, do not return.
+
+        News come before the word `paused`: who reads it reads the numbers of the moment where training stands.
+        """
+        self._news(tick)
+        if self.paused:
+            self._status()
         while not self._leaving:
             if self.looking and self._shown != tick.step:
                 self._shown = tick.step
@@ -112,8 +124,13 @@ class Stream:
                 self._walls(tick)
                 self._check(tick)
             if not self.paused or tick.last:
-                return
+                break
             self._listen(None)
+        self._before = (
+            time.perf_counter(),
+            tick.step,
+            tick.samples,
+        )  # waiting is no training that went slowly
 
     def _pace(self, tick: Tick) -> None:
         """Have the next tick come in time for the page, and no sooner than its speed allows."""
@@ -148,11 +165,14 @@ class Stream:
             more = set(command["layers"]) - set(self.layers) or (command["looking"] and not self.looking)
             self.looking, self.layers = command["looking"], command["layers"]
             self._shown = -1 if more else self._shown
-        elif kind in ("play", "pause"):
-            self.paused, self._until = kind == "pause", -1
+        elif kind == "pause":
+            self.paused, self._until = True, -1
+        elif kind == "play":
+            self.paused, self._until = False, -1
             self._status()
-        elif kind == "step":
-            self.paused, self._until = False, (self._tick.step if self._tick else 0) + command["count"]
+        elif kind == "step":  # a key that is held down asks again before the last step is done
+            begun = self._until if self._until >= 0 else self._tick.step if self._tick else 0
+            self.paused, self._until = False, begun + command["count"]
         elif kind == "speed":
             self.speed = command["level"]
         elif kind == "keep":
@@ -230,9 +250,11 @@ class Stream:
 
     def _news(self, tick: Tick) -> None:
         now = time.perf_counter()
+        if tick is self._reported:
+            return
         if not (tick.beat or tick.last or self.paused or now - self._told >= NEWS_SECONDS):
             return
-        self._told = now
+        self._told, self._reported = now, tick
         steps_a_second, samples_a_second = self._measured(now, tick)
         left = (tick.total_steps - tick.step) / steps_a_second if steps_a_second else None
         self._send(
