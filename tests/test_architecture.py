@@ -19,7 +19,18 @@ ROOT = Path(sfumato.__file__).parent
 WINGS = [
     *("errors", "machine", "words", "files", "data", "recipe", "picture", "nets", "learning", "engine"),
     *("painting", "training", "many", "fused", "drawing", "neurons", "samples", "tasks", "runs", "views"),
-    *("budget", "experiment", "run", "api", "compare", "playground", "cli", "estimator", "studies"),
+    *(
+        "budget",
+        "experiment",
+        "progress",
+        "run",
+        "api",
+        "compare",
+        "playground",
+        "cli",
+        "estimator",
+        "studies",
+    ),
 ]
 """From the facts to the doors: a wing imports only those that stand before it."""
 

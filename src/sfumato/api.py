@@ -1,15 +1,16 @@
-"""The verbs as functions: a picture, digits or a recipe in, a `Run` with all its views out."""
+"""The verbs as functions: a picture, digits or a recipe in, a `Run` with all its views out.
+
+Each tells on stderr, or in the notebook's cell, what goes on, as the command line does; `progress=False` is silent.
+So PyTorch is imported inside the functions: that takes seconds, and something is to be said meanwhile.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import experiment
-from .budget import parse, refuse_two
-from .learning.session import Tick
-from .picture import Picture, from_array, from_pillow
 from .recipe import Recipe, for_budget, of_task, read_recipe
 from .run import Run
 from .runs import RunDirectory
@@ -18,6 +19,9 @@ from .runs.watch import Until, Watch
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from PIL import Image
+
+    from .learning.session import Tick
+    from .picture import Picture
 
 __all__ = ["digits", "fork", "paint", "perform", "resume"]
 
@@ -31,30 +35,40 @@ def paint(
     budget: str | float | None = None,
     watch: Watch | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
+    alpha: bool = False,
+    max_pixels: int | None = None,
+    progress: bool = True,
     **fields: Any,
 ) -> Run:
     """Train a network to paint a picture, and return the run; None is the built-in Mona Lisa.
 
     picture: a file, a `Picture`, one of Pillow's, or an array (H, W) or (H, W, 1, 3 or 4) of floats in [0, 1],
-    bool, uint8 or uint16. A transparent one is painted on white, unless options={"alpha": True}.
+    bool, uint8 or uint16. A transparent one is painted on white; alpha: its opacity is
+    learned as a fourth output. max_pixels: a larger one is downscaled to this.
 
     recipe: a name, a JSON file or a Recipe; `classic` if not given. fields: recipe fields that differ, in the
     forms of the command line: net="4x300", activation="sine:omega=30", epochs=500. until: "psnr=30" or "time=60s".
     budget: "90s", "2m" or seconds for training and watching together; then there are no epochs or steps.
-    watchers: callables that get every `Tick`. Ctrl-C returns the partial run, `stopped_by` set.
-    Raises SfumatoError subclasses.
+    watchers: callables that get every `Tick`. progress: say what goes on, see the module. Ctrl-C returns the
+    partial run, `stopped_by` set. Raises SfumatoError subclasses.
     """
-    chosen = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
-    source = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else _picture(picture)
-    return perform(
-        for_budget(of_task(chosen, "picture").replace(**fields), fields),
-        source,
-        out=out,
-        watch=watch or Watch(),
-        until=Until.parse(until) if until else None,
-        budget=_seconds(budget, fields),
-        watchers=watchers,
-    )
+    given = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
+    chosen = for_budget(of_task(given, "picture").replace(**fields), fields)
+    options = {"alpha": True if alpha else None, "max_pixels": max_pixels}
+    chosen = chosen.replace(options={**chosen.options, **{k: v for k, v in options.items() if v is not None}})
+    with _telling(progress, {}) as told:
+        source = os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else _picture(picture)
+        return perform(
+            chosen,
+            source,
+            out=out,
+            watch=watch,
+            until=Until.parse(until) if until else None,
+            budget=_seconds(budget, fields),
+            watchers=watchers,
+            progress=progress,
+            **told,
+        )
 
 
 def digits(
@@ -65,19 +79,74 @@ def digits(
     budget: str | float | None = None,
     watch: Watch | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
+    progress: bool = True,
     **fields: Any,
 ) -> Run:
     """Train a network to read digits: data is `mnist`, `fashion`, `kmnist` or `digits8x8`.
 
-    recipe: `2012`, `best`, a JSON file or a Recipe; fields as in `paint`. Raises SfumatoError subclasses.
+    recipe: `2012`, `best`, a JSON file or a Recipe; the rest as in `paint`. Raises SfumatoError subclasses.
     """
-    chosen = of_task(recipe if isinstance(recipe, Recipe) else read_recipe(recipe, "digits"), "digits")
-    return perform(chosen.replace(**fields), data, out=out, watch=watch or Watch(), watchers=watchers)
+    given = recipe if isinstance(recipe, Recipe) else read_recipe(recipe, "digits")
+    chosen = of_task(given, "digits").replace(**fields)
+    with _telling(progress, {}) as options:
+        seconds = _seconds(budget, fields)
+        return perform(
+            chosen,
+            data,
+            out=out,
+            budget=seconds,
+            watch=watch,
+            watchers=watchers,
+            progress=progress,
+            **options,
+        )
+
+
+def perform(
+    recipe: Recipe, source: str | Picture | None = None, *, progress: bool = True, **options: Any
+) -> Run:
+    """`experiment.perform` with its options: train the recipe's net on `source`, and return the run."""
+    with _telling(progress, options) as told:
+        from . import experiment
+
+        return Run.of(experiment.perform(recipe, source, **told))
+
+
+def resume(run: RunDirectory, *, progress: bool = True, **options: Any) -> Run:
+    """`experiment.resume` with its options: go on with a run."""
+    with _telling(progress, options) as told:
+        from . import experiment
+
+        return Run.of(experiment.resume(run, **told))
+
+
+def fork(
+    run: RunDirectory, step: int, changes: Mapping[str, Any], *, progress: bool = True, **options: Any
+) -> Run:
+    """`experiment.fork` with its options: a new run that leaves `run` at `step`, some fields changed from there."""
+    with _telling(progress, options) as told:
+        from . import experiment
+
+        return Run.of(experiment.fork(run, step, changes, **told))
+
+
+@contextmanager
+def _telling(progress: bool, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """`options` with the renderer that fits, unless the caller brings a `say` of its own or wants none."""
+    if not progress or "say" in options:
+        yield dict(options)
+        return
+    from .progress import renderer
+
+    with renderer(python=True).telling() as say:
+        yield {**options, "say": say}
 
 
 def _picture(given: object) -> Picture | None:
     """A picture that is already in memory; PictureError for what is none."""
     from PIL import Image
+
+    from .picture import Picture, from_array, from_pillow
 
     if given is None or isinstance(given, Picture):
         return given
@@ -90,20 +159,7 @@ def _seconds(budget: str | float | None, fields: Mapping[str, Any]) -> float | N
     """A budget in seconds; RecipeError where epochs or steps are given too."""
     if budget is None:
         return None
+    from .budget import parse, refuse_two
+
     refuse_two(fields)
     return parse(budget)
-
-
-def perform(recipe: Recipe, source: str | Picture | None = None, **options: Any) -> Run:
-    """`experiment.perform` with its options: train the recipe's net on `source`, and return the run."""
-    return Run.of(experiment.perform(recipe, source, **options))
-
-
-def resume(run: RunDirectory, **options: Any) -> Run:
-    """`experiment.resume` with its options: go on with a run."""
-    return Run.of(experiment.resume(run, **options))
-
-
-def fork(run: RunDirectory, step: int, changes: Mapping[str, Any], **options: Any) -> Run:
-    """`experiment.fork` with its options: a new run that leaves `run` at `step`, some fields changed from there."""
-    return Run.of(experiment.fork(run, step, changes, **options))

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfumato import experiment, picture
-from sfumato.cli import progress
+from sfumato import experiment, picture, progress
 from sfumato.recipe import Recipe
 from sfumato.runs.watch import Watch
 from sfumato.views import report

@@ -26,6 +26,7 @@ from .precedence import layered, lower_levels, merged, pairs
 
 if TYPE_CHECKING:
     from ..experiment import Say
+    from ..progress import JsonLines, Lines
     from ..recipe import Recipe
     from ..runs import RunDirectory
 
@@ -164,17 +165,21 @@ def resume(
     quiet: Annotated[bool, _flag("no progress")] = False,
 ) -> int:
     """Go on with a run after Ctrl-C, a crash, or for more epochs."""
-    from .. import experiment
     from ..runs import find
 
-    say = _say(as_json, quiet)
+    if fork is None and settings:
+        raise RecipeError("--set changes a run's recipe only with --fork STEP")
     found = find(run, out)
-    if fork is None:
-        if settings:
-            raise RecipeError("--set changes a run's recipe only with --fork STEP")
-        return _finished(experiment.resume(found, epochs=epochs, say=say), as_json, quiet)
-    changes = merged(found.recipe, pairs(settings)) | ({"epochs": epochs} if epochs is not None else {})
-    return _finished(experiment.fork(found, fork, changes, out=out, say=say), as_json, quiet)
+    with _say(as_json, quiet).telling() as say:
+        from .. import experiment
+
+        if fork is None:
+            done = experiment.resume(found, epochs=epochs, say=say)
+        else:
+            changes = merged(found.recipe, pairs(settings))
+            changes |= {"epochs": epochs} if epochs is not None else {}
+            done = experiment.fork(found, fork, changes, out=out, say=say)
+    return _finished(done, as_json, quiet)
 
 
 @app.command(
@@ -207,8 +212,8 @@ def runs(
     found = [find(name, out) for name in names]
     _say_taken(names, [run.folder for run in found])
     if report is not None:
+        from ..progress import Waiting
         from ..views.report import write
-        from .progress import Waiting
 
         if not found:
             raise RecipeError("--report needs the runs to show")
@@ -253,7 +258,7 @@ def export(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
-    from .progress import Waiting
+    from ..progress import Waiting
 
     with Waiting(printable(f"export {file.name}")) as tell:
         from ..runs import find
@@ -307,7 +312,7 @@ def atlas(
     out: Annotated[str, _flag("folder of run directories")] = "runs",
 ) -> int:
     """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
-    from .progress import Waiting
+    from ..progress import Waiting
 
     with Waiting("atlas") as tell:
         from ..runs import find
@@ -401,14 +406,12 @@ def _say_taken(names: Sequence[str], folders: Sequence[Path]) -> None:
 # Performing ----------------------------------------------------------------------------------------------------
 
 
-def _say(as_json: bool, quiet: bool) -> Say:
-    from . import progress
+def _say(as_json: bool, quiet: bool) -> JsonLines | Lines:
+    from .. import progress
 
     if as_json:
         return progress.JsonLines()
-    if quiet:
-        return progress.Quiet()
-    return progress.Live() if progress.is_live(sys.stderr) else progress.Lines()
+    return progress.Quiet() if quiet else progress.renderer()
 
 
 def _seconds(budget: str | None, fields: Mapping[str, Any], settings: Sequence[str]) -> float | None:
@@ -434,16 +437,8 @@ def _perform(
     quiet: bool,
     preview: bool = False,
 ) -> int:
-    from . import progress
-
-    say = _say(as_json, quiet)
-    with progress.Waiting("starting", quiet=as_json or quiet) as waiting:  # importing torch takes seconds
-
-        def first(event: str, facts: Mapping[str, Any]) -> None:
-            waiting.stop()
-            say(event, facts)
-
-        run = _performed(recipe, source, out, until, budget, frames, film, captions, dry_run, as_json, first)
+    with _say(as_json, quiet).telling() as say:
+        run = _performed(recipe, source, out, until, budget, frames, film, captions, dry_run, as_json, say)
     if run is None:
         return 0
     if preview and not (as_json or quiet) and not run.stopped_by:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from sfumato.cli import progress
+from sfumato import progress
+from sfumato.progress import renderers
+from sfumato.progress.pace import Pace
 from sfumato.words import duration
 
 TOTAL = 1_000_000
@@ -24,7 +26,7 @@ def fact(step: int, training: float, wall: float, line: dict[str, Any] | None = 
 
 
 def test_the_time_left_counts_training_and_the_looks_still_to_come() -> None:
-    pace = progress._Pace([0, 1, 2, 4, 500_000, TOTAL])
+    pace = Pace([0, 1, 2, 4, 500_000, TOTAL])
     for step in (0, 1, 2, 4):  # dense early: a second a look, a microsecond of training a step
         now = fact(step, step * 1e-6, step * 1e-6 + 1.0 * (1 + (0, 1, 2, 4).index(step)))
         pace.add(now["tick"], now["training"], now["wall"])
@@ -37,7 +39,7 @@ def test_a_narrow_terminal_keeps_the_time_left(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("COLUMNS", str(width))
     stream = io.StringIO()
     live = progress.Live(stream, clock=iter(range(0, 100, 10)).__next__)
-    live._pace = progress._Pace([TOTAL])
+    live._pace = Pace([TOTAL])
     live("beat", fact(0, 0.0, 0.0))
     live("beat", fact(1000, 1.0, 1.1, {"psnr": 31.25, "psnr_hidden": 29.0}))
     shown = stream.getvalue().rsplit("\r\x1b[K", 1)[1]
@@ -49,7 +51,7 @@ def test_a_narrow_terminal_keeps_the_time_left(monkeypatch: pytest.MonkeyPatch, 
 def test_samples_are_pixels_only_where_a_picture_is_learned(
     facts: dict[str, Any], unit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_opening", lambda facts: [])
+    monkeypatch.setattr(renderers, "opening", lambda facts: [])
     stream = io.StringIO()
     lines = progress.Lines(stream, clock=iter(range(0, 100, 20)).__next__)
     lines("start", {"data": SimpleNamespace(facts=facts), "looks": [TOTAL]})
