@@ -76,6 +76,7 @@ def test_every_error_has_its_exit_code() -> None:
         "TaskError": 2,
         "EngineError": 3,
         "MissingExtra": 3,
+        "MissingData": 3,
     }
     assert all(issubclass(getattr(errors, name), errors.SfumatoError) for name in codes)
     for name, code in codes.items():

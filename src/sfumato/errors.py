@@ -8,6 +8,7 @@
         Diverged     1  the loss is not finite or explodes: running it again gives the same
       EngineError    3  not built, or cannot run this recipe: carries the sentence of `why_not`
       MissingExtra   3  an extra or codec is absent: carries the install line
+      MissingData    3  what a study learns from is not here: carries the path looked for
 
 This module imports nothing, so that any other may import it. A message says what, where, and a hint, in one
 to three lines.
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "Diverged",
     "EngineError",
+    "MissingData",
     "MissingExtra",
     "PictureError",
     "RecipeError",
@@ -69,5 +71,11 @@ class EngineError(SfumatoError):
 
 class MissingExtra(SfumatoError):
     """An optional dependency that is not installed."""
+
+    exit_code = 3
+
+
+class MissingData(SfumatoError):
+    """Data that a study learns from and the package does not carry."""
 
     exit_code = 3

@@ -38,7 +38,7 @@ from .runs.watch import Until, Watch
 from .runs.watchers import Checkpoints, Frames, Weights
 from .training import advice, begin
 
-__all__ = ["fork", "perform", "prepare", "resume"]
+__all__ = ["fork", "perform", "prepare", "resume", "settle"]
 
 Say = Callable[[str, Mapping[str, Any]], None]
 """Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
@@ -61,7 +61,7 @@ def prepare(recipe: Recipe, source: str | picture.Picture | None) -> tuple[Any, 
     return data, net
 
 
-def _settle(recipe: Recipe) -> engine.Settled:
+def settle(recipe: Recipe) -> engine.Settled:
     """`engine.settle`; a task that trains by itself needs no engine."""
     recipe.to_json()  # what a run cannot keep is refused before anything is done
     if hasattr(tasks.task(recipe.task), "begin"):
@@ -104,7 +104,7 @@ def perform(
     since = time.perf_counter()
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RecipeError(f"out={os.fspath(out)!r} is no folder\nhint: --out runs")
-    recipe, chosen, notes = _settle(recipe)
+    recipe, chosen, notes = settle(recipe)
     watch = watch or Watch()
     data, net = prepare(recipe, source)
     _check_film(watch)
@@ -156,7 +156,7 @@ def resume(
     """
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
-        recipe, chosen, notes = _settle(recipe)
+        recipe, chosen, notes = settle(recipe)
         data, net = _prepare_again(run, recipe)
         state: dict[str, Tensor] | None = None
         facts: dict[str, Any] = {}
@@ -213,7 +213,7 @@ def fork(
     """
     for name in set(changes) & set(FORK_KEEPS):
         raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
-    recipe, chosen, notes = _settle(run.recipe.replace(**changes))
+    recipe, chosen, notes = settle(run.recipe.replace(**changes))
     data, net = _prepare_again(run, run.recipe)
     new_data, new_net = _prepare_again(run, recipe)
     if [p.shape for p in new_net.parameters()] != [p.shape for p in net.parameters()]:
@@ -228,7 +228,7 @@ def fork(
         if int(facts["step"]) <= step:
             run.fit(net, weights)
             state, seconds = kept, float(facts["seconds"])
-    before = _settle(run.recipe)
+    before = settle(run.recipe)
     session = _begin(net, data, before.recipe, before.engine, state)
     with closing(drive(session, net, [step], seconds=seconds, hint=advice(run.recipe))) as ticks:
         for tick in ticks:

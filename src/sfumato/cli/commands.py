@@ -394,6 +394,11 @@ app.command(
     name="sweep",
     help="Many values of a recipe's fields, here or on a cluster.",
 )
+app.command(
+    "sfumato.cli.studying:study",
+    name="study",
+    help="The reading list, runnable: papers' claims tested on small nets.",
+)
 
 
 def _say_taken(names: Sequence[str], folders: Sequence[Path]) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from ...errors import RunError
 from ...files import writing
-from ._job import LIGHT, NUMBERS, Job, Result, execute, failure, finished, job
+from ._job import LIGHT, NUMBERS, Job, Result, beside, execute, failure, finished, job
 from ._pool import Call, Pool
 
-__all__ = ["LIGHT", "NUMBERS", "Job", "Pool", "Result", "job", "run_all"]
+__all__ = ["LIGHT", "NUMBERS", "Job", "Pool", "Result", "beside", "job", "run_all"]
 
 
 def run_all(

@@ -5,22 +5,24 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import importlib
 import json
 import re
 import shutil
 import time
 import traceback
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...errors import Diverged, RunError, SfumatoError
-from ...files import save_text
+from ...files import own, save_text
 from ...recipe import Recipe, net_text, parse_variant
 from ...runs import RunDirectory
 from ...runs.watch import Until, Watch
 
-__all__ = ["LIGHT", "NUMBERS", "Job", "Result", "execute", "failure", "finished", "job"]
+__all__ = ["LIGHT", "NUMBERS", "Job", "Result", "beside", "execute", "failure", "finished", "job"]
 
 NUMBERS = 1
 """Version of the numbers: raised whenever the same recipe gives other weights, so that runs of an older version are
@@ -38,7 +40,8 @@ class Job:
     """A recipe, settled for this machine, and what it learns.
 
     source: a picture file or a task's data; None: the task's own. digest: of the source's content. label: for
-    names. stop: a step at which to pause with everything saved; 0: the end of the budget.
+    names. stop: a step at which to pause with everything saved; 0: the end of the budget. needs: a module that
+    whoever runs the job imports first, so that its task is known there.
     """
 
     recipe: Recipe
@@ -47,6 +50,7 @@ class Job:
     label: str
     watch: Watch = field(default=LIGHT, compare=False)
     stop: int = 0
+    needs: str = field(default="", compare=False)
 
     @functools.cached_property
     def identity(self) -> str:
@@ -111,20 +115,31 @@ class Result:
         return RunDirectory(self.folder)
 
 
-def job(recipe: Recipe, source: str | None = None, *, watch: Watch = LIGHT, stop: int = 0) -> Job:
+def job(
+    recipe: Recipe,
+    source: str | None = None,
+    *,
+    watch: Watch = LIGHT,
+    stop: int = 0,
+    needs: str = "",
+    code: str = "",
+) -> Job:
     """A job on one thread, with the engine and the precision that this machine gives it written out.
+
+    needs: see `Job`. code: whatever else decides the result, such as the code of a task that is none of the
+    package's own; it goes into the identity.
 
     Raises RecipeError for a recipe that is no JSON, EngineError if no engine can run it, RunError for a source that
     cannot be read.
     """
-    from ... import engine
+    from ... import experiment
 
     if not isinstance(recipe.activation, str) or not isinstance(recipe.encoding, str):
         raise RunError("a compared recipe must be text: its activation or encoding is a Python function")
-    settled = engine.settle(recipe.replace(threads=1))
+    settled = experiment.settle(recipe.replace(threads=1))
     recipe = settled.recipe.replace(engine=settled.engine)
     digest, label = _digest(recipe.task, source)
-    return Job(recipe, source, digest, label, watch, stop)
+    return Job(recipe, source, f"{digest}+{code}" if code else digest, label, watch, stop, needs)
 
 
 def _digest(task: str, source: str | None) -> tuple[str, str]:
@@ -208,6 +223,19 @@ def _failure_file(job: Job, out: Path) -> Path:
 
 # Running ---------------------------------------------------------------------------------------------------------
 
+_HERE: ContextVar[Path] = ContextVar("the folder of the runs among which a job is at work")
+
+
+def beside(name: str) -> RunDirectory:
+    """A finished run of this folder, for the task of a job that reads what another one left.
+
+    name: its directory's. Raises RunError outside of a job, and where there is no such run.
+    """
+    place = _HERE.get(None)
+    if place is None:
+        raise RunError(f"run {name!r} is read by jobs only\nhint: sfumato study goes on with runs of its own")
+    return RunDirectory(own(place, name, room=True))
+
 
 class Rung(Until):
     """Pause at a step that is a beat."""
@@ -225,6 +253,9 @@ def execute(job: Job, out: str) -> Result:
     from ... import experiment
 
     place = Path(out)
+    _HERE.set(place)
+    if job.needs:
+        importlib.import_module(job.needs)
     done = finished(job, place)
     if done is not None:
         return done

@@ -1,0 +1,82 @@
+"""The verb of the reading list: which papers there are, and one study run. Flags in, one function called."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from ..errors import RecipeError
+
+__all__ = ["study"]
+
+study = App(
+    name="study",
+    help="The reading list, runnable: a paper's central claim tested on small nets, in minutes.",
+    help_epilogue="Examples:\n\nsfumato study\n\nsfumato study he_init --quick\n\n"
+    "sfumato study he_init --report\n\nThe same command goes on where it was stopped. "
+    "docs/reading-list.md holds all verdicts.",
+    default_parameter=Parameter(negative=()),
+)
+
+
+def _flag(text: str, *names: str) -> Parameter:
+    return Parameter(name=names or None, help=text)
+
+
+@study.default
+def study_(
+    name: Annotated[
+        str | None, Parameter(name="NAME", help="none: list all 28 papers with state and verdict")
+    ] = None,
+    /,
+    *,
+    quick: Annotated[bool, _flag("a version of seconds that shows directions only; needs no data")] = False,
+    seeds: Annotated[int, _flag("runs of each arm; 0: the study's own number")] = 0,
+    budget: Annotated[
+        str | None, _flag("begin no run any more after 90s, 5m, 1h; the same command goes on")
+    ] = None,
+    out: Annotated[str | None, _flag("folder; none: studies/NAME, or studies/NAME-quick")] = None,
+    report: Annotated[
+        bool, _flag("also write report.html: the mechanism explained, the figure, the verdict")
+    ] = False,
+    workers: Annotated[int, _flag("processes, a net each; 0: one a core")] = 0,
+    quiet: Annotated[bool, _flag("no progress")] = False,
+) -> int:
+    """The reading list, runnable: a paper's central claim tested on small nets, in minutes."""
+    if name is None:
+        from ..studies._kept import listing
+
+        print(listing())
+        return 0
+    if seeds < 0 or seeds > 1000:
+        raise RecipeError(f"seeds={seeds} must be 0 (the study's own number) to 1000")
+    from ..budget import parse
+    from ..compare.summary import aligned
+    from ..studies import _page, _running, study
+
+    study(name)  # an unknown name is refused before a folder is made
+    seconds = None if budget is None else parse(budget)
+    folder = Path(out) if out else Path("studies") / (f"{name}-quick" if quick else name)
+    parts = [f"sfumato study {name}", "--quick" if quick else "", f"--seeds {seeds}" if seeds else ""]
+    done = _running.run(
+        name,
+        folder,
+        quick=quick,
+        seeds=seeds,
+        budget=seconds,
+        workers=workers,
+        command=" ".join(filter(None, parts)),
+        say=(lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr, flush=True)),
+    )
+    made = _page.write(done, folder, report=report)
+    if done.verdict is None:
+        print(f"no seed is complete yet\ngo on: sfumato study {name} --out {shlex.quote(str(folder))}")
+    else:
+        print(f"{done.module.CLAIM}\n\n{aligned([list(row) for row in done.verdict.table])}\n")
+        print(f"{done.verdict.holds}: {done.verdict.why}")
+    print("\n" + "\n".join(str(path) for path in [folder, *made]))
+    return 1 if done.failed else 0

@@ -1,0 +1,90 @@
+"""Results of full runs, kept with the package; the list of all papers, and the page that is made of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from . import READING_LIST, names
+
+__all__ = ["kept", "listing", "reading_list"]
+
+
+@cache
+def kept(name: str) -> dict[str, Any] | None:
+    """What is kept of a study's full run: `made` (when, where, how) and `results`; None if there was none."""
+    file = resources.files(__package__).joinpath("results", f"{name}.json")
+    if not file.is_file():
+        return None
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def listing() -> str:
+    """All papers of the list, a line each: number, study, state, last verdict with its date, title."""
+    rows = [["#", "study", "verdict", "on", "paper"]]
+    for name, paper in READING_LIST.items():
+        rows.append([str(paper.number), name, *_state(name), f"{paper.title[:48]} ({paper.year})"])
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
+    built = [name for name in READING_LIST if name in names()]
+    return "\n".join([*lines, "", f"{len(built)} of {len(READING_LIST)} can be run: sfumato study NAME"])
+
+
+def _state(name: str) -> tuple[str, str]:
+    if name not in names():
+        return "not built", ""
+    found = kept(name)
+    if found is None:
+        return "no full run yet", ""
+    return found["results"]["verdict"]["holds"], found["made"]["date"]
+
+
+def reading_list() -> str:
+    """docs/reading-list.md: all papers with state, verdict, effect, minutes, and what is missing."""
+    head = "| # | study | paper | verdict | effect | core minutes | missing |\n|---|---|---|---|---|---|---|"
+    rows, parts = [], []
+    for name, paper in READING_LIST.items():
+        verdict, _ = _state(name)
+        effect = minutes = ""
+        missing = "all of it"
+        found = kept(name) if name in names() else None
+        if name in names():
+            module = importlib.import_module(f"{__package__}.{name}")
+            missing = getattr(module, "MISSING", "")
+            if found:
+                judged = found["results"]["verdict"]
+                effect, minutes = judged["effect"], f"{found['made']['core_seconds'] / 60:.1f}"
+                parts.append(_part(name, str(paper), module.CLAIM, found))
+        title = f"{paper.title} ({paper.year}), {paper.identifier}"
+        rows.append(f"| {paper.number} | `{name}` | {title} | {verdict} | {effect} | {minutes} | {missing} |")
+    return "\n".join([INTRODUCTION, head, *rows, "", *parts])
+
+
+def _part(name: str, paper: str, claim: str, found: dict[str, Any]) -> str:
+    made, judged = found["made"], found["results"]["verdict"]
+    table = judged["table"]
+    lines = [f"| {' | '.join(row)} |" for row in table]
+    lines.insert(1, "|" + "---|" * len(table[0]))
+    where = (
+        f"{made['seeds']} seeds, {made['core_seconds'] / 60:.1f} core minutes, {made['date']}, "
+        f"{made['processor']} ({made['instruction_set']}), one thread a run: `{made['command']}`"
+    )
+    picture = f"![what {name} measured](../src/sfumato/studies/results/{name}.png)"
+    top = [f"## {name}", "", f"{paper}.", "", f"**Claim.** {claim}", ""]
+    return "\n".join(
+        [*top, f"**{judged['holds']}**: {judged['why']}", "", *lines, "", picture, "", where, ""]
+    )
+
+
+INTRODUCTION = """# The reading list
+
+Made by `python tools/reading_list.py` from the kept results of full runs; do not edit. `sfumato study NAME` runs a
+study again, `sfumato study NAME --report` explains it with drawings. The four verdicts: `holds`; `does not hold`;
+`toy only`, the direction appears, but at a scale that cannot carry the claim; `undecided`. Every verdict is about
+the scale that the study's page states, never about the paper's own. Criteria were committed before the first full
+run.
+"""
