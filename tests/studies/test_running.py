@@ -11,11 +11,27 @@ import time
 from pathlib import Path
 
 import pytest
+from here import Here
 
 from sfumato.cli.commands import call
+from sfumato.compare import workers
 from sfumato.errors import MissingData, RecipeError
 from sfumato.recipe import Recipe
 from sfumato.studies import Arm, Outcome, Verdict, _running, difference, he_init, study
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs run in this process."""
+    monkeypatch.setattr(workers, "Pool", Here)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
 
 TINY = Recipe(net=(8,), batch=64, steps=20, engine="eager", options={"max_pixels": 400})
 
