@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +57,126 @@ def gaussian(x: Array, scale: float = 10.0) -> tuple[Array, Array]:
     return y, -2 * scale**2 * x * y
 
 
+def gelu(x: Array) -> tuple[Array, Array]:
+    below = np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in x.ravel()]).reshape(x.shape)
+    return x * below, below + x * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def spder(x: Array, omega: float = 30.0) -> tuple[Array, Array]:
+    z = omega * x
+    root = np.sqrt(np.abs(z))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second = np.where(z == 0, 0.0, np.sin(z) * np.sign(z) / (2 * root))
+    return np.sin(z) * root, omega * (np.cos(z) * root + second)
+
+
+def sinc(x: Array, omega: float = 30.0) -> tuple[Array, Array]:
+    z = np.where(x == 0, 1.0, omega * x)
+    slope = omega * (np.cos(z) / z - np.sin(z) / z**2)
+    return np.where(x == 0, 1.0, np.sin(z) / z), np.where(x == 0, 0.0, slope)
+
+
 ACTIVATIONS: dict[str, Callable[..., tuple[Array, Array]]] = {
-    f.__name__: f for f in (relu, leaky_relu, tanh, sigmoid, silu, sine, finer, gaussian)
+    f.__name__: f for f in (relu, leaky_relu, tanh, sigmoid, silu, sine, finer, gaussian, gelu, spder, sinc)
 }
+
+# Whole layers whose units look at each other, at the inputs, or learn: values only ------------------------------
+
+
+def lwta(x: Array, layer: Layer, *, block: int = 2) -> Array:
+    out = np.zeros_like(x)
+    for row, values in enumerate(x):
+        for first in range(0, len(values), block):
+            group = list(values[first : first + block])
+            winner = group.index(max(group))
+            out[row, first + winner] = group[winner]
+    return out
+
+
+def maxout(x: Array, layer: Layer, *, pieces: int = 2) -> Array:
+    return np.array([[max(v[j : j + pieces]) for j in range(0, len(v), pieces)] for v in x.tolist()])
+
+
+def topk(x: Array, layer: Layer, *, k: int = 25) -> Array:
+    return np.array([[v if sorted(row)[-min(k, len(row))] <= v else 0.0 for v in row] for row in x.tolist()])
+
+
+def prelu(x: Array, layer: Layer, *, slope: float = 0.25) -> Array:
+    return np.maximum(x, 0) + layer.p["slopes"] * np.minimum(x, 0)
+
+
+def h_siren(x: Array, layer: Layer, *, omega: float = 30.0) -> Array:
+    return np.sin(omega * np.sinh(2 * x)) if layer.first else np.sin(omega * x)
+
+
+def wire(x: Array, layer: Layer, *, omega: float = 20.0, scale: float = 10.0) -> Array:
+    half = x.shape[1] // 2
+    z = x[:, :half] + 1j * x[:, half:]
+    y = np.exp(1j * omega * z - np.abs(scale * z) ** 2)
+    return np.concatenate([y.real, y.imag], 1)
+
+
+def fourier_filter(x: Array, layer: Layer, *, scale: float = 256.0) -> Array:
+    return x * np.sin(layer.inputs @ layer.p["frequencies"].T + layer.p["phases"])
+
+
+def gabor_filter(
+    x: Array, layer: Layer, *, scale: float = 256.0, alpha: float = 6.0, beta: float = 1.0
+) -> Array:
+    out = fourier_filter(x, layer)
+    for n, point in enumerate(layer.inputs):
+        for u, centre in enumerate(layer.p["centres"]):
+            out[n, u] *= math.exp(-layer.p["widths"][u] / 2 * float(((point - centre) ** 2).sum()))
+    return out
+
+
+class Layer(NamedTuple):
+    """What a layer of units knows beside its sums: what it learned, the encoded inputs, whether it is the first."""
+
+    p: Tensors
+    inputs: Array
+    first: bool
+
+
+LAYERS: dict[str, Callable[..., Array]] = {
+    f.__name__: f for f in (lwta, maxout, topk, prelu, h_siren, wire, fourier_filter, gabor_filter)
+}
+
+
+def sums(p: Tensors, name: str, value: Array, first: bool) -> Array:
+    """What a linear map gives: a real one, a complex one (real parts, then imaginary parts), or 1."""
+    if f"{name}.weight" in p:
+        return value @ p[f"{name}.weight"].T + p[f"{name}.bias"]
+    if f"{name}.real" not in p:
+        return np.ones((len(value), 1))
+    half = value.shape[1] if first else value.shape[1] // 2
+    z = value if first else value[:, :half] + 1j * value[:, half:]
+    matrix, offset = p[f"{name}.real"], p[f"{name}.offset"]
+    if not first:
+        matrix = matrix + 1j * p[f"{name}.imaginary"]
+        offset = offset[: len(matrix)] + 1j * offset[len(matrix) :]
+    y = z @ matrix.T + offset
+    return np.concatenate([y.real, y.imag], 1)
+
+
+def outputs(
+    p: Tensors, x: Array, depth: int, activation: str, residual: int = 0, **arguments: float
+) -> Array:
+    """A net's outputs for encoded inputs x, any activation, with shortcuts (He et al. 2016, equation 1)."""
+    value, posts = x, []
+    for i in range(depth):
+        pre = sums(p, f"layers.{i}", value, i == 0)
+        if residual and i and i % residual == 0:
+            pre = pre + posts[i - residual]
+        if activation in LAYERS:
+            own = {n.removeprefix(f"units.{i}."): v for n, v in p.items() if n.startswith(f"units.{i}.")}
+            value = LAYERS[activation](pre, Layer(own, x, i == 0), **arguments)
+        else:
+            value = ACTIVATIONS[activation](pre, **arguments)[0]
+        posts.append(value)
+    out = sums(p, "readout", value, False)
+    return out + x @ p["skip.weight"].T if "skip.weight" in p else out
+
 
 # Losses: value and gradient at the prediction ----------------------------------------------------------------
 
@@ -98,6 +215,27 @@ def waves(x: Array, frequencies: Array) -> Array:
             phase = 2 * math.pi * sum(b * value for b, value in zip(row, point, strict=True))
             out[n, k], out[n, len(frequencies) + k] = math.sin(phase), math.cos(phase)
     return out
+
+
+def one_blob(x: Array, bins: int) -> Array:
+    """The mass of N(x, 1 / bins^2) in each bin of [0, 1]: (N, D) -> (N, D bins)."""
+
+    def below(edge: float, centre: float) -> float:
+        return 0.5 * (1 + math.erf((edge - centre) * bins / math.sqrt(2)))
+
+    rows = [
+        [below((i + 1) / bins, v) - below(i / bins, v) for v in point for i in range(bins)]
+        for point in x.tolist()
+    ]
+    return np.array(rows)
+
+
+def triangle(x: Array, bands: int) -> Array:
+    """1 at 0, down to -1 after half a period and up again; the period is 2, 1, 1/2 ...: (N, D) -> (N, D bands)."""
+    rows = []
+    for point in x.tolist():
+        rows.append([4 * abs((v / 2 ** (1 - k)) % 1 - 0.5) - 1 for v in point for k in range(bands)])
+    return np.array(rows)
 
 
 Uses = list[list[list[tuple[int, float]]]]

@@ -16,6 +16,7 @@ from sfumato import engine
 from sfumato.errors import RecipeError
 from sfumato.learning import losses, optimizers, sampling, schedules
 from sfumato.nets import Net, activations, build, encodings, starts
+from sfumato.nets.net import Units
 from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, beats, pick, public
 
@@ -74,10 +75,24 @@ def test_every_variant_is_a_word_that_can_be_picked(field: str, name: str) -> No
 # Activations -------------------------------------------------------------------------------------------------
 
 EVERY_ACTIVATION = pytest.mark.parametrize("name", public(activations))
+ELEMENTWISE = pytest.mark.parametrize(
+    "name", [name for name, function in public(activations).items() if not getattr(function, "across", False)]
+)
+MILD = {"wire": "wire:omega=2,scale=0.5", "topk": "topk:k=2"}
+"""Where the default, made for hundreds of units, leaves nothing of a handful."""
+
+
+def one_layer(name: str, dtype: torch.dtype, first: bool = False) -> tuple[Units, int]:
+    """A layer of six units of the activation after two inputs, and how many sums it takes."""
+    choice = pick(activations, MILD.get(name, name))
+    units = Units(choice, 6, 2, 3, first).to(dtype)
+    units.start(torch.Generator().manual_seed(5))
+    make = choice.fact("layer")
+    return units, int(make(6, 6, False, **choice.arguments).out_features) if make else 6
 
 
 @DTYPES
-@EVERY_ACTIVATION
+@ELEMENTWISE
 def test_every_activation_keeps_shape_and_type_and_stays_finite(name: str, dtype: torch.dtype) -> None:
     function = public(activations)[name]
     for shape in ((), (0,), (7,), (3, 4, 5)):
@@ -90,19 +105,39 @@ def test_every_activation_keeps_shape_and_type_and_stays_finite(name: str, dtype
         assert torch.equal(x, kept), "the input was changed"
 
 
+@DTYPES
 @EVERY_ACTIVATION
-def test_every_activation_has_a_gradient_that_is_finite_at_extremes(name: str) -> None:
-    x = torch.tensor([-100.0, -1.0, 0.0, 1.0, 100.0], requires_grad=True)
-    public(activations)[name](x).sum().backward()
+@pytest.mark.parametrize("first", [True, False])
+def test_every_layer_of_units_is_finite_and_has_a_gradient_at_extremes(
+    name: str, first: bool, dtype: torch.dtype
+) -> None:
+    units, sums = one_layer(name, dtype, first)
+    x = torch.tensor([-100.0, -1.0, 0.0, 1.0, 100.0], dtype=dtype)[:, None].repeat(1, sums).requires_grad_()
+    kept = x.detach().clone()
+    y = units(x, ODD.to(dtype))
+    assert y.shape == (5, 6) and y.dtype == dtype and torch.isfinite(y).all()
+    assert units(x[:0], ODD[:0].to(dtype)).shape == (0, 6)
+    y.sum().backward()
     assert x.grad is not None and torch.isfinite(x.grad).all()
+    assert torch.equal(x, kept), "the input was changed"
 
 
 @EVERY_ACTIVATION
-def test_every_activation_is_right_in_float64(name: str) -> None:
+@pytest.mark.parametrize("first", [True, False])
+def test_every_activation_is_right_in_float64(name: str, first: bool) -> None:
+    """Its gradients by the sums and by what it learns, against differences."""
     if name == "finer":
         return  # its backward pass holds a factor constant on purpose; test_eager checks it against the oracle
-    x = torch.tensor([-1.3, -0.2, 0.1, 0.9], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(public(activations)[name], (x,))
+    units, sums = one_layer(name, torch.float64, first)
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(5, sums, dtype=torch.float64, generator=generator).requires_grad_()
+    learned = list(units.parameters())
+
+    def said(x: torch.Tensor, *learned: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = units(x, ODD.double())
+        return y
+
+    assert torch.autograd.gradcheck(said, (x, *learned))
 
 
 @DTYPES
@@ -177,7 +212,8 @@ EVERY_OPTIMIZER = pytest.mark.parametrize("name", public(optimizers))
 @DTYPES
 @EVERY_OPTIMIZER
 def test_every_optimizer_moves_every_parameter_once(name: str, dtype: torch.dtype) -> None:
-    changes = {"optimizer": name, "engine": "eager", "threads": 1, "batch": 7, "steps": 9, "rate": 1e-3}
+    batch = 35 if getattr(public(optimizers)[name], "whole_data", False) else 7  # all of 5 x 7 pixels
+    changes = {"optimizer": name, "engine": "eager", "threads": 1, "batch": batch, "steps": 9, "rate": 1e-3}
     recipe = Recipe(net=(6, 5, 4), encoding="grid:levels=2,base=2", skip=True, activation="tanh", **changes)
     net = build(recipe, 2, 3)
     owned = [id(p) for o in public(optimizers)[name](net) for g in o.param_groups for p in g["params"]]
@@ -241,6 +277,8 @@ def test_every_engine_answers_in_a_sentence(name: str) -> None:
     for recipe in (
         Recipe(),
         Recipe(activation="gaussian", encoding="grid", optimizer="muon", dropout=(0.1, 0.1)),
+        Recipe(activation="lwta"),
+        Recipe(residual=2),
     ):
         answer = module.why_not(recipe)
         assert answer is None or (3 < len(answer) < 300 and not answer.endswith("."))
@@ -271,12 +309,12 @@ def test_every_kind_of_beats_holds_both_ends(name: str) -> None:
 @EVERY_ACTIVATION
 @pytest.mark.parametrize("encoding", public(encodings))
 def test_every_net_hands_out_its_layers(name: str, encoding: str, dtype: torch.dtype) -> None:
-    recipe = Recipe(net=(6, 5), activation=name, encoding=encoding, seed=4)
+    recipe = Recipe(net=(6, 4), activation=name, encoding=encoding, seed=4)
     net: Net = build(recipe, 2, 3).to(dtype)
     x = ODD.to(dtype)
     layers = list(net.hidden(x))
-    assert [layer.post.shape for layer in layers] == [(5, 6), (5, 5)]
-    for layer in layers:
-        assert torch.equal(layer.post, net.activation(layer.pre)) and layer.post.dtype == dtype
+    assert [layer.post.shape for layer in layers] == [layer.pre.shape for layer in layers] == [(5, 6), (5, 4)]
+    for layer, units in zip(layers, net.units, strict=True):
+        assert torch.equal(layer.post, units(layer.sums, net.encoding(x))) and layer.post.dtype == dtype
     assert torch.equal(net.readout(layers[-1].post), net(x)) and net(x).shape == (5, 3)
     equal_bits(parameters(net), parameters(build(recipe, 2, 3).to(dtype)))

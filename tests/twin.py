@@ -9,7 +9,7 @@ from oracle import Array, Model, Tensors
 from sfumato.data import Data
 from sfumato.engine.eager import EagerSession, prepare
 from sfumato.nets import Net, build
-from sfumato.nets.encodings import Grid, Waves
+from sfumato.nets.encodings import Blobs, Grid, Triangles, Waves
 from sfumato.recipe import Recipe, parse_variant
 
 
@@ -27,6 +27,10 @@ def witness(net: Net, recipe: Recipe, data: Data) -> tuple[Model, Array]:
     elif isinstance(encoding, Waves):
         waves = oracle.waves(x, encoding.frequencies.double().numpy())
         x = oracle.np.concatenate([2 * x - 1, waves], 1) if encoding.identity else waves
+    elif isinstance(encoding, Blobs):
+        x = oracle.one_blob(x, encoding.bins)
+    elif isinstance(encoding, Triangles):
+        x = oracle.triangle(x, encoding.bands)
     elif recipe.encoding == "none":
         x = 2 * x - 1
     loss, loss_arguments = parse_variant(recipe.loss)

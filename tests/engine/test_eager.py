@@ -27,6 +27,8 @@ ENCODINGS = [
     "raw",
     "fourier:bands=6,sigma=2",
     "positional:bands=3",
+    "one_blob:bins=5",
+    "triangle:bands=3",
     "grid:levels=3,base=4,log2_table=12",
     "grid:levels=4,base=4,log2_table=5",
 ]
@@ -40,7 +42,7 @@ def check_gradients(recipe: Recipe, data: Data, dtype: torch.dtype) -> None:
     p = parameters(net)
     reference_loss, reference = model.gradients(p, x, data.targets.astype(float), ROWS.tolist())
     kind = "gradient float64" if dtype == torch.float64 else "gradient float32"
-    if recipe.activation == "finer" and dtype == torch.float32:
+    if recipe.activation in ("finer", "sinc") and dtype == torch.float32:
         kind += ", steep"
     close(loss, reference_loss, **bound(kind))
     assert gradients.keys() == reference.keys() == p.keys()
@@ -74,7 +76,8 @@ def test_gradients_of_every_loss(tiny: Data, recipe: Recipe, loss: str, dtype: t
 
 
 def test_the_oracle_knows_every_variant_of_the_package() -> None:
-    assert oracle.ACTIVATIONS.keys() == public(activations).keys()
+    assert oracle.ACTIVATIONS.keys() | oracle.LAYERS.keys() == public(activations).keys()
+    assert {n for n, f in public(activations).items() if getattr(f, "across", False)} == oracle.LAYERS.keys()
     assert oracle.LOSSES.keys() == public(losses).keys()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from compare import bound, close
+from compare import bound, close, equal_bits
 from conftest import picture_data
 from twin import parameters, session
 
@@ -15,8 +17,10 @@ from sfumato.data import Data
 from sfumato.engine.eager import prepare
 from sfumato.errors import RecipeError
 from sfumato.learning import losses, optimizers
+from sfumato.learning.lbfgs import Lbfgs
+from sfumato.learning.soap import Soap
 from sfumato.nets import build
-from sfumato.recipe import Recipe, pick
+from sfumato.recipe import Recipe, pick, public
 
 
 def test_fan_in_divides_each_layers_rate() -> None:
@@ -223,3 +227,121 @@ def test_gradients_of_losses_are_a_mean_over_samples() -> None:
     p = PREDICTION.clone().requires_grad_()
     losses.half_square(p, TARGET).backward()
     close(p.grad.numpy(), ((PREDICTION - TARGET) / 2).numpy(), **bound("float64"))
+
+
+# SOAP and L-BFGS ---------------------------------------------------------------------------------------------
+
+
+def soap_by_formula(
+    p: np.ndarray, gradients: list[np.ndarray], rate: float, every: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Vyas et al. 2024, algorithm 3, for one matrix in float64; the first gradient sets up the bases."""
+    b, eps = 0.95, 1e-8
+    mean, square = np.zeros_like(p), np.zeros_like(p)
+    sides = [(1 - b) * gradients[0] @ gradients[0].T, (1 - b) * gradients[0].T @ gradients[0]]
+    bases = [np.linalg.eigh(side)[1][:, ::-1] for side in sides]
+    for t, g in enumerate(gradients[1:], 1):
+        seen = bases[0].T @ g @ bases[1]
+        mean = b * mean + (1 - b) * g
+        square = b * square + (1 - b) * seen**2
+        turned = bases[0].T @ mean @ bases[1] / (1 - b**t)
+        p = p - rate * bases[0] @ (turned / (np.sqrt(square / (1 - b**t)) + eps)) @ bases[1].T
+        sides = [b * sides[0] + (1 - b) * g @ g.T, b * sides[1] + (1 - b) * g.T @ g]
+        if (t + 1) % every == 0:
+            bases = [np.linalg.qr(side @ basis)[0] for side, basis in zip(sides, bases, strict=True)]
+    return p, bases
+
+
+def test_soap_moves_matrices_by_its_formula_and_vectors_by_adams() -> None:
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(4, 3)), list(rng.normal(size=(9, 4, 3)))
+    bias, slopes = rng.normal(size=5), list(rng.normal(size=(9, 5)))
+    matrix, vector = (torch.nn.Parameter(torch.from_numpy(v.copy())) for v in (start, bias))
+    twin = torch.nn.Parameter(vector.detach().clone())
+    soap = Soap([{"params": [matrix, vector]}], 0.95, 0.95, 1e-8, 3)
+    adam = torch.optim.Adam([twin], lr=0.01, betas=(0.95, 0.95))
+    for group in soap.param_groups:
+        group["lr"] = 0.01
+    for g, s in zip(gradients, slopes, strict=True):
+        matrix.grad, vector.grad, twin.grad = (
+            torch.from_numpy(g),
+            torch.from_numpy(s),
+            torch.from_numpy(s.copy()),
+        )
+        soap.step()
+        adam.step()
+    expected, _ = soap_by_formula(start, gradients, 0.01, 3)
+    # Signs of eigenvectors differ between libraries and cancel; float64.
+    assert np.abs(matrix.detach().numpy() - expected).max() < 1e-9
+    assert torch.allclose(vector, twin, atol=1e-12)
+
+
+def test_a_side_too_long_for_a_basis_keeps_its_axes() -> None:
+    table = torch.nn.Parameter(torch.zeros(3000, 2))
+    assert Soap([{"params": [table]}], 0.9, 0.9, 1e-8, 10).memory(table).keys() == {
+        "exp_avg",
+        "exp_avg_sq",
+        "right",
+        "right_basis",
+    }
+
+
+def test_lbfgs_finds_the_bottom_of_a_bowl() -> None:
+    """A quadratic of 12 numbers whose axes differ by a factor 1,000; descent would take thousands of steps."""
+    rng = np.random.default_rng(1)
+    turned = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    bowl = torch.from_numpy(turned @ np.diag(np.logspace(0, 3, 12)) @ turned.T)
+    x = torch.nn.Parameter(torch.from_numpy(rng.normal(size=12)))
+    lbfgs = Lbfgs([{"params": [x], "lr": 1.0}], 10)
+
+    def loss() -> torch.Tensor:
+        return x @ bowl @ x / 2
+
+    seen = []
+    for _ in range(150):
+        x.grad = None
+        loss().backward()
+        seen.append(float(loss().detach()))
+        lbfgs.step(lambda: float(loss().detach()))
+    assert all(after <= before for before, after in pairwise(seen)), "a line search only goes down"
+    assert seen[-1] < 1e-12 * seen[0]
+
+
+def test_lbfgs_wants_all_samples_and_says_how_many() -> None:
+    recipe = Recipe(net=(4,), optimizer="lbfgs", batch=7, steps=3, engine="eager", threads=1)
+    with pytest.raises(RecipeError, match=r"looks at all 35 samples(.|\n)*--batch 35"):
+        session(recipe, picture_data(5, 7))
+
+
+def test_lbfgs_goes_on_where_adam_stops() -> None:
+    """At the end of 200 annealed steps of Adam, 40 steps of L-BFGS lower the loss by half and more."""
+    recipe = Recipe(
+        net=(16, 16), activation="tanh", rate=0.01, steps=200, batch=35, engine="eager", threads=1
+    )
+    data = picture_data(5, 7)
+    net, running = session(recipe, data)
+    before = running.advance(200)[-1]
+    running.pull(net)
+    polish = recipe.replace(optimizer="lbfgs", rate=1.0, schedule="constant", steps=40)
+    after = prepare(net, data, polish, 40).advance(40)[-1]
+    assert after < before / 2
+
+
+@pytest.mark.parametrize("name", public(optimizers))
+def test_every_optimizer_goes_on_bit_for_bit(name: str) -> None:
+    whole = getattr(public(optimizers)[name], "whole_data", False)
+    recipe = Recipe(
+        net=(6, 5), optimizer=name, batch=35 if whole else 8, steps=24, rate=0.01, engine="eager", threads=1
+    )
+    data = picture_data(5, 7)
+    net, running = session(recipe, data)
+    running.advance(11)
+    running.pull(net)
+    kept, state = copy.deepcopy(net), running.state()
+    running.advance(13)
+    running.pull(net)
+    other = prepare(kept, data, recipe, 24)
+    other.load(kept, state)
+    other.advance(13)
+    other.pull(kept)
+    equal_bits(parameters(net), parameters(kept))

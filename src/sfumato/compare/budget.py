@@ -9,10 +9,9 @@ import math
 import re
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 
 from ..errors import RecipeError
-from ..recipe import Recipe
+from ..recipe import Recipe, pick
 
 __all__ = ["Budget", "seconds_per_step", "with_parameters"]
 
@@ -83,36 +82,31 @@ def with_parameters(recipe: Recipe, wanted: int, inputs: int, outputs: int, aspe
     Raises RecipeError where no width comes within a tenth, as for an encoding that holds more by itself.
     """
     from .. import nets
+    from ..nets import activations
 
-    net = nets.build(recipe, inputs, outputs, aspect=aspect)
-    encoded = int(net.layers[0].in_features)  # type: ignore[arg-type]
-    beside = net.parameter_count - _parameters(encoded, recipe.net, outputs)
+    multiple = int(pick(activations, recipe.activation, "activation").fact("multiple", 1))
+    encoding = nets.build(recipe, inputs, outputs, aspect=aspect).encoding
+    beside = sum(p.numel() for p in encoding.parameters())
+
+    def scaled(factor: float) -> tuple[int, ...]:
+        return tuple(multiple * max(1, round(w * factor / multiple)) for w in recipe.net)
+
+    def count(factor: float) -> int:
+        return nets.parameter_count(recipe.replace(net=scaled(factor)), encoding, outputs)
+
     low, high = 0.0, 1.0
-    while beside + _parameters(encoded, _scaled(recipe.net, high), outputs) < wanted and high < 1e6:
+    while count(high) < wanted and high < 1e6:
         low, high = high, 2 * high
     for _ in range(60):
         middle = (low + high) / 2
-        fits = beside + _parameters(encoded, _scaled(recipe.net, middle), outputs) <= wanted
-        low, high = (middle, high) if fits else (low, middle)
-    best = min(
-        (_scaled(recipe.net, low), _scaled(recipe.net, high)),
-        key=lambda widths: abs(beside + _parameters(encoded, widths, outputs) - wanted),
-    )
-    count = beside + _parameters(encoded, best, outputs)
-    if abs(count - wanted) > CLOSE * wanted:
+        low, high = (middle, high) if count(middle) <= wanted else (low, middle)
+    best = min((low, high), key=lambda factor: abs(count(factor) - wanted))
+    if abs(count(best) - wanted) > CLOSE * wanted:
         raise RecipeError(
-            f"no width of this net gives {wanted:,} parameters; the nearest has {count:,}"
+            f"no width of this net gives {wanted:,} parameters; the nearest has {count(best):,}"
             + (f", {beside:,} of them outside its layers" if beside else "")
         )
-    return recipe.replace(net=best)
-
-
-def _scaled(widths: tuple[int, ...], factor: float) -> tuple[int, ...]:
-    return tuple(max(1, round(w * factor)) for w in widths)
-
-
-def _parameters(inputs: int, widths: tuple[int, ...], outputs: int) -> int:
-    return sum((a + 1) * b for a, b in pairwise((inputs, *widths, outputs)))
+    return recipe.replace(net=scaled(best))
 
 
 def seconds_per_step(recipe: Recipe, source: str | None, at_least: float = 1.0) -> float:

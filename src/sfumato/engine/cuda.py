@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data import Data
 from ..errors import EngineError, RunError
@@ -167,15 +167,14 @@ class CudaSession:
         if self._recipe.precision in ("float32", "auto", "auto-all"):
             result: Tensor = net(inputs)
             return result
-        value = encoded = net.encoding(inputs)
         exact = 1 if self._recipe.precision == "bfloat16" else 0  # coordinates need float32
-        for index, layer in enumerate(m for m in [*net.layers, net.readout] if isinstance(m, nn.Linear)):
-            plain = index < exact
-            value = layer(value) if plain else _Product.apply(value, layer.weight) + layer.bias  # type: ignore[no-untyped-call]
-            if layer is not net.readout:
-                value = net.activation(value)
-        summed: Tensor = value if net.skip is None else value + net.skip(encoded)
-        return summed
+
+        def product(index: int, layer: Any, value: Tensor) -> Tensor:
+            if index < exact:
+                return torch.as_tensor(layer(value))
+            return torch.as_tensor(_Product.apply(value, layer.weight) + layer.bias)  # type: ignore[no-untyped-call]
+
+        return net.head(net.encoding(inputs), product=product)
 
     def _saved(self) -> list[Tensor]:
         return [t.detach().clone() for t in self._tensors()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,14 @@ class EagerSession:
         self._net = copy.deepcopy(net)
         self._parameters = dict(self._net.named_parameters())
         self._loss = pick(losses, recipe.loss, "loss")
-        self._optimizers = pick(optimizers, recipe.optimizer, "optimizer")(self._net)
+        optimizer = pick(optimizers, recipe.optimizer, "optimizer")
+        self._optimizers = optimizer(self._net)
+        self._whole_data = bool(optimizer.fact("whole_data"))
+        if self._whole_data and recipe.batch < data.samples:
+            raise RecipeError(
+                f"optimizer={recipe.optimizer} looks at all {data.samples:,} samples in each step, not at "
+                f"batch={recipe.batch}\nhint: --batch {data.samples}"
+            )
         dtype = next(self._net.parameters()).dtype
         self._targets = torch.from_numpy(data.targets).to(dtype)
         self._loss(self._targets[:1], self._targets[:1])  # refuses an argument out of range
@@ -87,7 +95,10 @@ class EagerSession:
             if self._recipe.clip:
                 torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._recipe.clip)
             for optimizer in self._optimizers:
-                optimizer.step()
+                if self._whole_data:  # a line search asks again
+                    optimizer.step(partial(self._again, rows))
+                else:
+                    optimizer.step()
             if self.plan.wakes(self.step):
                 wake(self._net, self._encoded(rows))
             kept.append(loss.detach())
@@ -96,6 +107,11 @@ class EagerSession:
                 errors = losses.each(self._loss, outputs, targets)
                 self.plan.record(rows.numpy(), errors.float().numpy(), self.step)
         return torch.stack(kept).float().numpy() if kept else np.empty(0, np.float32)
+
+    def _again(self, rows: Tensor) -> float:
+        """The loss of the samples `rows` at the weights as they stand, without its gradient."""
+        with torch.no_grad():
+            return float(self._loss(self._forward(rows), self._targets[rows]))
 
     def gradient(self, rows: npt.NDArray[np.int32]) -> tuple[float, dict[str, Tensor]]:
         """Loss and gradient of the samples `rows` at the present weights, for tests of other engines."""
@@ -132,12 +148,17 @@ class EagerSession:
                 [p for group in optimizer.param_groups for p in group["params"]] if self.step else []
             ):
                 name = next(n for n, p in self._parameters.items() if p is parameter)
-                found = {moment: state.get(f"{moment}/{name}") for moment in kept[name]}
-                if any(value is None or value.shape != parameter.shape for value in found.values()):
-                    raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
+                found: dict[str, Tensor] = {}
+                for moment, shape in kept[name].items():
+                    value = state.get(f"{moment}/{name}")
+                    if value is None or value.shape != shape:
+                        raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
+                    found[moment] = value.clone()
                 if found:
-                    optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}
-                    if isinstance(optimizer, torch.optim.Adam):  # counts its own steps
+                    optimizer.state[parameter] = found
+                    if not isinstance(
+                        optimizer, (optimizers.Muon, torch.optim.SGD)
+                    ):  # others count their steps
                         optimizer.state[parameter]["step"] = torch.tensor(float(self.step))
 
     def close(self) -> None:
@@ -176,25 +197,24 @@ class EagerSession:
 
         Biases, sums and activations stay in float32, and so does a skip connection.
         """
-        net = self._net
         drop = self._recipe.dropout or (0.0, 0.0)
         words = np.random.SeedSequence([self._recipe.seed, DROPOUT_STREAM, self.step]).generate_state(2)
         generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
         encoded = _dropped(encoded, drop[0], generator)
-        value = encoded
-        exact = 1 if self._recipe.precision == "bfloat16" else len(net.layers) + 1
-        for index, layer in enumerate([*net.layers, net.readout]):
-            if self._recipe.precision == "bfloat16-all":
+        precision = self._recipe.precision
+
+        def product(index: int, layer: Any, value: Tensor) -> Tensor:
+            if precision == "bfloat16-all":
                 # PyTorch's own product, whose results are rounded as well: no harm to a class, and twice as fast.
-                value = functional.linear(value.bfloat16(), layer.weight.bfloat16()).float() + layer.bias
-            elif index >= exact:
-                product: Tensor = _RoundedProduct.apply(value, layer.weight)  # type: ignore[no-untyped-call]
-                value = product + layer.bias
-            else:
-                value = layer(value)
-            if layer is not net.readout:
-                value = _dropped(net.activation(value), drop[1], generator)
-        return value if net.skip is None else value + net.skip(encoded)
+                linear = functional.linear(value.bfloat16(), layer.weight.bfloat16())
+                return linear.float() + torch.as_tensor(layer.bias)
+            if precision == "bfloat16" and index:
+                rounded: Tensor = _RoundedProduct.apply(value, layer.weight)  # type: ignore[no-untyped-call]
+                return rounded + torch.as_tensor(layer.bias)
+            return torch.as_tensor(layer(value))
+
+        net: Net = self._net
+        return net.head(encoded, product=product, dropped=lambda value: _dropped(value, drop[1], generator))
 
 
 class _RoundedProduct(torch.autograd.Function):

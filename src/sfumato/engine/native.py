@@ -84,6 +84,8 @@ def why_not(recipe: Recipe) -> str | None:
     activation = pick(activations, recipe.activation, "activation")
     if not can_compute(activation):
         return f"it has no activation {activation.name}"
+    if recipe.residual:
+        return "it has no residual connections"
     loss = pick(losses, recipe.loss, "loss")
     if loss.fact("native") not in _native.Loss.__members__:
         return f"it has no loss {loss.name}"
@@ -226,7 +228,7 @@ class NativeSession:
 
 def can_paint(net: Net) -> bool:
     """Whether `predict` works here for this net."""
-    return _native is not None and can_compute(net.activation)
+    return _native is not None and net.plain and can_compute(net.activation)
 
 
 def can_compute(activation: Choice) -> bool:
@@ -335,7 +337,7 @@ def _moments(net: Net, optimizer: Choice) -> dict[str, dict[str, str]]:
     """What the optimizer remembers: the module's kind of array -> parameter -> PyTorch's name, as in `state`."""
     kept = optimizers.memory(net, optimizer(net))
     kinds = {
-        kind: {name: names[place] for name, names in kept.items() if len(names) > place}
+        kind: {name: list(moments)[place] for name, moments in kept.items() if len(moments) > place}
         for place, kind in enumerate(("first", "second"))
     }
     return {kind: moments for kind, moments in kinds.items() if moments}

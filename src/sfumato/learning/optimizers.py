@@ -4,7 +4,7 @@ Each takes the net and keyword parameters and returns a list of torch optimizers
 every parameter group with a `factor` by which the schedule's rate is multiplied. The formulas are PyTorch's
 own classes; this module says which parameter gets which. Facts beside a variant: `native`, the native engine's name
 for it, `native_arguments`, its name for each argument, `fixed_factors`, that groups differ by their rates alone,
-`check`, which refuses arguments that cannot be meant.
+`check`, which refuses arguments that cannot be meant, `whole_data`, that a step needs all samples.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import inspect
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import RecipeError
 from ..nets import Net
 from ..recipe.variants import Choice, facts
+from .lbfgs import Lbfgs
+from .soap import Soap
 
-__all__ = ["adam", "check", "memory", "muon", "sgd"]
+__all__ = ["adam", "check", "lbfgs", "memory", "muon", "sgd", "soap"]
 
 A, B, C = 3.4445, -4.7750, 2.0315
 """Jordan's polynomial a x + b x^3 + c x^5: the steepest at 0 that keeps singular values in 0.7 ... 1.2."""
@@ -89,7 +91,7 @@ def sgd(net: Net, *, momentum: float = 0.0, fan_in: bool = False) -> list[torch.
     for module in net.modules():
         own = list(module.parameters(recurse=False))
         if own:
-            linear = fan_in and isinstance(module, nn.Linear)
+            linear = fan_in and hasattr(module, "in_features")
             factor = 1 / math.sqrt(net.fan_in(module) + 1) if linear else 1.0
             groups.append({"params": own, "factor": factor})
     return [torch.optim.SGD(groups, lr=0.0, momentum=momentum)]
@@ -128,7 +130,7 @@ def muon(
     Source: Jordan et al. 2024, Muon; for coordinate networks arXiv 2512.14366.
     """
     _check_muon(momentum, beta1, beta2, eps, auxiliary, steps, blocks)
-    matrices = [layer.weight for layer in list(net.layers)[1:] if isinstance(layer, nn.Linear)]
+    matrices = [p for layer in list(net.layers)[1:] for p in layer.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in net.parameters() if id(p) not in chosen]
     both: list[torch.optim.Optimizer] = [_adam([{"params": rest, "factor": auxiliary}], beta1, beta2, eps)]
@@ -136,6 +138,44 @@ def muon(
         groups = [{"params": matrices, "factor": 1.0}]
         both.insert(0, Muon(groups, momentum, steps, blocks))
     return both
+
+
+def _check_soap(beta1: float, beta2: float, eps: float, every: int) -> None:
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1 and eps > 0 and 1 <= every <= 10_000):
+        raise RecipeError(
+            f"soap: beta1={beta1}, beta2={beta2} must lie in [0, 1), eps={eps} above 0, every={every} in 1 to 10000"
+        )
+
+
+@facts(check=_check_soap)
+def soap(
+    net: Net, *, beta1: float = 0.95, beta2: float = 0.95, eps: float = 1e-8, every: int = 10
+) -> list[torch.optim.Optimizer]:
+    """Adam in the eigenbasis of Shampoo's preconditioners: every matrix learns along its own axes.
+
+    beta1, beta2: decay of the two moments and, beta2, of the preconditioners, in [0, 1). eps: > 0. every: steps
+    between two bases, 1 to 10,000; see `Soap`. Weight decay is 0. Paper: Vyas et al. 2024, arXiv 2409.11321,
+    algorithm 3; its rate is 3e-3.
+    """
+    _check_soap(beta1, beta2, eps, every)
+    return [Soap([{"params": list(net.parameters()), "factor": 1.0}], beta1, beta2, eps, every)]
+
+
+def _check_lbfgs(pairs: int) -> None:
+    if not 1 <= pairs <= 100:
+        raise RecipeError(f"lbfgs: pairs={pairs} must lie in 1 ... 100")
+
+
+@facts(check=_check_lbfgs, whole_data=True)
+def lbfgs(net: Net, *, pairs: int = 10) -> list[torch.optim.Optimizer]:
+    """L-BFGS on all samples at once with a line search: a polish, for nets that noise no longer helps.
+
+    pairs: past steps that shape the next one, 1 to 100. The rate is the first length that a line search tries: 1,
+    at a constant schedule, is what theory asks for. Batch must hold all samples. Source: Nocedal and Wright 2006,
+    Numerical Optimization, algorithms 7.4 and 3.1; see `Lbfgs`.
+    """
+    _check_lbfgs(pairs)
+    return [Lbfgs([{"params": list(net.parameters()), "factor": 1.0}], pairs)]
 
 
 class Muon(torch.optim.Optimizer):
@@ -196,18 +236,24 @@ def check(optimizer: Choice, net: Net) -> None:
 check._variant = False  # type: ignore[attr-defined]  # not an optimizer, see recipe.public
 
 
-def memory(net: Net, optimizers: list[torch.optim.Optimizer]) -> dict[str, tuple[str, ...]]:
-    """What the optimizers remember of each parameter, the first moment first: name -> PyTorch's names for it."""
+def memory(net: Net, optimizers: list[torch.optim.Optimizer]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """What the optimizers remember of each parameter: its name -> PyTorch's name for it, the first moment first ->
+    its shape."""
     names = {id(parameter): name for name, parameter in net.named_parameters()}
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            kept: tuple[str, ...] = ("momentum_buffer",)
-            if isinstance(optimizer, torch.optim.Adam):
-                kept = ("exp_avg", "exp_avg_sq")
-            elif not group["momentum"]:
-                kept = ()
-            found |= {names[id(parameter)]: kept for parameter in group["params"]}
+            for parameter in group["params"]:
+                if isinstance(optimizer, (Soap, Lbfgs)):
+                    kept = optimizer.memory(parameter)
+                else:
+                    moments: tuple[str, ...] = ("momentum_buffer",)
+                    if isinstance(optimizer, torch.optim.Adam):
+                        moments = ("exp_avg", "exp_avg_sq")
+                    elif not group["momentum"]:
+                        moments = ()
+                    kept = dict.fromkeys(moments, tuple(parameter.shape))
+                found[names[id(parameter)]] = kept
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -20,13 +22,14 @@ def wake(net: Net, encoded: Tensor) -> None:
     A rectified unit that fires nowhere gets no gradient and never comes back. Layers are woken first to last, each
     seeing what the ones before it now say. Moments are left as they are. encoded (N, D): what the first layer sees.
     """
-    value = encoded
-    for layer in (m for m in net.layers if isinstance(m, nn.Linear)):
-        pre = layer(value)
+    posts: list[Tensor] = []
+    for layer, units in zip(net.layers, net.units, strict=True):
+        pre, post, _ = next(net.following(encoded, posts))
         silent = pre.amax(0) <= 0
         if silent.any():
             count = max(1, int(WOKEN_SHARE * len(pre)))  # the next sample below is put on the kink itself
             shift = pre[:, silent].topk(min(count + 1, len(pre)), dim=0).values[-1]
-            layer.bias[silent] -= shift
+            cast(nn.Linear, layer).bias[silent] -= shift
             pre[:, silent] -= shift
-        value = net.activation(pre)
+            post = units(pre, encoded)
+        posts.append(post)

@@ -1,10 +1,16 @@
 """Activations of hidden layers, each with its facts beside it.
 
 The module is the registry: every function of `__all__` is a variant of the recipe's `activation`. A function
-takes a tensor of any shape and keyword parameters, and returns a tensor of the same shape. What others ask of it
-stands in `@facts`, and nowhere is its name compared:
+takes a tensor of any shape and keyword parameters, and returns a tensor of the same shape. One whose units look
+at each other takes (N, units); one that needs more names it as further arguments, and `Units` hands it over
+(`gates` and `competition` hold those). What others ask of it stands in `@facts`, and nowhere is its name compared:
 
     init        the rule by which a layer with it starts, see `initializers`
+    layer       the linear map before it, where that is no nn.Linear: (inputs, units, first, **arguments) -> module
+    learned     what each layer of it learns beside that map: (units, inputs, depth, generator, **arguments) ->
+                named tensors as they start
+    across      its units are no functions of one number each
+    multiple    a layer's units must be a multiple of it
     readout     bound of the readout's first weights, from its inputs and the activation's arguments; else
                 sqrt(3 / inputs)
     rectifier   0 or a straight line on either side of 0: a unit that is positive nowhere can be dead
@@ -24,8 +30,30 @@ from torch.nn import functional
 from ..errors import RecipeError
 from ..recipe.variants import facts
 from . import initializers as init
+from .competition import lwta, maxout, topk
+from .gates import fourier_filter, gabor_filter, prelu, wire
 
-__all__ = ["finer", "gaussian", "leaky_relu", "relu", "sigmoid", "silu", "sine", "tanh"]
+__all__ = [
+    "finer",
+    "fourier_filter",
+    "gabor_filter",
+    "gaussian",
+    "gelu",
+    "h_siren",
+    "leaky_relu",
+    "lwta",
+    "maxout",
+    "prelu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "sinc",
+    "sine",
+    "spder",
+    "tanh",
+    "topk",
+    "wire",
+]
 
 
 def _periodic_readout(inputs: int, *, omega: float = 30.0, **arguments: object) -> float:
@@ -108,6 +136,50 @@ def gaussian(x: Tensor, *, scale: float = 10.0) -> Tensor:
     """
     _positive("gaussian", "scale", scale)
     return torch.exp(-((scale * x) ** 2))
+
+
+@facts(init=init.he)
+def gelu(x: Tensor) -> Tensor:
+    """x times the share of a normal distribution that lies below it: a smooth rectifier.
+
+    Paper: Hendrycks and Gimpel 2016, arXiv 1606.08415, section 2 (the exact form). Layers start by `he`.
+    """
+    return functional.gelu(x)
+
+
+@facts(init=init.siren, readout=_periodic_readout, boundary=False)
+def spder(x: Tensor, *, omega: float = 30.0) -> Tensor:
+    """Sine times the root of its phase's size, sin(z) sqrt|z|, z = omega x: a wave that also tells how far it is.
+
+    omega: > 0, RecipeError otherwise. Paper: Shah and Sitawarin 2023, SPDER, arXiv 2306.15242, section 3. Layers
+    start by `siren`.
+    """
+    _positive("spder", "omega", omega)
+    phase = omega * x
+    # The root's slope at 0 is infinite, though that of the product is 0.
+    return torch.sin(phase) * phase.abs().clamp_min(1e-12).sqrt()
+
+
+@facts(init=init.siren, readout=_periodic_readout, across=True, boundary=False)
+def h_siren(x: Tensor, first: bool, *, omega: float = 30.0) -> Tensor:
+    """sin(omega sinh(2 x)) in the first layer, whose frequency so grows outwards, and sin(omega x) in the others.
+
+    omega: > 0, RecipeError otherwise. |2 x| is taken to be at most 12, where float32 has lost the phase. Paper:
+    Gao and Jaiman 2024, H-SIREN, arXiv 2410.04716, section 3. Layers start by `siren`.
+    """
+    _positive("h_siren", "omega", omega)
+    return torch.sin(omega * torch.sinh((2 * x).clamp(-12, 12)) if first else omega * x)
+
+
+@facts(init=init.plain, boundary=False)
+def sinc(x: Tensor, *, omega: float = 30.0) -> Tensor:
+    """sin(omega x) / (omega x), 1 at 0: the function that sampling theory builds bounded bandwidths from.
+
+    omega: > 0, RecipeError otherwise. Paper: Saratchandran et al. 2024, arXiv 2402.05427, section 4. Layers start
+    by `plain`, as those of `gaussian`; the frequency is ours: the paper chooses one for each signal.
+    """
+    _positive("sinc", "omega", omega)
+    return torch.sinc(omega / math.pi * x)
 
 
 def _positive(function: str, name: str, value: float) -> None:

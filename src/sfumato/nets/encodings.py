@@ -18,7 +18,7 @@ from torch.nn import functional
 from ..errors import RecipeError
 from ..recipe.variants import facts
 
-__all__ = ["fourier", "grid", "none", "positional", "raw"]
+__all__ = ["fourier", "grid", "none", "one_blob", "positional", "raw", "triangle"]
 
 PRIME = 2654435761
 """Multiplier of the second coordinate in the spatial hash (Mueller et al. 2022, equation 4; the first is 1)."""
@@ -54,6 +54,32 @@ class Waves(nn.Module):
         phase = (2 * math.pi) * functional.linear(x, self.frequencies.to(x.dtype))
         parts = [torch.sin(phase), torch.cos(phase)]
         return torch.cat([2 * x - 1, *parts] if self.identity else parts, 1)
+
+
+class Blobs(nn.Module):
+    """(N, D) -> (N, D bins): the mass of a bell around each coordinate in each bin of [0, 1]."""
+
+    def __init__(self, inputs: int, bins: int) -> None:
+        super().__init__()
+        self.width, self.bins = inputs * bins, bins
+
+    def forward(self, x: Tensor) -> Tensor:
+        edges = torch.arange(self.bins + 1, dtype=x.dtype, device=x.device)
+        below: Tensor = torch.special.ndtr(edges - self.bins * x[:, :, None])
+        return below.diff(dim=2).flatten(1)
+
+
+class Triangles(nn.Module):
+    """(N, D) -> (N, D bands): triangle waves of each coordinate, an octave apart."""
+
+    def __init__(self, inputs: int, bands: int) -> None:
+        super().__init__()
+        self.width, self.bands = inputs * bands, bands
+
+    def forward(self, x: Tensor) -> Tensor:
+        octaves = 2.0 ** torch.arange(-1, self.bands - 1, dtype=x.dtype, device=x.device)
+        place = x[:, :, None] * octaves
+        return ((place - place.floor() - 0.5).abs() * 4 - 1).flatten(1)
 
 
 class Grid(nn.Module):
@@ -148,6 +174,28 @@ def positional(inputs: int, *, bands: int = 10) -> nn.Module:
         raise RecipeError(f"positional: bands={bands} must lie in 1 ... 24")
     octaves = torch.cat([torch.eye(inputs) * 2.0**k for k in range(bands)])
     return Waves(octaves, identity=True)
+
+
+def one_blob(inputs: int, *, bins: int = 64) -> nn.Module:
+    """A soft one-hot code: each coordinate's bell of the width of a bin, spread over the bins of [0, 1].
+
+    bins: 2 to 4096; width is inputs x bins. Bin i holds the mass of N(x, 1 / bins^2) within it. Raises RecipeError
+    outside. Paper: Mueller et al. 2019, Neural Importance Sampling, arXiv 1808.03856, section 4.3.
+    """
+    if not 2 <= bins <= 4096:
+        raise RecipeError(f"one_blob: bins={bins} must lie in 2 ... 4096")
+    return Blobs(inputs, bins)
+
+
+def triangle(inputs: int, *, bands: int = 12) -> nn.Module:
+    """Triangle waves of 2^(k-1) cycles across the picture, k = 0 ... bands - 1: octaves without a sine.
+
+    bands: 1 to 24; width is inputs x bands, each in [-1, 1] and 1 at x = 0. Raises RecipeError outside. Paper:
+    Mueller et al. 2021, Real-time Neural Radiance Caching, arXiv 2106.12372, section 3.2; as tiny-cuda-nn has it.
+    """
+    if not 1 <= bands <= 24:
+        raise RecipeError(f"triangle: bands={bands} must lie in 1 ... 24")
+    return Triangles(inputs, bands)
 
 
 @facts(takes_aspect=True)

@@ -6,33 +6,86 @@ alone. Forward passes keep no state and need no hooks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ..data import Array
+from ..errors import RecipeError
 from ..recipe import Choice, Recipe, pick
 from . import activations, encodings, starts
 
-__all__ = ["Layer", "Net", "build", "predict"]
+__all__ = ["Layer", "Net", "Units", "build", "parameter_count", "predict", "start"]
 
 
 class Layer(NamedTuple):
-    """One hidden layer's values for N inputs: pre-activations and activations, both (N, units)."""
+    """One hidden layer's values for N inputs: pre-activations and activations, both (N, units).
+
+    sums: what the linear map gave, from which `Net.following` can go on; None where a net does not say. It is `pre`
+    unless a shortcut was added to it, or units have several pieces: then `pre` is what the unit says.
+    """
 
     pre: Tensor
     post: Tensor
+    sums: Tensor | None = None
+
+
+class Units(nn.Module):
+    """The activation of one hidden layer with what it learns: (N, sums), encoded inputs (N, D) -> (N, units).
+
+    Its parameters are those that the activation's `learned` fact names. Arguments of the activation's function
+    beside the sums are handed over by name: `inputs` (the encoded ones), `first` (whether this is the first layer),
+    or what is learned.
+    """
+
+    def __init__(self, activation: Choice, units: int, inputs: int, depth: int, first: bool) -> None:
+        super().__init__()
+        self._activation, self._sizes, self._first = activation, (units, inputs, depth), first
+        self._learned = activation.fact("learned")
+        with torch.device("cpu"):  # also where a net is only counted, on no device
+            for name, value in self._drawn(torch.Generator()).items():
+                self.register_parameter(name, nn.Parameter(value))
+        self._more = _further(activation) if activation.fact("across") else []
+
+    def _drawn(self, generator: Generator) -> dict[str, Tensor]:
+        if self._learned is None:
+            return {}
+        drawn: dict[str, Tensor] = self._learned(*self._sizes, generator, **self._activation.arguments)
+        return drawn
+
+    def start(self, generator: Generator) -> None:
+        """Draw what is learned anew."""
+        with torch.no_grad():
+            for name, value in self._drawn(generator).items():
+                self.get_parameter(name).copy_(value)
+
+    def forward(self, sums: Tensor, encoded: Tensor) -> Tensor:
+        if not self._more:
+            return cast(Tensor, self._activation(sums))
+        known = {"inputs": encoded, "first": self._first}
+        more = [known[n] if n in known else self.get_parameter(n) for n in self._more]
+        return cast(Tensor, self._activation(sums, *more))
+
+
+Product = Callable[[int, nn.Module, Tensor], Tensor]
+"""How a linear map is applied: its index (hidden layers from 0, then the readout), the module, and its inputs."""
+
+
+def _product(index: int, layer: nn.Module, value: Tensor) -> Tensor:
+    return cast(Tensor, layer(value))
 
 
 class Net(nn.Module):
     """Encoding, hidden layers, readout: (N, inputs) -> (N, outputs).
 
     Parameters are named `encoding.*`, `layers.{i}.weight`, `layers.{i}.bias`, `readout.weight`,
-    `readout.bias` and, with a skip connection, `skip.weight`.
+    `readout.bias` and, with a skip connection, `skip.weight`; activations that learn have `units.{i}.*`, and one
+    may bring linear maps of its own.
     """
 
     def __init__(
@@ -43,19 +96,33 @@ class Net(nn.Module):
         activation: Choice,
         *,
         skip: bool = False,
+        residual: int = 0,
     ) -> None:
+        """residual: what enters every so many hidden layers is added to their last one's pre-activations (He et al.
+        2016, arXiv 1512.03385, equation 1, who take 2); 0 = never. The first layer is in no such block: it changes
+        the width. Raises RecipeError where the widths of a block differ."""
         super().__init__()
         self.encoding = encoding
         self.activation = activation
-        sizes = [int(encoding.width), *widths]  # type: ignore[arg-type]  # every encoding has an int width
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.readout = nn.Linear(sizes[-1], outputs)
-        self.skip = nn.Linear(sizes[0], outputs, bias=False) if skip else None
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Units of each hidden layer."""
-        return tuple(int(layer.out_features) for layer in self.layers)  # type: ignore[arg-type]
+        self.widths, self.residual = tuple(widths), residual
+        inputs = int(encoding.width)  # type: ignore[arg-type]  # every encoding has an int width
+        make = activation.fact("layer") or _linear
+        self.layers = nn.ModuleList(
+            make(a, b, index == 0, **activation.arguments)
+            for index, (a, b) in enumerate(pairwise((inputs, *widths)))
+        )
+        self.units = nn.ModuleList(
+            Units(activation, width, inputs, len(widths), index == 0) for index, width in enumerate(widths)
+        )
+        self.readout = nn.Linear(widths[-1], outputs)
+        self.skip = nn.Linear(inputs, outputs, bias=False) if skip else None
+        for index, layer in enumerate(self.layers):
+            start = self._shortcut(index)
+            if start is not None and not widths[start] == widths[index] == int(layer.out_features):  # type: ignore[arg-type]
+                raise RecipeError(
+                    f"residual={residual}: what leaves layer {start + 1} ({widths[start]} units) cannot be added "
+                    f"to the pre-activations of layer {index + 1} ({layer.out_features})\nhint: equal widths, 4x300"
+                )
 
     @property
     def outputs(self) -> int:
@@ -67,33 +134,90 @@ class Net(nn.Module):
         """Numbers that are trained."""
         return sum(p.numel() for p in self.parameters())
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is linear maps with a function of one number between them, and nothing else: what engines
+        other than PyTorch compute."""
+        return not self.residual and not self.activation.fact("across")
+
     def fan_in(self, layer: nn.Module) -> int:
         """Inputs that one unit of a linear layer adds up, the bias not counted; readout and skip are one sum."""
         if layer is self.readout or layer is self.skip:
             return self.readout.in_features + (self.skip.in_features if self.skip is not None else 0)
-        return int(layer.in_features)  # type: ignore[arg-type]  # every other layer is an nn.Linear
+        return int(layer.in_features)  # type: ignore[arg-type]  # every other layer has such a number
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.encoding(x))
 
-    def head(self, encoded: Tensor) -> Tensor:
-        """All that follows the encoding: (N, encoding width) -> (N, outputs)."""
+    def head(
+        self,
+        encoded: Tensor,
+        *,
+        product: Product = _product,
+        dropped: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """All that follows the encoding: (N, encoding width) -> (N, outputs).
+
+        product: how linear maps are applied, the skip connection excepted. dropped: what becomes of each hidden
+        layer's activations.
+        """
         value = encoded
-        for layer in self.layers:
-            value = self.activation(layer(value))
-        result: Tensor = self.readout(value)
+        for layer in self.following(encoded, product=product, dropped=dropped):
+            value = layer.post
+        result = product(len(self.layers), self.readout, value)
         return result if self.skip is None else result + self.skip(encoded)
 
     def hidden(self, x: Tensor) -> Iterator[Layer]:
         """Each hidden layer's values for the inputs x (N, inputs), first layer first.
 
-        Memory: two layers at a time, if the caller keeps none.
+        Memory: two layers at a time, three with residual connections, if the caller keeps none.
         """
-        value = self.encoding(x)
-        for layer in self.layers:
-            pre = layer(value)
-            value = self.activation(pre)
-            yield Layer(pre, value)
+        return self.following(self.encoding(x))
+
+    def following(
+        self,
+        encoded: Tensor,
+        posts: Sequence[Tensor] = (),
+        sums: Tensor | None = None,
+        *,
+        product: Product = _product,
+        dropped: Callable[[Tensor], Tensor] | None = None,
+    ) -> Iterator[Layer]:
+        """The hidden layers behind those whose activations are `posts`, for encoded inputs (N, D).
+
+        sums: of the first of them, if known. product, dropped: see `head`.
+        """
+        kept = {
+            index: post for index, post in enumerate(posts) if self.residual and index % self.residual == 0
+        }
+        value = posts[-1] if posts else encoded
+        for index in range(len(posts), len(self.layers)):
+            if sums is None:
+                sums = product(index, self.layers[index], value)
+            start = self._shortcut(index)
+            pre = sums if start is None else sums + kept.pop(start)
+            value = self.units[index](pre, encoded)
+            if dropped is not None:
+                value = dropped(value)
+            if self.residual and index % self.residual == 0:
+                kept[index] = value
+            yield Layer(pre if pre.shape == value.shape else value, value, sums)
+            sums = None
+
+    def _shortcut(self, index: int) -> int | None:
+        """The layer whose activations are added to the pre-activations of layer `index`, both from 0."""
+        ends = self.residual and index and index % self.residual == 0
+        return index - self.residual if ends else None
+
+
+def _further(activation: Choice) -> list[str]:
+    """What an activation takes beside the sums."""
+    listed = inspect.signature(activation.function).parameters.values()
+    return [p.name for p in listed if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+
+
+def _linear(inputs: int, units: int, first: bool, **arguments: object) -> nn.Module:
+    return nn.Linear(inputs, units)
 
 
 def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> Net:
@@ -106,13 +230,23 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
     encoding_choice = pick(encodings, recipe.encoding, "encoding")
     knows = encoding_choice.fact("takes_aspect", False) and "aspect" not in encoding_choice.arguments
     more = {"aspect": aspect} if knows and aspect != 1.0 else {}
-    activation(torch.zeros(1))  # an argument out of range is refused here, not in the middle of a run
     encoding = encoding_choice(inputs, **more)
     # Layers are filled by `start`; torch's own start must not move the global random state.
     with torch.random.fork_rng(devices=[]):
-        net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip)
+        net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip, residual=recipe.residual)
     start(net, recipe)
+    with torch.no_grad():  # an argument out of range is refused here, not in the middle of a run
+        net(torch.zeros(1, inputs))
     return net
+
+
+def parameter_count(recipe: Recipe, encoding: nn.Module, outputs: int) -> int:
+    """Numbers that a recipe's net on this encoding trains, those of the encoding included; its layers take no
+    memory."""
+    activation = pick(activations, recipe.activation, "activation")
+    with torch.device("meta"):
+        net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip, residual=recipe.residual)
+    return net.parameter_count
 
 
 @torch.no_grad()
@@ -121,6 +255,8 @@ def start(net: Net, recipe: Recipe) -> None:
     generator = torch.Generator().manual_seed(recipe.seed)
     if isinstance(net.encoding, encodings.Grid):
         net.encoding.start(generator)
+    for units in net.units:
+        cast(Units, units).start(generator)
     pick(starts, recipe.init, "init")(net, generator)
 
 

@@ -8,9 +8,9 @@ every layer.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from torch import Generator, nn
+from torch import Generator
 
 from ..errors import RecipeError
 from . import initializers
@@ -56,7 +56,7 @@ def gaussian(net: Net, generator: Generator, *, scale: float = 0.3) -> None:
     """
     if not 0 <= scale < math.inf:
         raise RecipeError(f"init=gaussian: scale={scale} must be a finite number, not negative")
-    for layer in _linear(net):
+    for layer in [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]:
         deviation = scale / math.sqrt(net.fan_in(layer) + 1)
         for tensor in layer.parameters():
             tensor.normal_(0, deviation, generator=generator)
@@ -66,10 +66,13 @@ def _fill(net: Net, rule: initializers.Init, generator: Generator, gain: float) 
     if not 0 < gain < math.inf:
         raise RecipeError(f"init: gain={gain} must be greater than 0 and finite")
     arguments = net.activation.arguments
-    for index, layer in enumerate(_linear(net)[: len(net.layers)]):
-        rule(layer.weight, layer.bias, first=index == 0, generator=generator, **arguments)
-        if index:
-            layer.weight.mul_(gain)
+    for index, layer in enumerate(net.layers):
+        own: Any = layer
+        # A linear map that is none of PyTorch's says which matrices it has.
+        for weight, bias in own.parts if hasattr(own, "parts") else [(own.weight, own.bias)]:
+            rule(weight, bias, first=index == 0, generator=generator, **arguments)
+            if index:
+                weight.mul_(gain)
     inputs = net.readout.in_features
     own = net.activation.fact("readout")
     bound = own(inputs, **arguments) if own else math.sqrt(3 / inputs)
@@ -77,8 +80,3 @@ def _fill(net: Net, rule: initializers.Init, generator: Generator, gain: float) 
     net.readout.bias.fill_(0.5)
     if net.skip is not None:
         net.skip.weight.zero_()
-
-
-def _linear(net: Net) -> list[nn.Linear]:
-    """The net's linear maps in their order: hidden layers, readout, skip."""
-    return [m for m in (*net.layers, net.readout, net.skip) if isinstance(m, nn.Linear)]

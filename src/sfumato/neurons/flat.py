@@ -12,6 +12,7 @@ import torch
 from ..nets import Net
 from ..picture import pixels
 from .raster import tensor
+from .slopes import slopes
 
 __all__ = ["flat_shares"]
 
@@ -20,14 +21,14 @@ __all__ = ["flat_shares"]
 def flat_shares(net: Net, height: int, width: int, *, where: str = "centres") -> list[float]:
     """For each hidden layer the share of units, in [0, 1], that are flat on a picture of height x width.
 
-    Flat: the slope is below 2 % of the steepest in its layer on 99 % of about 400 pixels, by central differences.
+    Flat: the slope is below 2 % of the steepest in its layer on 99 % of about 400 pixels.
     """
     across = max(2, round(math.sqrt(400 * width / height)))
     down = max(2, round(400 / across))
     shares = []
-    for layer in net.hidden(tensor(net, pixels.coordinates(down, across, where=where))):
-        step = 1e-3 * (1 + layer.pre.abs())
-        slope = (net.activation(layer.pre + step) - net.activation(layer.pre - step)).abs() / (2 * step)
+    encoded = net.encoding(tensor(net, pixels.coordinates(down, across, where=where)))
+    for number, layer in enumerate(net.following(encoded), 1):
+        slope = slopes(net, number, layer, encoded).abs()
         flat = slope < 0.02 * slope.max()
         shares.append(float((flat.float().mean(0) >= 0.99).float().mean()))
     return shares

@@ -7,6 +7,8 @@ a rectifier is silent over most of the picture.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -42,8 +44,8 @@ def importance(
     for first in range(0, len(chosen), size):
         at = slice(first, first + size) if whole else chosen[first : first + size]
         x, wanted = tensor(net, inputs[at]), tensor(net, targets[at])
-        layers = list(net.hidden(x))
-        encoded = net.encoding(x) if net.skip is not None else None
+        encoded = net.encoding(x)
+        layers = list(net.following(encoded))
         painted = net.readout(layers[-1].post)
         if net.skip is not None:
             painted = painted + net.skip(encoded)
@@ -73,22 +75,26 @@ def _rank_one(net: Net, post: Tensor, painted: Tensor, wanted: Tensor) -> npt.ND
 
 
 def _again(
-    net: Net, layer: int, layers: list[Layer], encoded: Tensor | None, wanted: Tensor, error: Tensor
+    net: Net, layer: int, layers: list[Layer], encoded: Tensor, wanted: Tensor, error: Tensor
 ) -> npt.NDArray[np.float64]:
     """Growth of the sum of squared errors without each unit of an inner layer, the layers behind run again."""
-    post, pre = layers[layer - 1].post, layers[layer].pre
-    weight: Tensor = net.layers[layer].weight  # type: ignore[assignment]  # an nn.Linear's
+    post, sums = layers[layer - 1].post, cast(Tensor, layers[layer].sums)
+    weight: Tensor = net.layers[layer].weight  # type: ignore[assignment]  # a linear map's
     growth = np.zeros(post.shape[1])
     for unit in range(post.shape[1]):
         rows = post[:, unit].nonzero()[:, 0]
         if not len(rows):
             continue
-        value = net.activation(torch.addcmul(pre[rows], post[rows, unit, None], weight[:, unit], value=-1))
-        for behind in list(net.layers)[layer + 1 :]:
-            value = net.activation(behind(value))
-        painted = net.readout(value)
-        if net.skip is not None and encoded is not None:
-            painted = painted + net.skip(encoded[rows])
+        # Earlier activations count in residual nets alone, the unit's own 0 among them.
+        posts = [one.post[rows] for one in layers[:layer]] if net.residual else [post] * layer
+        if net.residual:
+            posts[-1][:, unit] = 0
+        less = torch.addcmul(sums[rows], post[rows, unit, None], weight[:, unit], value=-1)
+        seen = encoded if net.plain and net.skip is None else encoded[rows]
+        *_, behind = net.following(seen, posts, less)
+        painted = net.readout(behind.post)
+        if net.skip is not None:
+            painted = painted + net.skip(seen)
         new = (painted.clamp(0, 1) - wanted[rows]).square().double().sum(1)
         growth[unit] = float((new - error[rows]).sum())
     return growth

@@ -16,13 +16,14 @@ import io
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import Array
 from ..errors import RecipeError
@@ -31,6 +32,7 @@ from ..nets import Net
 from .importance import importance
 from .previews import is_rectifier
 from .raster import check_finite, number, sample, tensor, tile_pixels, widths
+from .slopes import slopes, steepest
 
 __all__ = ["Neurons", "ablate", "csv_text", "table", "write_csv"]
 
@@ -156,7 +158,8 @@ def table(
 def ablate(net: Net, chosen: Sequence[tuple[int, int]]) -> Net:
     """A copy of the net in which the chosen neurons, (layer, index) pairs, are silent: what they send on is 0.
 
-    The weights that leave them are set to 0, so the neurons still have a picture, but nothing depends on it.
+    The weights that leave them are set to 0, so the neurons still have a picture, but nothing depends on it. In
+    a residual or a complex net, where more than those weights leave them, their activation itself is 0.
     Raises RecipeError for a neuron that does not exist.
     """
     result = copy.deepcopy(net)
@@ -166,8 +169,16 @@ def ablate(net: Net, chosen: Sequence[tuple[int, int]]) -> Net:
             if not (1 <= n <= len(following) and 0 <= i < net.widths[n - 1]):
                 sizes = ", ".join(map(str, net.widths))
                 raise RecipeError(f"neuron {n}:{i} does not exist: the hidden layers have {sizes} neurons")
-            following[n - 1].weight[:, i] = 0  # type: ignore[operator]  # every one is an nn.Linear
+            behind = following[n - 1]
+            if isinstance(behind, nn.Linear) and not net.residual:
+                behind.weight[:, i] = 0
+            else:
+                result.units[n - 1].register_forward_hook(partial(_silent, unit=i))
     return result
+
+
+def _silent(units: nn.Module, inputs: object, post: Tensor, *, unit: int) -> Tensor:
+    return post.index_fill(1, torch.tensor([unit], device=post.device), 0)
 
 
 # Sums over the inputs ----------------------------------------------------------------------------------------
@@ -204,12 +215,13 @@ def _sums(net: Net, inputs: Array, units: tuple[int, ...], wanted: Collection[in
     made = {n: _Sums.empty(units[n - 1]) for n in wanted}
     middle = {n: np.zeros(units[n - 1]) for n in wanted}  # mean of what is paired, less the shift
     exact = net.activation.fact("exact_zero") and net.activation.fact("rectifier")
-    steepest = 1.0 if exact else _steepest(net)
+    limits = {n: FLAT * steepest(net, n) for n in wanted if not exact}
     size = tile_pixels(max(units))
     for first in range(0, len(inputs), size):
         here = paired[(paired >= first) & (paired < first + size)] - first
         rows = torch.from_numpy(here) if len(here) < min(size, len(inputs) - first) else slice(None)
-        for n, layer in enumerate(net.hidden(tensor(net, inputs[first : first + size])), 1):
+        encoded = net.encoding(tensor(net, inputs[first : first + size]))
+        for n, layer in enumerate(net.following(encoded), 1):
             if n in made:
                 one, shift = made[n], shifts[n]
                 moved = layer.post[rows] - shift
@@ -221,7 +233,7 @@ def _sums(net: Net, inputs: Array, units: tuple[int, ...], wanted: Collection[in
                 if exact:  # its slope is 1 where it is active and else 0
                     one.saturated += len(layer.pre) - active
                 else:
-                    flat = _slope(net, layer.pre).abs() < FLAT * steepest
+                    flat = slopes(net, n, layer, encoded).abs() < limits[n]
                     one.saturated += torch.count_nonzero(flat, 0).cpu().numpy()
                 # amin and amax take an eighth of the time of aminmax over columns (PyTorch 2.13).
                 np.minimum(one.low, layer.post.amin(0).double().cpu().numpy(), out=one.low)
@@ -235,17 +247,6 @@ def _sums(net: Net, inputs: Array, units: tuple[int, ...], wanted: Collection[in
         one.active /= len(inputs)
         one.saturated /= len(inputs)
     return made
-
-
-def _slope(net: Net, pre: Tensor) -> Tensor:
-    """The activation's derivative at each pre-activation, as backpropagation sees it."""
-    with torch.enable_grad():
-        at = pre.detach().requires_grad_()
-        return torch.autograd.grad(net.activation(at).sum(), at)[0]
-
-
-def _steepest(net: Net) -> float:
-    return float(_slope(net, torch.linspace(-3, 3, 6001)).abs().max())
 
 
 def _twins(one: _Sums, constant: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], Reals]:

@@ -7,7 +7,6 @@ tile.
 
 from __future__ import annotations
 
-import copy
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from ..drawing import palettes
 from ..nets import Net
 from ..neurons import full_size as plates
 from ..neurons import previews
+from ..neurons.statistics import ablate
 from ..picture import metrics, pixels
 
 __all__ = ["Look", "encoded", "full_size", "painted", "tile_size", "walls", "without"]
@@ -165,12 +165,9 @@ def full_size(net: Net, layer: int, index: int, height: int, width: int, where: 
 def without(net: Net, removed: Sequence[tuple[int, int]], target: Array, where: str) -> Look:
     """The painting of the net with some neurons, as (layer, index), set to 0, and what that costs in PSNR.
 
-    A neuron that always gives 0 is one whose outgoing weights are 0: the net given is not changed.
+    The net given is not changed.
     """
-    poorer = copy.deepcopy(net)
-    for layer, index in removed:
-        _outgoing(poorer, layer)[:, index] = 0
-    look = painted(poorer, target, where)
+    look = painted(ablate(net, removed), target, where)
     before = painted(net, target, where).header["psnr"]
     return Look({**look.header, "before": before, "removed": [list(pair) for pair in removed]}, look.picture)
 

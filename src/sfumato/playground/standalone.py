@@ -84,7 +84,9 @@ def _some(listed: Sequence[Any], most: int) -> list[Any]:
 
 
 def _net(net: Net) -> dict[str, Any] | None:
-    """What src/net.ts of the page computes with; None where it cannot (trainable grids)."""
+    """What src/net.ts of the page computes with; None where it cannot (trainable grids, most activations)."""
+    if not net.plain or net.activation.fact("native") is None:
+        return None
     made: dict[str, Any] = {
         "activation": net.activation.name,
         "arguments": {k: v for k, v in net.activation.arguments.items() if isinstance(v, (int, float))},

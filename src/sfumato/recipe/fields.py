@@ -62,6 +62,10 @@ class Recipe:
     activation: str = _said("relu", "of the hidden layers: {nets.activations}; sine:omega=30", *BOTH)
     encoding: str = _said("none", "of the inputs: {nets.encodings}; fourier:bands=128,sigma=10", "paint")
     skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
+    residual: int = _said(
+        0,
+        "what enters every so many hidden layers is added to their last one's sums; 2: He et al. 2016; 0: never",
+    )
     init: str = _said("published", "the activation's own start, published:gain=0.5, or gaussian:scale=0.3")
     coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
     loss: str = _said("mse", "mse or l1; a task may offer more")
@@ -270,6 +274,7 @@ def check(recipe: Recipe) -> None:
         ("clip", 0 <= recipe.clip < 1e9, "0 (no limit) or more"),
         ("wake", 0 <= recipe.wake < 1 << 40, "0 (never) or more"),
         ("seed", 0 <= recipe.seed < 1 << 63, "a whole number of at most 63 bits, not negative"),
+        ("residual", 0 <= recipe.residual <= MOST_LAYERS, "0 (never) or a number of layers"),
         ("threads", 0 <= recipe.threads <= 4096, "0 (all) to 4096"),
         ("coordinates", recipe.coordinates in ("centres", "corners"), "centres or corners"),
         ("precision", recipe.precision in PRECISIONS, " or ".join(PRECISIONS)),
