@@ -180,7 +180,8 @@ def public(tree: ast.Module) -> set[str]:
             isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
         ):
             listed = set(ast.literal_eval(node.value))
-    return listed & {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    beside = {a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
+    return listed & ({node.name for node in tree.body if isinstance(node, ast.FunctionDef)} | beside)
 
 
 def compared_names(trees: Trees) -> list[str]:

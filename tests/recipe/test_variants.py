@@ -23,7 +23,7 @@ def test_variants_are_split_and_typed() -> None:
     ("text", "message"),
     [
         ("sin", "activation='sin' is unknown; did you mean 'sine'?"),
-        ("qqq", "known are finer, gaussian"),
+        ("qqq", "known are finer, fourier_filter, gabor_filter, gaussian"),
         ("sine:omga=3", "sine has no 'omga'; did you mean 'omega'?"),
         ("relu:omega=3", "relu has no 'omega'; it takes no arguments"),
         ("sine:omega", "expected name=value after the colon, got 'omega'"),

@@ -78,4 +78,6 @@ def _listed(module: str) -> list[str]:
             if isinstance(target, ast.Attribute) and target.attr == "_variant":
                 helpers.add(ast.unparse(target.value))
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    # A registry may have variants in modules beside it, from which it imports them.
+    functions |= {a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
     return [one for one in listed if one in functions - helpers]

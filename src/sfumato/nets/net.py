@@ -234,9 +234,10 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
     # Layers are filled by `start`; torch's own start must not move the global random state.
     with torch.random.fork_rng(devices=[]):
         net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip, residual=recipe.residual)
-    start(net, recipe)
     with torch.no_grad():  # an argument out of range is refused here, not in the middle of a run
-        net(torch.zeros(1, inputs))
+        first, width = net.layers[0], int(encoding.width)
+        net.units[0](torch.zeros(1, int(first.out_features)), torch.zeros(1, width))  # type: ignore[arg-type]
+    start(net, recipe)
     return net
 
 
