@@ -16,7 +16,6 @@ import argparse
 import resource
 import statistics
 import tempfile
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from sfumato import nets
+from sfumato import nets, timing
 from sfumato.machine import available_threads
 from sfumato.neurons import full_size, orders, previews, sheets
 from sfumato.neurons.importance import importance
@@ -34,40 +33,26 @@ from sfumato.picture import pixels
 from sfumato.recipe import named
 
 
-class Clock:
-    """Wall and processor seconds since it was made."""
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter(), time.process_time()
-
-    def read(self) -> np.ndarray:
-        return np.array([time.perf_counter() - self.started[0], time.process_time() - self.started[1]])
-
-
-def everything(net: nets.Net, folder: Path, height: int, width: int) -> np.ndarray:
-    """B: seconds."""
-    clock = Clock()
+def everything(net: nets.Net, folder: Path, height: int, width: int) -> None:
+    """B."""
     views = previews.preview(net, height, width)
     scales = [previews.scale(view) for view in views]
     for view, scale in zip(views, scales, strict=True):
         drawn = sheets.sheet(view, scale, arranged=orders.order(view, "similarity"), sorted_by="similarity")
         drawn.save(folder / f"layer-{view.number}.png")
     full_size.plates(net, folder, height, width, scales)
-    return clock.read()
 
 
 @torch.no_grad()
-def forward(net: nets.Net, height: int, width: int) -> np.ndarray:
-    """A, first half: seconds."""
+def forward(net: nets.Net, height: int, width: int) -> None:
+    """A, first half."""
     raster = Raster(height, width)
-    clock = Clock()
     for block in blocks(0, height, width, tile_pixels(max(net.widths))):
         net(torch.from_numpy(raster.block(block)))
-    return clock.read()
 
 
-def encode(pictures: np.ndarray, workers: int) -> np.ndarray:
-    """A, second half: seconds to compress finished index pictures (count, H, 1 + W) with the same settings."""
+def encode(pictures: np.ndarray, workers: int) -> None:
+    """A, second half: finished index pictures (count, H, 1 + W) compressed with the same settings."""
 
     def part(first: int) -> int:
         size = 0
@@ -78,10 +63,8 @@ def encode(pictures: np.ndarray, workers: int) -> np.ndarray:
             size += len(stream.compress(picture.data)) + len(stream.flush())
         return size
 
-    clock = Clock()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(part, range(workers)))
-    return clock.read()
 
 
 def finished(net: nets.Net, height: int, width: int) -> np.ndarray:
@@ -93,7 +76,7 @@ def finished(net: nets.Net, height: int, width: int) -> np.ndarray:
     return band
 
 
-def spread(pairs: list[np.ndarray], kind: int = 0) -> str:
+def spread(pairs: np.ndarray, kind: int = 0) -> str:
     """Median, least and most of the wall (0) or processor (1) seconds."""
     values = [float(pair[kind]) for pair in pairs]
     return f"{statistics.median(values):.2f} ({min(values):.2f} ... {max(values):.2f})"
@@ -119,29 +102,33 @@ def main() -> None:
         everything(net, Path(folder), height, width)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         pictures = finished(net, height, width)
-        ratios, alls, forwards, encodings = [], [], [], []
-        for _ in range(options.rounds):
-            forwards.append(forward(net, height, width))
-            encodings.append(encode(pictures, workers))
-            alls.append(everything(net, Path(folder), height, width))
-            ratios.append(alls[-1] / (forwards[-1] + encodings[-1]))
+        forwards, encodings, alls = (
+            np.array(taken)
+            for taken in timing.take_turns(
+                options.rounds,
+                lambda: forward(net, height, width),
+                lambda: encode(pictures, workers),
+                lambda: everything(net, Path(folder), height, width),
+                warm=0,
+            )
+        )
+        ratios = alls / (forwards + encodings)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.png"))
     print(f"{units:,} neurons at {width}x{height}, {workers} cores, {torch.get_num_threads()} torch threads")
     print(f"bare forward {spread(forwards)} s, PNG encoding {spread(encodings)} s")
     print(f"sheets and files {spread(alls)} s, {size / 1e6:.1f} MB")
     print(f"ratio {spread(ratios)}, in processor seconds {spread(ratios, 1)}, at most 3 wanted")
-    print(
-        f"{units * count / min(pair[0] for pair in alls) / 1e6:.0f} million neuron pixels/s in the best round"
-    )
+    print(f"{units * count / alls[:, 0].min() / 1e6:.0f} million neuron pixels/s in the best round")
     print(f"peak memory {peak:.0f} MiB ({before:.0f} MiB before), below 1024 wanted")
     inputs = pixels.coordinates(height, width)
     targets = np.random.default_rng(0).random((count, 3), np.float32)
-    worth = []
-    for _ in range(options.rounds):
-        bare = forward(net, height, width)
-        clock = Clock()
-        importance(net, len(net.widths), inputs, targets)
-        worth.append(clock.read() / bare)
+    bare, removed = timing.take_turns(
+        options.rounds,
+        lambda: forward(net, height, width),
+        lambda: importance(net, len(net.widths), inputs, targets),
+        warm=0,
+    )
+    worth = np.array(removed) / np.array(bare)
     print(f"importance of {net.widths[-1]} last-layer neurons: {spread(worth)} forward passes,")
     print(f"in processor seconds {spread(worth, 1)}, at most 3 wanted")
 

@@ -15,21 +15,17 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from sfumato import engine, machine, nets
+from sfumato import engine, machine, nets, timing
 from sfumato.data import Data
 from sfumato.nets import Net
 from sfumato.recipe import Recipe
 from sfumato.tasks import digits
-
-Spent = tuple[float, float]
-"""Wall and processor seconds of a pass over 60,000 digits."""
 
 
 def plain(net: Net, data: Data, recipe: Recipe) -> Iterator[int]:
@@ -64,13 +60,6 @@ def plain(net: Net, data: Data, recipe: Recipe) -> Iterator[int]:
             yield len(part)
 
 
-def spent(work: Callable[[], int]) -> Spent:
-    """Time of `work`, which returns how many digits it learned, scaled to 60,000."""
-    wall, processor = time.perf_counter(), time.process_time()
-    scale = 60_000 / work()
-    return (time.perf_counter() - wall) * scale, (time.process_time() - processor) * scale
-
-
 def compare(name: str, source: str, rounds: int, threads: int) -> str:
     """A line of Markdown for one named recipe."""
     recipe = digits.RECIPES[name][0].replace(threads=threads)
@@ -81,20 +70,20 @@ def compare(name: str, source: str, rounds: int, threads: int) -> str:
     loop = plain(build(), data, recipe)
     ours, theirs = (1024, 24) if recipe.batch == 1 else (2, 2)  # steps a turn: about a fifth of a second
 
-    def fast() -> int:
-        session.advance(ours)
-        return ours * recipe.batch
-
-    def slow() -> int:
-        return sum(next(loop) for _ in range(theirs))
-
-    turns: list[tuple[Spent, Spent]] = []
-    for index in range(rounds + 1):  # the first round warms up; who begins alternates
-        pair = (spent(fast), spent(slow)) if index % 2 else (spent(slow), spent(fast))[::-1]
-        turns.append((pair[0], pair[1]))
-    turns = turns[1:]
-    ratios = sorted(b[0] / a[0] for a, b in turns)
-    best = [min(turn[who][kind] for turn in turns) for who in (0, 1) for kind in (0, 1)]
+    learned: list[int] = []  # digits of each turn of the plain loop: the last batch of a pass is short
+    turns = timing.take_turns(
+        rounds,
+        lambda: session.advance(ours),
+        lambda: learned.append(sum(next(loop) for _ in range(theirs))),
+    )
+    digits_each = ([ours * recipe.batch] * rounds, learned[-rounds:])
+    # Wall and processor seconds of a pass over 60,000 digits, a turn.
+    passes = [
+        [(one.wall * 60_000 / count, one.cpu * 60_000 / count) for one, count in zip(*side, strict=True)]
+        for side in zip(turns, digits_each, strict=True)
+    ]
+    ratios = sorted(b[0] / a[0] for a, b in zip(*passes, strict=True))
+    best = [min(one[kind] for one in side) for side in passes for kind in (0, 1)]
     return (
         f"{name}, {threads or machine.available_threads()} threads: {chosen} is "
         f"**{statistics.median(ratios):.1f}x** the plain loop ({ratios[0]:.1f} to {ratios[-1]:.1f}, "

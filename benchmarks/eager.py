@@ -20,7 +20,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -41,6 +40,7 @@ from sfumato.recipe import Recipe, named
 from sfumato.run import Run
 from sfumato.runs.watch import Watch
 from sfumato.tasks import picture as task
+from sfumato.timing import spent, take_turns
 from sfumato.training import train
 
 HEIGHT, WIDTH = 429, 300
@@ -102,25 +102,9 @@ def scene() -> Array:
     return (0.5 + 0.5 * waves).astype(np.float32)
 
 
-def turns(rounds: int, a: Callable[[], float], b: Callable[[], float]) -> list[float]:
-    """Ratios of two durations in seconds, one a round; who goes first alternates; the first round is dropped."""
-    ratios = []
-    for index in range(rounds + 1):
-        if index % 2:
-            first = a()
-            second = b()
-        else:
-            second = b()
-            first = a()
-        ratios.append(first / second)
-    return ratios[1:]
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def turns(rounds: int, a: Callable[[], object], b: Callable[[], object]) -> list[float]:
+    """Ratios of the wall seconds of two rivals, one a round."""
+    return [one.wall / two.wall for one, two in zip(*take_turns(rounds, a, b), strict=True)]
 
 
 def loop(rounds: int, threads: int) -> list[Verdict]:
@@ -130,11 +114,7 @@ def loop(rounds: int, threads: int) -> list[Verdict]:
     data = task.pixel_data(from_array(scene()), recipe)
     session = eager.prepare(nets.build(recipe, 2, 3), data, recipe, recipe.total_steps(data.samples))
     losses = bare.train(bare.build(), bare.places(HEIGHT, WIDTH), colours, int(recipe.epochs))
-    ratios = turns(
-        rounds,
-        lambda: timed(lambda: session.advance(CHUNK)),
-        lambda: timed(lambda: list(islice(losses, CHUNK))),
-    )
+    ratios = turns(rounds, lambda: session.advance(CHUNK), lambda: list(islice(losses, CHUNK)))
     return [Verdict(f"eager engine / bare loop, threads: {torch.get_num_threads()}", ratios, 1.10)]
 
 
@@ -142,8 +122,8 @@ def start(rounds: int, threads: int) -> list[Verdict]:
     """New interpreters: the commands that should be light against the import of torch."""
     with tempfile.TemporaryDirectory() as empty:
 
-        def lasting(*command: str) -> Callable[[], float]:
-            return lambda: timed(lambda: subprocess.run(command, check=True, capture_output=True, cwd=empty))
+        def lasting(*command: str) -> Callable[[], object]:
+            return lambda: subprocess.run(command, check=True, capture_output=True, cwd=empty)
 
         python, sfumato = sys.executable, str(Path(sys.executable).with_name("sfumato"))
         heavy = lasting(python, "-c", "import torch")
@@ -176,25 +156,19 @@ def watched(recipe: Recipe, source: Path) -> float:
     data, net = prepare(short, str(source))
     for last in train(net, data, short):  # once unmeasured: threads start, pages are touched
         wall = last.seconds
-    alone = spent(lambda: list(train(net, data, short)))
+    # Processor seconds of all threads: a neighbour's load stretches them far less than the clock's.
+    alone = spent(lambda: list(train(net, data, short))).cpu
     runs: list[Run] = []
-    whole = spent(lambda: runs.append(perform(short, str(source), out=source.parent)))
+    whole = spent(lambda: runs.append(perform(short, str(source), out=source.parent))).cpu
     if runs[0].stopped_by:
         raise KeyboardInterrupt
     kept = runs[0].checkpoint()
     scale = total / short.steps
-    checkpoints = spent(lambda: runs[0].save_checkpoint(*kept)) * wall * scale / Watch().checkpoint
+    checkpoints = spent(lambda: runs[0].save_checkpoint(*kept)).cpu * wall * scale / Watch().checkpoint
     looks = whole - alone
     told = f"training {alone * scale:.0f}, beats and film {looks:.1f}, checkpoints {checkpoints:.1f}"
     print(f"  processor seconds: {told}", file=sys.stderr)
     return (looks + checkpoints) / (alone * scale)
-
-
-def spent(work: Callable[[], object]) -> float:
-    """Processor seconds of all threads: a neighbour's load stretches them far less than the clock's."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 PARTS: dict[str, tuple[Callable[[int, int], list[Verdict]], int]] = {

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -29,7 +27,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sfumato import nets
+from sfumato import machine, nets, timing
 from sfumato.data import Array, Data
 from sfumato.engine import eager, native
 from sfumato.picture import pixels
@@ -195,30 +193,15 @@ def competitors(row: Row, threads: int) -> tuple[Advance, Advance]:
                 os.environ[name] = value
 
 
-def measure(row: Row, rounds: int, threads: int, clock: Callable[[], float]) -> tuple[list[float], float]:
-    """Ratios of the rival's seconds to ours, one a round, and our samples a second (median)."""
+def measure(row: Row, rounds: int, threads: int, clock: str) -> tuple[list[float], float]:
+    """Ratios of the rival's seconds to ours by `clock`, one a round, and our samples a second (median)."""
     ours, theirs = competitors(row, threads)
     steps = max(1, row.samples // row.recipe.batch)
-    ratios, rates = [], []
-    for number in range(rounds + 1):
-        seconds = []
-        for advance in (ours, theirs):
-            started = clock()
-            advance(steps)
-            seconds.append(clock() - started)
-        if number:  # the first round warms caches and starts threads
-            ratios.append(seconds[1] / seconds[0])
-            count = row.samples if row.rival == "paint" else steps * row.recipe.batch
-            rates.append(count / seconds[0])
-    return ratios, statistics.median(rates)
-
-
-def processor() -> str:
-    """The CPU's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    turns = timing.take_turns(rounds, lambda: ours(steps), lambda: theirs(steps))
+    mine, other = [[getattr(one, clock) for one in taken] for taken in turns]
+    count = row.samples if row.rival == "paint" else steps * row.recipe.batch
+    ratios = [b / a for a, b in zip(mine, other, strict=True)]
+    return ratios, count / statistics.median(mine)
 
 
 def main() -> None:
@@ -232,11 +215,10 @@ def main() -> None:
     options.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
     options.add_argument("--record", type=Path, help="a Markdown file to which the table is added")
     wanted = options.parse_args()
-    clock = time.process_time if wanted.clock == "cpu" else time.perf_counter
     lines = [
         f"\n## Native engine, {date.today()}\n",
-        f"{processor()}; best set {native.usable_sets()[0]}; threads {wanted.threads}; {wanted.clock} seconds; load"
-        f" {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; torch {torch.__version__}"
+        f"{machine.processor()}; best set {native.usable_sets()[0]}; threads {wanted.threads}; {wanted.clock}"
+        f" seconds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; torch {torch.__version__}"
         f" ({torch.backends.cpu.get_cpu_capability()}); {wanted.rounds} rounds\n",
         "| work | against PyTorch | ratio | smallest to largest | samples/s |",
         "|---|---|---|---|---|",
@@ -247,7 +229,7 @@ def main() -> None:
             continue
         if row.isa and row.isa not in native.usable_sets():
             continue
-        ratios, rate = measure(row, wanted.rounds, wanted.threads, clock)
+        ratios, rate = measure(row, wanted.rounds, wanted.threads, wanted.clock)
         names = {"eager": "eager float32", "autocast": "autocast bfloat16", "paint": "bfloat16"}
         against = names.get(row.rival, "bfloat16 parameters")
         line = (

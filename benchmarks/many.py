@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 
 import numpy as np
 
-from sfumato import engine, machine, nets
+from sfumato import engine, machine, nets, timing
 from sfumato.data import Data
 from sfumato.many import prepare_many
 from sfumato.picture import pixels
@@ -23,7 +22,7 @@ HEIGHT, WIDTH, STEPS = 215, 300, 40
 
 
 def main() -> None:
-    """Print each ratio and their median."""
+    """Print the ratio of each round and their median."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -38,17 +37,11 @@ def main() -> None:
         engine.engine("native").prepare(net, data, recipe, 1 << 20)
         for net, recipe in zip(started, recipes, strict=True)
     ]
-    ratios = []
-    for number in range(rounds + 1):
-        clock = time.perf_counter()
-        many.advance(STEPS)
-        together = time.perf_counter() - clock
-        clock = time.perf_counter()
-        for session in alone:
-            session.advance(STEPS)
-        if number:  # the first round warms caches
-            ratios.append((time.perf_counter() - clock) / together)
-            print(f"round {number}: {ratios[-1]:.3f}")
+    turns = timing.take_turns(
+        rounds, lambda: many.advance(STEPS), lambda: [session.advance(STEPS) for session in alone]
+    )
+    ratios = [apart.wall / together.wall for together, apart in zip(*turns, strict=True)]
+    print("rounds:", ", ".join(f"{ratio:.3f}" for ratio in ratios))
     print(f"{cores} nets at once: {statistics.median(ratios):.3f} times the throughput, aim 1.15")
 
 

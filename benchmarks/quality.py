@@ -20,6 +20,7 @@ is that of all pixels, clipped and not rounded, looked at 25 times in the second
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import os
 import statistics
@@ -34,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfumato import engine, machine, nets, painting
+from sfumato import engine, machine, nets, painting, timing
 from sfumato.data import Data
 from sfumato.learning.plan import Plan
 from sfumato.nets import Net
@@ -220,12 +221,9 @@ def cost(data: Data, batches: list[int]) -> None:
                 plain = Plain(net, data, recipe, 10_000, rival)
                 plain.warm()
                 sides.append(plain.advance)
-        turns: list[list[float]] = [[] for _ in RIVALS]
         steps = max(4, 65536 // batch)
-        for _, (kept, advance) in itertools.product(range(5), zip(turns, sides, strict=True)):
-            clock = time.process_time()
-            advance(steps)
-            kept.append((time.process_time() - clock) / steps * 1e3)
+        rivals = [functools.partial(advance, steps) for advance in sides]
+        turns = [[one.cpu / steps * 1e3 for one in taken] for taken in timing.take_turns(5, *rivals, warm=0)]
         print(
             f"| {batch} | " + " | ".join(f"{statistics.median(kept):.2f}" for kept in turns) + " |",
             flush=True,

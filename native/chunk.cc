@@ -114,8 +114,8 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
     }
     const bool seeks = skipping_ && !readout && l < last;
     if (seeks) p.fired = words(w.fired), std::fill(p.fired, p.fired + strides_[l], 0u);
-    if (skipping_ && l) multiply(w, m, p, static_cast<double>(rows) * m.in * p.columns);
-    else (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    if (skipping_ && l) count_work(w, m, p, static_cast<double>(rows) * m.in * p.columns);
+    product(m)(p);
     if (seeks) find_live(w, l, rows);
     if (readout && settings_.skip) {
       const Matrix& skip = matrices_[l + 1];
@@ -210,7 +210,7 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
       p.b = (p.samples_down ? w.error16 : w.error_pairs)[i & 1].get();
       p.b_row = p.samples_down ? padded_halves(m.out) : error_stride;
     }
-    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    product(m)(p);
   };
   if (settings_.skip) weights(layers() + 1, w.x.get(), x_stride_, w.out.get(), out_stride_);
   const float* error = w.out.get();
@@ -246,7 +246,7 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
       p.rows16 = halves(w.error16[(l - 1) & 1]), p.rows16_row = padded_halves(below.out);
       p.pairs = words(w.error_pairs[(l - 1) & 1]), p.pairs_row = below.stride;
     }
-    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    product(m)(p);
     error = w.errors[l & 1].get(), error_stride = p.c_row;
   }
 }
@@ -267,7 +267,7 @@ void Trainer::input_gradient(Worker& w, int rows, const float* error, size_t err
       read_live(w.live[0], m, p);
       p.b_rows = w.live[0].index.data();
     }
-    (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
+    product(m)(p);
   };
   errors_of_x(matrices_[0], error, error_stride, false);
   if (settings_.skip) errors_of_x(matrices_[layers() + 1], w.out.get(), out_stride_, true);

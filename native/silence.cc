@@ -51,8 +51,8 @@ void Trainer::prepare_silence(Worker& w) const {
   w.sums = allocate(widest);
 }
 
-// A product of a layer with the next, counted; dense: multiplications it stands for if no unit were silent.
-void Trainer::multiply(Worker& w, const Matrix& m, const Product& p, double dense) const {
+// Multiplications of a product of a layer with the next; dense: those it stands for if no unit were silent.
+void Trainer::count_work(Worker& w, const Matrix& m, const Product& p, double dense) const {
   double depth = static_cast<double>(p.rows) * p.depth;
   if (p.lists) {
     depth = 0;
@@ -60,7 +60,6 @@ void Trainer::multiply(Worker& w, const Matrix& m, const Product& p, double dens
     depth *= kernels_.list_rows;
   }
   w.work.done += (m.half ? 2 : 1) * depth * p.columns, w.work.all += dense;
-  (m.half ? kernels_.multiply_half : kernels_.multiply)(p);
 }
 
 Work Trainer::work() {
@@ -134,7 +133,10 @@ void Trainer::weights_live(Worker& w, int matrix, int rows, const float* error, 
     p.b = (p.samples_down ? w.error16 : w.error_pairs)[matrix & 1].get();
     if (p.samples_down) p.a_step = padded_halves(m.in), p.b_row = padded_halves(m.out), per_word = 2;
   }
-  const auto run = [&](double dense) { inner ? multiply(w, m, p, dense) : (m.half ? kernels_.multiply_half : kernels_.multiply)(p); };
+  const auto run = [&](double dense) {
+    if (inner) count_work(w, m, p, dense);
+    product(m)(p);
+  };
   const double dense = static_cast<double>(rows) * columns(m.out) * round_up(m.in, kRows);
   if (!below && !above) {
     p.a = input, p.rows = round_up(in, kRows);
@@ -209,7 +211,8 @@ void Trainer::backward_live(Worker& w, int rows, bool first, size_t low) const {
     float* biases = w.gradients[l - 1].get();
     p.sums = below.all ? biases : w.sums.get();
     if (!below.all) std::fill(p.sums, p.sums + p.columns, 0.f);
-    multiply(w, m, p, static_cast<double>(rows) * m.out * columns(m.in));
+    count_work(w, m, p, static_cast<double>(rows) * m.out * columns(m.in));
+    product(m)(p);
     if (!below.all) kernels_.add_columns(p.sums, 0, 1, below.columns(), nullptr, biases, 0);
     error = p.c, error_stride = p.c_row;
   }

@@ -22,40 +22,6 @@ int Trainer::chunks_of(size_t count, int& rows) const {
   return static_cast<int>((count + rows - 1) / rows);
 }
 
-// work(low, here, padded, first) for each of a thread's chunks of `count` rows, loaded. Points of a grid are looked up
-// for many chunks at once.
-template <class Work>
-void Trainer::each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work& work) {
-  Worker& w = workers_[t];
-  int height = 0;
-  const int chunks = chunks_of(count, height), T = pool_.size();
-  const auto rows_of = [&](int c) {
-    return static_cast<int>(std::min<size_t>(height, count - static_cast<size_t>(c) * height));
-  };
-  const int group = has_grid() ? std::max(1, kPoints / height) * T : chunks;
-  for (int from = t; from < chunks; from += group) {
-    const int end = std::min(chunks, from + group);
-    if (has_grid()) {
-      w.points = 0;
-      for (int c = from; c < end; c += T) {
-        const size_t low = static_cast<size_t>(c) * height;
-        add_points(w, features, rows ? rows + low : nullptr, low, rows_of(c));
-      }
-      look_up(w);
-    }
-    size_t at = 0;
-    for (int c = from; c < end; c += T) {
-      const size_t low = static_cast<size_t>(c) * height;
-      const int here = rows_of(c), padded = round_up(here, kRows);
-      load(w, features, rows ? rows + low : nullptr, low, here, padded, at);
-      work(low, here, padded, c == t);
-      if (has_grid()) keep_errors(w, here, at);
-      at += here;
-    }
-    if (has_grid()) table_gradient(w, from == t);
-  }
-}
-
 // What a job on up to `count` rows at a time needs beside the workers' chunks. Jobs allocate nothing: a failure among
 // many steps would leave some of them done.
 void Trainer::make_room(size_t count, bool drop) {
@@ -84,14 +50,50 @@ void Trainer::make_room(size_t count, bool drop) {
   }
 }
 
-void Trainer::minibatch_gradient(int t, const int32_t* order, size_t count, float* each) {
+// This thread's chunks of a minibatch, each through the net and back: the inner loop. Points of a grid are looked up for
+// many chunks at once.
+void Trainer::minibatch_gradient(int t, const Minibatch& samples) {
   Worker& w = workers_[t];
   w.loss = 0;
-  each_chunk(t, features_.data(), order, count, [&](size_t low, int here, int padded, bool first) {
-    forward(w, padded, layers(), false, true, low);
-    w.loss += errors(w, order + low, here, padded, count, each ? each + low : nullptr);
-    backward(w, padded, first, low);
-  });
+  int height = 0;
+  const size_t count = samples.count, C = settings_.outputs, D = settings_.inputs;
+  const int chunks = chunks_of(count, height), T = pool_.size();
+  const auto rows_of = [&](int c) {
+    return static_cast<int>(std::min<size_t>(height, count - static_cast<size_t>(c) * height));
+  };
+  const int group = has_grid() ? std::max(1, kPoints / height) * T : chunks;
+  for (int from = t; from < chunks; from += group) {
+    const int end = std::min(chunks, from + group);
+    if (has_grid()) {
+      w.points = 0;
+      for (int c = from; c < end; c += T) {
+        const size_t low = static_cast<size_t>(c) * height;
+        add_points(w, samples.features, samples.rows ? samples.rows + low : nullptr, low, rows_of(c));
+      }
+      look_up(w);
+    }
+    size_t at = 0;
+    for (int c = from; c < end; c += T) {
+      const size_t low = static_cast<size_t>(c) * height;
+      const int here = rows_of(c), padded = round_up(here, kRows);
+      const int32_t* rows = samples.rows ? samples.rows + low : nullptr;
+      load(w, samples.features, rows, low, here, padded, at);
+      forward(w, padded, layers(), false, true, low);
+      if (samples.errors) {
+        float* out = w.out.get();
+        for (int r = 0; r < here; r++) std::copy_n(samples.errors + (low + r) * C, C, out + r * out_stride_);
+        for (int r = here; r < padded; r++) std::fill_n(out + r * out_stride_, C, 0.f);
+      } else {
+        w.loss += errors(w, rows, here, padded, count, samples.each ? samples.each + low : nullptr);
+      }
+      backward(w, padded, c == t, low);
+      if (samples.inputs)
+        for (int r = 0; r < here; r++) std::copy_n(w.dx.get() + r * x_stride_, D, samples.inputs + (low + r) * D);
+      if (has_grid()) keep_errors(w, here, at);
+      at += here;
+    }
+    if (has_grid()) table_gradient(w, from == t);
+  }
 }
 
 // PyTorch draws for all inputs of a minibatch, row by row, then for the hidden layers one after the other. Its
@@ -239,7 +241,7 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
         if (t == 0) draw_dropout(seeds[s], count);
         pool_.barrier();
       }
-      minibatch_gradient(t, rows, count, each ? each + (rows - order) : nullptr);
+      minibatch_gradient(t, {features_.data(), rows, count, nullptr, each ? each + (rows - order) : nullptr, nullptr});
       pool_.barrier();
       sum_gradients(t, active);
       float scale = 1;
@@ -277,7 +279,7 @@ float Trainer::gradient(const int32_t* rows, size_t count, const Arrays& into) {
   int unused = 0;
   const int active = std::min(pool_.size(), chunks_of(count, unused));
   pool_.run([&](int t) {
-    minibatch_gradient(t, rows, count, nullptr);
+    minibatch_gradient(t, {features_.data(), rows, count, nullptr, nullptr, nullptr});
     pool_.barrier();
     sum_gradients(t, active);
   });
@@ -306,24 +308,9 @@ void Trainer::pullback(const float* features, const float* errors, size_t sample
   const std::lock_guard guard(lock_);
   make_room(samples);
   int rows = 0;
-  const int chunks = chunks_of(samples, rows), T = pool_.size(), active = std::min(T, chunks);
-  const size_t C = settings_.outputs, D = settings_.inputs;
+  const int active = std::min(pool_.size(), chunks_of(samples, rows));
   pool_.run([&](int t) {
-    Worker& w = workers_[t];
-    each_chunk(t, features, nullptr, samples, [&](size_t low, int count, int padded, bool first) {
-      forward(w, padded, layers(), false, true);
-      for (int r = 0; r < padded; r++) {
-        float* out = w.out.get() + r * out_stride_;
-        if (r < count) std::copy(errors + (low + r) * C, errors + (low + r + 1) * C, out);
-        else std::fill(out, out + C, 0.f);
-      }
-      backward(w, padded, first);
-      if (inputs)
-        for (int r = 0; r < count; r++) {
-          const float* dx = w.dx.get() + r * x_stride_;
-          std::copy(dx, dx + D, inputs + (low + r) * D);
-        }
-    });
+    minibatch_gradient(t, {features, nullptr, samples, errors, nullptr, inputs});
     pool_.barrier();
     sum_gradients(t, active);
   });

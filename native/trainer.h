@@ -138,6 +138,14 @@ class Trainer {
     Work work;
     double loss = 0, squares = 0;
   };
+  // Samples whose gradient is wanted: those of `features` named by `rows`, or its first `count`.
+  struct Minibatch {
+    const float* features;
+    const int32_t* rows;
+    size_t count;
+    const float* errors;  // of the outputs; null: those of the loss against the targets
+    float *each, *inputs;  // the loss of each sample, and errors of the features; null where nobody asks
+  };
   // A unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0; or, in units of
   // a cache line, part of the grid's table (matrix = kTable).
   struct Block {
@@ -149,6 +157,7 @@ class Trainer {
     float factor;
   };
 
+  auto product(const Matrix& m) const { return m.half ? kernels_.multiply_half : kernels_.multiply; }
   int layers() const { return static_cast<int>(settings_.hidden.size()); }
   int columns(int width) const { return (width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes; }
   bool wants_dx() const { return has_grid() || settings_.input_gradient; }
@@ -165,8 +174,6 @@ class Trainer {
   void look_up(Worker&) const;
   void keep_errors(Worker&, int count, size_t at) const;
   void table_gradient(Worker&, bool first);
-  template <class Work>
-  void each_chunk(int t, const float* features, const int32_t* rows, size_t count, const Work&);
   // low: the chunk's first row within the minibatch
   void forward(Worker&, int rows, int last, bool last_pre, bool slopes, size_t low = 0) const;
   double errors(Worker&, const int32_t* rows, int count, int padded, size_t minibatch, float* each) const;
@@ -179,7 +186,7 @@ class Trainer {
   void find_live(Worker&, int layer, int rows) const;
   void backward_live(Worker&, int rows, bool first, size_t low) const;
   void weights_live(Worker&, int matrix, int rows, const float* error, size_t error_stride) const;
-  void multiply(Worker&, const Matrix&, const Product&, double dense) const;
+  void count_work(Worker&, const Matrix&, const Product&, double dense) const;
   void pack_errors(Worker&, int matrix, const float* error, size_t error_stride, int rows) const;
   void copy_gradient(const Arrays& into) const;
   bool drops() const { return settings_.dropped_inputs > 0 || settings_.dropped_hidden > 0; }
@@ -188,7 +195,7 @@ class Trainer {
   const uint8_t* kept(int layer, size_t row) const;  // layer -1: the inputs; null: nothing is dropped there
   int chunks_of(size_t count, int& rows) const;
   void check_rows(const int32_t* rows, size_t count) const;  // throws std::out_of_range
-  void minibatch_gradient(int t, const int32_t* rows, size_t count, float* each);
+  void minibatch_gradient(int t, const Minibatch&);
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
   bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }

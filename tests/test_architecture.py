@@ -17,7 +17,19 @@ import sfumato
 ROOT = Path(sfumato.__file__).parent
 
 WINGS = [
-    *("errors", "machine", "words", "files", "data", "recipe", "picture", "nets", "learning", "engine"),
+    *(
+        "errors",
+        "machine",
+        "timing",
+        "words",
+        "files",
+        "data",
+        "recipe",
+        "picture",
+        "nets",
+        "learning",
+        "engine",
+    ),
     *("painting", "training", "many", "fused", "drawing", "neurons", "samples", "tasks", "runs", "views"),
     *("budget", "experiment", "progress", "run", "api", "compare", "studies", "playground", "cli"),
     "estimator",
@@ -27,7 +39,7 @@ WINGS = [
 DOORS = {"run", "api", "cli", "compare", "playground", "estimator", "studies"}
 """Imported by no other wing than one another; `studies` by the command line alone."""
 
-NOTHING = {"errors", "machine", "words"}
+NOTHING = {"errors", "machine", "timing", "words"}
 """They import no other room of the package; `files` only `errors`."""
 
 HEAVY = {

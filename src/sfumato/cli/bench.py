@@ -12,14 +12,14 @@ silence helps. `skipped`: the share of multiplications between hidden layers tha
 
 from __future__ import annotations
 
+import math
 import statistics
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import engine, machine, nets
+from .. import engine, machine, nets, timing
 from ..data import Data
 from ..engine import native
 from ..errors import EngineError, RecipeError
@@ -93,27 +93,29 @@ def measure(title: str, recipe: Recipe, name: str, steps: int, rounds: int) -> d
     for which in (name, "eager"):
         net = nets.build(recipe, 2, 3, aspect=HEIGHT / WIDTH)
         sessions.append(engine.engine(which).prepare(net, data, recipe, 1 << 20))
-    ratios, mine, seen = [], [], 0
     peaks: list[float] = []
+    starts: list[int] = []
     cores = recipe.threads or machine.available_threads()
-    for number in range(rounds + 1):
-        seconds = []
-        for session in sessions:
-            before = session.plan.seen(session.step)
-            started = time.perf_counter()
-            session.advance(steps)
-            seconds.append(time.perf_counter() - started)
-            seen = session.plan.seen(session.step) - before
-        if number:  # the first round warms caches and threads
-            ratios.append(seconds[1] / seconds[0])
-            mine.append(seen / seconds[0])
-            if isinstance(sessions[0], native.NativeSession):
-                peaks.append(native.peak() * cores)
+
+    def ours() -> None:
+        starts.append(sessions[0].step)
+        sessions[0].advance(steps)
+
+    def find_peak() -> None:
+        peaks.append(native.peak() * cores if isinstance(sessions[0], native.NativeSession) else math.nan)
+
+    own, plain, _ = timing.take_turns(rounds, ours, lambda: sessions[1].advance(steps), find_peak)
+    ratios = [b.wall / a.wall for a, b in zip(own, plain, strict=True)]
+    seen = sessions[0].plan.seen
+    mine = [
+        (seen(start + steps) - seen(start)) / one.wall
+        for start, one in zip(starts[-rounds:], own, strict=True)
+    ]
     named_parameters = nets.build(recipe, 2, 3).named_parameters()
     weights = sum(p.numel() for label, p in named_parameters if label.endswith(".weight"))
     extra: dict[str, Any] = {}
     if isinstance(sessions[0], native.NativeSession):
-        shares = [6 * weights * rate / peak for rate, peak in zip(mine, peaks, strict=True)]
+        shares = [6 * weights * rate / peak for rate, peak in zip(mine, peaks[-rounds:], strict=True)]
         done, every = sessions[0].work
         extra = {"share_of_peak": round(statistics.median(shares), 3)}
         extra["skipped"] = round(1 - done / every, 3) if every else 0.0
