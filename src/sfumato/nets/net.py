@@ -164,6 +164,11 @@ class Net(nn.Module):
         value = encoded
         for layer in self.following(encoded, product=product, dropped=dropped):
             value = layer.post
+        return self.read_out(value, encoded, product=product)
+
+    def read_out(self, value: Tensor, encoded: Tensor, *, product: Product = _product) -> Tensor:
+        """The outputs (N, C): readout of the last hidden layer's activations (N, units), and the skip connection's
+        share of the encoded inputs where there is one."""
         result = product(len(self.layers), self.readout, value)
         return result if self.skip is None else result + self.skip(encoded)
 

@@ -46,9 +46,7 @@ def importance(
         x, wanted = tensor(net, inputs[at]), tensor(net, targets[at])
         encoded = net.encoding(x)
         layers = list(net.following(encoded))
-        painted = net.readout(layers[-1].post)
-        if net.skip is not None:
-            painted = painted + net.skip(encoded)
+        painted = net.read_out(layers[-1].post, encoded)
         error = (painted.clamp(0, 1) - wanted).square().double()
         squares += float(error.sum())
         if last:
@@ -92,9 +90,7 @@ def _again(
         less = torch.addcmul(sums[rows], post[rows, unit, None], weight[:, unit], value=-1)
         seen = encoded if net.plain and net.skip is None else encoded[rows]
         *_, behind = net.following(seen, posts, less)
-        painted = net.readout(behind.post)
-        if net.skip is not None:
-            painted = painted + net.skip(seen)
+        painted = net.read_out(behind.post, seen)
         new = (painted.clamp(0, 1) - wanted[rows]).square().double().sum(1)
         growth[unit] = float((new - error[rows]).sum())
     return growth

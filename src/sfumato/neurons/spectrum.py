@@ -169,10 +169,9 @@ def gradient_ranks(
     chosen = sample(len(inputs), samples)
     with torch.enable_grad():
         x = tensor(net, inputs[chosen]).requires_grad_()
-        layers = list(net.hidden(x))
-        painted = net.readout(layers[-1].post)
-        if net.skip is not None:
-            painted = painted + net.skip(net.encoding(x))
+        encoded = net.encoding(x)
+        layers = list(net.following(encoded))
+        painted = net.read_out(layers[-1].post, encoded)
         loss = functional.mse_loss(painted, tensor(net, targets[chosen]))
         gradients = torch.autograd.grad(loss, [layer.pre for layer in layers])
     return tuple(effective_rank(gradient) for gradient in gradients)

@@ -31,6 +31,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..errors import PictureError, RunError, SfumatoError
 from ..runs import RunDirectory
+from ..runs.kept import nearest
 from . import messages, trainer, viewer
 from .guard import Guard, new_token
 from .library import MOST_BYTES, Library, Shelved, safe_name
@@ -187,7 +188,7 @@ class Playground:
         steps = dict(self._run(request).frames())
         if not steps:
             raise RunError("this run holds no frames yet")
-        return _file(steps[min(steps, key=lambda one: abs(one - request.path_params["step"]))])
+        return _file(steps[nearest(steps, request.path_params["step"])])
 
     async def wall(self, request: Request) -> Response:
         """A wall of neurons."""

@@ -11,11 +11,10 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from ..errors import RunError
 from ..nets import Net, encodings
 from ..neurons import previews
 from ..runs import RunDirectory
+from ..runs.kept import spread
 from . import looks
 from .stories import about
 
@@ -50,14 +50,14 @@ def page(run: RunDirectory) -> str:
 def _packed(run: RunDirectory) -> dict[str, Any]:
     target, where = run.target, run.recipe.coordinates
     walls = {}
-    for step in _some(run.steps(), MOST_WALLS):
+    for step in spread(run.steps(), MOST_WALLS):
         net = run.net(step)
         tile = looks.tile_size(max(sum(net.widths), 600), target.height, target.width)
         numbers = list(range(1, len(net.widths) + 1))
         made = looks.walls(net, numbers, target.height, target.width, where, tile)
         walls[step] = [{"header": dict(one.header), "picture": _text(_webp(one.picture, 70))} for one in made]
     net = run.net(run.steps()[-1])
-    frames = {step: _text(_webp(path.read_bytes(), 78)) for step, path in _some(run.frames(), MOST_FRAMES)}
+    frames = {step: _text(_webp(path.read_bytes(), 78)) for step, path in spread(run.frames(), MOST_FRAMES)}
     shown = {name: table[: palettes.LEVELS].tobytes().hex() for name, table in _tables().items()}
     steps = {int(step) for step in frames}
     history = [line for line in run.history if line["step"] in steps]
@@ -75,12 +75,6 @@ def _packed(run: RunDirectory) -> dict[str, Any]:
 
 def _tables() -> dict[str, palettes.Palette]:
     return {name: palettes.palette(name) for name in ("diverging", "heat")}
-
-
-def _some(listed: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of a list, evenly chosen, the first and the last always."""
-    chosen = np.unique(np.linspace(0, len(listed) - 1, min(most, len(listed))).round().astype(int))
-    return [listed[i] for i in chosen]
 
 
 def _net(net: Net) -> dict[str, Any] | None:

@@ -74,10 +74,9 @@ def _target(folder: str) -> Any:
 def _opened(folder: str, step: int) -> tuple[Run, Any, Any, int]:
     """Run, net, target, and the kept step nearest to the one asked for."""
     run = Run(folder)
-    kept = run.steps()
-    if not kept:
+    if not run.steps():
         raise RunError(f"{run.name} holds no weights yet\nhint: pause it, or let it train a little")
-    near = min(kept, key=lambda one: abs(one - step))
+    near = run.kept_step(step)
     changed = (run.folder / "weights" / f"{near:06d}.safetensors").stat().st_mtime
     return run, _net(folder, near, changed), _target(folder), near
 

@@ -30,6 +30,7 @@ from ..errors import RecipeError, RunError
 from ..files import append, own, read, save_bytes, save_text, settle, sweep, writing
 from ..recipe import Recipe, net_text, parse_variant
 from . import drafts, metrics, tensors
+from .kept import nearest
 from .lock import holding, is_held
 from .origin import FORMAT, checked
 from .watch import Watch, outcome
@@ -255,17 +256,22 @@ class RunDirectory:
         if step is None and self.file("checkpoint.safetensors").exists():
             weights, _, _ = self.checkpoint()
         else:
-            kept = self.steps()
-            if not kept:
-                raise RunError(
-                    f"{self.folder} holds no weights\nhint: sfumato resume {shlex.quote(str(self.folder))}"
-                )
-            near = kept[-1] if step is None else min(kept, key=lambda s: abs(s - step))
-            weights, _ = tensors.unpack(self.folder, f"weights/{near:06d}.safetensors")
+            weights, _ = tensors.unpack(self.folder, f"weights/{self.kept_step(step):06d}.safetensors")
             # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.
             weights = {n: t.float() for n, t in weights.items() if n not in dict(net.named_buffers())}
         self.fit(net, weights)
         return net
+
+    def kept_step(self, step: int | None) -> int:
+        """The step whose weights `net(step)` has. Raises RunError if no weights were kept."""
+        if step is None and self.file("checkpoint.safetensors").exists():
+            return int(self.checkpoint()[2]["step"])
+        kept = self.steps()
+        if not kept:
+            raise RunError(
+                f"{self.folder} holds no weights\nhint: sfumato resume {shlex.quote(str(self.folder))}"
+            )
+        return kept[-1] if step is None else nearest(kept, step)
 
     def fit(self, net: nn.Module, weights: Mapping[str, Tensor]) -> None:
         """Load weights of this run into a net, whose constants stay where there are none; RunError if the recipe no

@@ -25,6 +25,7 @@ from ..neurons.previews import Preview, Scale
 from ..neurons.raster import Looking, number, sample
 from ..neurons.statistics import Neurons
 from ..picture import LARGEST, Picture, parse_size, pixels
+from ..runs.kept import spread
 
 if TYPE_CHECKING:
     from ..nets import Net
@@ -200,12 +201,7 @@ class Gallery:
     @cached_property
     def over_time(self) -> Still:
         """Colours measured over up to STEPS kept steps, orders of the newest: for films."""
-        kept = self.run.steps()
-        at = (
-            sorted({kept[round(i * (len(kept) - 1) / max(1, STEPS - 1))] for i in range(STEPS)})
-            if kept
-            else []
-        )
+        at = spread(self.run.steps(), STEPS)
         return self._still([*(self.net(step) for step in at), self.net()], None)
 
     def table(
@@ -272,7 +268,7 @@ class Gallery:
         net = self.net(step)
         folder = self.run.room("atlas")
         if step is not None:
-            folder = folder / f"step-{self.nearest(step):06d}"
+            folder = folder / f"step-{self.run.kept_step(step):06d}"
         picked = orders.parse_neurons(chosen, net.widths) if chosen else []
         wanted = list(layers) if layers is not None else list(range(1, len(net.widths) + 1))
         for layer in wanted:
@@ -291,18 +287,11 @@ class Gallery:
             paths.append(statistics.write_csv(rows, folder / f"neurons{named}.csv"))
         if picked:
             tell(f"{len(picked)} neurons at full size")
-            title = f"sfumato, {self.run.name}, step {self.nearest(step)},"
+            title = f"sfumato, {self.run.name}, step {self.run.kept_step(step)},"
             paths += full_size.plates(
                 net, folder, self.height, self.width, still.scales, picked, where=self.where, title=title
             )
         return paths
-
-    def nearest(self, step: int | None) -> int:
-        """The step whose weights `net(step)` are."""
-        kept = self.run.steps()
-        if step is None or not kept:
-            return int(self.run.last.get("step", kept[-1] if kept else 0))
-        return min(kept, key=lambda s: abs(s - step))
 
     def _still(self, nets: Sequence[Net], step: int | None) -> Still:
         size = self.height, self.width
@@ -325,4 +314,4 @@ class Gallery:
         return _held(views, self.height, self.width, self.where, self.per, self.sort, worth)
 
     def _title(self, layer: int, layers: int, step: int | None) -> str:
-        return f"Layer {layer} of {layers}, step {self.nearest(step):,}"
+        return f"Layer {layer} of {layers}, step {self.run.kept_step(step):,}"

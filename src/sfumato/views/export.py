@@ -304,16 +304,12 @@ def _save_net(run: RunDirectory, path: Path, step: int | None) -> None:
     from safetensors.torch import save
 
     net = run.net(step)
-    if step is None and run.file("checkpoint.safetensors").exists():
-        kept = int(run.checkpoint()[2]["step"])
-    else:
-        kept = run.steps()[-1] if step is None else min(run.steps(), key=lambda s: abs(s - step))
     facts: dict[str, Any] = {
         "format": FORMAT,
         "inputs": int(run.origin["inputs"]),
         "outputs": net.outputs,
         "aspect": float(run.origin.get("aspect", 1.0)),
-        "step": kept,
+        "step": run.kept_step(step),
         "run": run.name,
     }
     metadata = {"format": "pt", "sfumato": json.dumps(facts), "recipe": run.recipe.to_json()}

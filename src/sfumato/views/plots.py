@@ -19,6 +19,7 @@ from ..painting import paint
 from ..picture import pixels
 from ..recipe.variants import near
 from ..runs import RunDirectory
+from ..runs.kept import spread
 
 __all__ = ["check", "draw_ranks", "draw_regions", "draw_spectrum", "write", "write_without"]
 
@@ -96,9 +97,7 @@ def write_without(
 
 
 def _over_time(run: RunDirectory) -> list[tuple[int, Net]]:
-    kept = run.steps()
-    at = sorted({kept[round(i * (len(kept) - 1) / max(1, STEPS - 1))] for i in range(STEPS)}) if kept else []
-    return [(step, run.net(step)) for step in at]
+    return [(step, run.net(step)) for step in spread(run.steps(), STEPS)]
 
 
 def _save(run: RunDirectory, name: str, drawn: picture.Picture) -> Path:
