@@ -1,7 +1,7 @@
 """The test of the tests: plant a bug in a copy of the tree, and demand that the named tests fail.
 
-    python tests/mutants.py            all of them, about two minutes
-    python tests/mutants.py adam tanh  those whose title holds one of the words
+    python tests/mutants.py               all of them
+    python tests/mutants.py adam promises those whose title or layer holds one of the words
 
 A mutant that survives fails the check, and so does one whose text is no longer found. Not part of `make test`;
 run it before a release. Bugs of the C++ engine need a build each and are not planted here.
@@ -37,17 +37,29 @@ LAYERS = {
     "golden": ["golden"],
     "pictures": ["picture_tiff", "picture_kinds"],
     "films": ["film"],
+    "promises": [],
 }
+"""Which test files stand guard, by the name of their module; of promises each bug names its own."""
 
 
 class Mutant(NamedTuple):
-    """A bug: in `file` of the package, `text` becomes `bug`; tests of `layer` must fail."""
+    """A bug: in `file` of the package, `text` becomes `bug`; tests of `layer`, or the one test `by`, must fail."""
 
     title: str
     file: str
     text: str
     bug: str
     layer: str
+    by: str = ""
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """What pytest is to run."""
+        if self.by:
+            return (f"tests/{self.by}",)
+        tree = ROOT / "tests"
+        found = [path for name in LAYERS[self.layer] for path in tree.rglob(f"test_{name}.py")]
+        return tuple(str(path.relative_to(ROOT)) for path in sorted(found))
 
 
 EAGER, PLAN = "engine/eager.py", "learning/plan.py"
@@ -61,8 +73,8 @@ MUTANTS = [
     Mutant("adam's eps 1e-6", "learning/optimizers.py", "eps=eps, fused", "eps=100 * eps, fused", "reference"),
     Mutant("pixel corner for centre", "picture/pixels.py", CENTRES, CENTRES.replace(" + 0.5", ""), "facts"),
     Mutant("x and y swapped", "picture/pixels.py", "grid[..., 0], grid[..., 1] =", "grid[..., 1], grid[..., 0] =", "facts"),
-    Mutant("first biases start at 0", "nets/activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
-    Mutant("first biases, trace", "nets/activations.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
+    Mutant("first biases start at 0", "nets/initializers.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "facts"),
+    Mutant("first biases, trace", "nets/initializers.py", "bias.copy_(-(weight * points).sum(1))", "bias.zero_()", "golden"),
     Mutant("gradient 1% small", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "golden"),
     Mutant("gradient 1% small, oracle", EAGER, BACKWARD, BACKWARD.replace("\n", "\n            self._net.layers[0].weight.grad.mul_(0.99)\n", 1), "reference"),
     Mutant("tanh's derivative with a wrong power", "nets/activations.py", "    return torch.tanh(x)", "    y = torch.tanh(x.detach())\n    return y + (x - x.detach()) * (1 - y)", "reference"),
@@ -79,12 +91,12 @@ MUTANTS = [
     Mutant("psnr with 20 log", "picture/metrics.py", "-10 * math.log10", "-20 * math.log10", "facts"),
     Mutant("ssim with a window a pixel too small", "picture/metrics.py", "/ 1.5) ** 2", "/ 1.4) ** 2", "facts"),
     Mutant("corners divide by width", "picture/pixels.py", "max(1, width - 1)", "max(1, width)", "facts"),
-    Mutant("omega missing in the hidden start", "nets/activations.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
-    Mutant("omega missing in the readout's start", "nets/net.py", "math.sqrt(6 / inputs) / omega if", "math.sqrt(6 / inputs) if", "facts"),
-    Mutant("he with the variance of glorot", "nets/activations.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
+    Mutant("omega missing in the hidden start", "nets/initializers.py", "math.sqrt(6 / inputs) / omega\n    weight", "math.sqrt(6 / inputs)\n    weight", "facts"),
+    Mutant("omega missing in the readout's start", "nets/activations.py", "math.sqrt(6 / inputs) / omega", "math.sqrt(6 / inputs)", "facts"),
+    Mutant("he with the variance of glorot", "nets/initializers.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
     Mutant("warm-up from 0", PLAN, "ramp = (steps + 1)", "ramp = steps", "facts"),
-    Mutant("schedule planned for half the budget", PLAN, "(steps + 0.5) / self.total_steps", "(steps + 0.5) / (0.5 * self.total_steps)", "facts"),
-    Mutant("unknown arguments ignored", "recipe/fields.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
+    Mutant("schedule planned for half the budget", PLAN, "self.shares(steps + 0.5)", "self.shares(2 * (steps + 0.5))", "facts"),
+    Mutant("unknown arguments ignored", "recipe/variants.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
     Mutant("checker hides the first pixel", "picture/held_out.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
     # Reference
     Mutant("finer's factor differentiated", "nets/activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
@@ -105,12 +117,12 @@ MUTANTS = [
     Mutant("going back keeps old moments", EAGER, "            optimizer.state.clear()\n", "", "properties"),
     Mutant("dropout alike at each step", EAGER, "DROPOUT_STREAM, self.step]", "DROPOUT_STREAM, 0]", "reference"),
     Mutant("dropout from the global state", EAGER, "torch.rand(value.shape, generator=generator)", "torch.rand(value.shape)", "properties"),
-    Mutant("the clock counts the watchers", "learning/loop.py", "                seconds += spent\n", "                seconds += time.perf_counter() - seconds\n", "properties"),
+    Mutant("the clock counts the watchers", "learning/loop.py", "seconds, wall, used = seconds + spent,", "seconds, wall, used = time.perf_counter(),", "properties"),
     Mutant("sessions left open", "learning/loop.py", "        session.close()\n", "        pass\n", "properties"),
     Mutant("divergence overlooked", "learning/loop.py", "    if not bad.any():\n", "    if True:\n", "properties"),
-    Mutant("a pulse is a beat", "learning/loop.py", "session.step == beat, seen)", "True, seen)", "properties"),
+    Mutant("a pulse is a beat", "learning/loop.py", "session.step == beat, seen, cores)", "True, seen, cores)", "properties"),
     Mutant("the net left behind at the end", "learning/loop.py", "            _ = tick.net\n", "            pass\n", "properties"),
-    Mutant("a beat trains a step more", "learning/loop.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < total) if pulse is None", "properties"),
+    Mutant("a beat trains a step more", "learning/loop.py", "count = beat - session.step if pulse is None", "count = beat - session.step + (beat < session.plan.total_steps) if pulse is None", "properties"),
     # Pictures
     Mutant("planes of a TIFF misplaced", "picture/_tiff.py", "TiffImagePlugin.READ_LIBTIFF = layout is not None and", "TiffImagePlugin.READ_LIBTIFF = layout is None and", "pictures"),
     Mutant("signed integers wrap", "picture/_tiff.py", 'if layout.kind == "i":', 'if layout.kind == "-":', "pictures"),
@@ -122,6 +134,35 @@ MUTANTS = [
     Mutant("a bomb is opened", "picture/_refusals.py", "if max(width, height) > WEBP_SIDE:", "if max(width, height) > 1 << 30:", "pictures"),
     Mutant("films at half the colour", "views/frames.py", "if doubled and width", "if doubled and not width", "films"),
     Mutant("a GIF for the crowd alone", "drawing/video.py", "RARE, MISSED = 32, 24", "RARE, MISSED = 0, 24", "films"),
+    # Promises: each kind of fault that careful use once found
+    Mutant("a checkpoint's checksum is not asked", "runs/tensors.py", "if known != _checksum(tensors, text):", "if False:", "promises", "runs/test_damage.py::test_no_flipped_bit_of_a_checkpoint_or_of_kept_weights_is_used"),
+    Mutant("facts beside the weights have no checksum", "runs/tensors.py", "hashlib.blake2b(text.encode(), digest_size=16)", "hashlib.blake2b(digest_size=16)", "promises", "runs/test_damage.py::test_no_flipped_bit_of_a_checkpoint_or_of_kept_weights_is_used"),
+    Mutant("the order of values has no checksum", "runs/tensors.py", "        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)\n", "", "promises", "runs/test_damage.py::test_no_flipped_bit_of_a_checkpoint_or_of_kept_weights_is_used"),
+    Mutant("Infinity is a number of metrics", "runs/metrics.py", "json.loads(text, parse_constant=_refused)", "json.loads(text)", "promises", "runs/test_damage.py::test_one_damaged_run_breaks_nothing_for_the_others"),
+    Mutant("the learned picture may be another", "runs/directory.py", "        if found != wanted:\n", "        if False:\n", "promises", "runs/test_damage.py::test_a_target_that_is_not_the_one_that_was_learned_is_refused"),
+    Mutant("constants come back from half precision", "runs/directory.py", "if n not in dict(net.named_buffers())}", "}", "promises", "runs/test_going_on.py::test_old_kept_weights_with_rounded_constants_open_with_those_of_the_recipe"),
+    Mutant("half precision of whatever size", "runs/directory.py", "half if half.isfinite().all() else parameter.detach()", "half", "promises", "runs/test_going_on.py::test_parameters_beyond_half_precision_are_kept_in_full"),
+    Mutant("losses before a stop are forgotten", "runs/watchers.py", 'float(before.get("loss_sum", 0.0))', "0.0", "promises", "runs/test_going_on.py::test_metrics_of_a_resumed_run_equal_those_of_one_that_never_stopped"),
+    Mutant("watching starts at 0 after a stop", "runs/watchers.py", 'float(before.get("watching_seconds", 0.0))', "0.0", "promises", "runs/test_going_on.py::test_metrics_of_a_resumed_run_equal_those_of_one_that_never_stopped"),
+    Mutant("other bits without a word", "experiment.py", "    if not changed:\n", "    if True:\n", "promises", "runs/test_going_on.py::test_going_on_with_other_arithmetic_is_said_and_kept"),
+    Mutant("a group is repeated under another rate", "engine/regrouped.py", "            if all(torch.equal(a, b) for a, b in pairs):\n", "            if list(pairs):\n", "promises", "runs/test_going_on.py::test_a_fork_leaves_its_run_exactly_on_every_engine"),
+    Mutant("an absent score counts as reached", "words.py", "value = line.get(key, math.nan)", "value = line.get(key)", "promises", "runs/test_watch.py::test_a_score_that_is_absent_never_counts_as_reached"),
+    Mutant("a missed target is interrupted", "runs/watch.py", 'else "done" if target is None else "missed"', 'else "done" if target is None else "interrupted"', "promises", "runs/test_watch.py::test_what_became_of_a_target_is_said_and_is_a_state"),
+    Mutant("an exact painting has 0 dB", "words.py", "return math.inf if value is None", "return 0.0 if value is None", "promises", "cli/test_tables.py::test_an_exact_painting_is_the_best_of_all_and_an_unknown_score_the_last"),
+    Mutant("a reader takes the lock", "runs/lock.py", "fcntl.LOCK_SH | fcntl.LOCK_NB", "fcntl.LOCK_EX | fcntl.LOCK_NB", "promises", "runs/test_lock.py::test_looking_takes_no_exclusive_lock_and_changes_no_file"),
+    Mutant("a child keeps its parent's lock", "runs/lock.py", "    for descriptor in _open:\n        os.close(descriptor)\n", "", "promises", "runs/test_lock.py::test_a_lock_ends_with_its_process_and_not_with_a_child"),
+    Mutant("two runs of one name", "runs/drafts.py", "secrets.token_hex(3)", '"1"', "promises", "runs/test_lock.py::test_a_thousand_runs_of_one_minute_have_a_thousand_names"),
+    Mutant("what lives is swept", "runs/drafts.py", "                and not is_held(draft)\n", "", "promises", "runs/test_lock.py::test_what_the_dead_left_is_swept_and_what_the_living_make_is_not"),
+    Mutant("links lead out of a run", "files.py", "stat.S_IFMT(path.lstat().st_mode)", "stat.S_IFMT(path.stat().st_mode)", "promises", "runs/test_strangers.py::test_no_planted_entry_leads_a_verb_out_of_the_run"),
+    Mutant("a second name elsewhere is written to", "files.py", "if before.st_nlink > 1:", "if False:", "promises", "runs/test_strangers.py::test_files_with_a_second_name_elsewhere_keep_what_they_say_there"),
+    Mutant("control characters as they are", "words.py", 'return character.encode("unicode_escape", "surrogatepass").decode("ascii")', "return character", "promises", "runs/test_strangers.py::test_control_characters_reach_no_terminal_and_no_pipe"),
+    Mutant("sine units are woken", "engine/__init__.py", 'if recipe.wake and not activation.fact("rectifier"):', "if False:", "promises", "engine/test_settle.py::test_any_activation_may_replace_that_of_a_named_recipe"),
+    Mutant("an engine is passed over in silence", "engine/__init__.py", "            passed.append(", "            str(", "promises", "engine/test_settle.py::test_a_passed_over_engine_is_said_with_its_price"),
+    Mutant("the first weights paint for ever", "fused.py", "all(map(_same_bytes, self._has, weights))", "True", "promises", "test_fused.py::test_any_write_is_seen_at_the_next_call"),
+    Mutant("a container's quota is not seen", "machine.py", "min(cores, quota())", "cores", "promises", "test_machine.py::test_threads_are_bounded_by_cores_and_quota"),
+    Mutant("a recipe's options can be changed", "recipe/fields.py", "        return Options((key, frozen(part))", "        return dict((key, frozen(part))", "promises", "recipe/test_frozen.py::test_recipes_are_values"),
+    Mutant("the cache of runs is never stale", "runs/index.py", "if kept is not None and kept[0] == stamp else None", "if kept is not None else None", "promises", "runs/test_index.py::test_whatever_happens_the_list_is_that_of_the_directories"),
+    Mutant("a tick of the past shows the present", "learning/session.py", "        self._over = True\n", "        pass\n", "properties"),
     # Contracts
     Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom .. import nets  # noqa\n", "contract"),
     Mutant("a recipe that loads numpy", "recipe/fields.py", "import re\n", "import re\n\nimport numpy  # noqa\n", "contract"),
@@ -142,7 +183,8 @@ assert sfumato.__file__.startswith({source!r}), sfumato.__file__
 def copy_tree(to: Path) -> None:
     """The package and its tests, so arranged that the copy is what is imported."""
     shutil.copytree(ROOT / "src", to / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "tests", to / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("tests", "tools", "docs"):
+        shutil.copytree(ROOT / folder, to / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", to)
     (to / "conftest.py").write_text(PREPARE.format(source=str(to / "src")))
 
@@ -154,9 +196,8 @@ class Result(NamedTuple):
     text: str
 
 
-def run(tree: Path, layer: str) -> Result:
-    """The tests of a layer, up to the first failure, in a fork of this process, which has torch imported."""
-    files = [str(found) for name in LAYERS[layer] for found in Path("tests").rglob(f"test_{name}.py")]
+def run(tree: Path, tests: tuple[str, ...]) -> Result:
+    """Tests up to the first failure, in a fork of this process, which has torch imported."""
     log = tree / "log.txt"
     child = os.fork()
     if child == 0:
@@ -166,7 +207,7 @@ def run(tree: Path, layer: str) -> Result:
                 os.dup2(out.fileno(), 1)
                 os.dup2(out.fileno(), 2)
             os.chdir(tree)
-            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]))
+            code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
         except BaseException:  # a fork must not run on in the parent's place, whatever happens
             traceback.print_exc()
         finally:
@@ -185,7 +226,7 @@ def verdict(mutant: Mutant, tree: Path) -> str:
         return "LOST: its text is no longer in the file"
     path.write_text(clean.replace(mutant.text, mutant.bug), encoding="utf-8")
     try:
-        result = run(tree, mutant.layer)
+        result = run(tree, mutant.tests)
     finally:
         path.write_text(clean, encoding="utf-8")
     failed = [line for line in result.text.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -197,15 +238,15 @@ def verdict(mutant: Mutant, tree: Path) -> str:
 
 
 def main(words: list[str]) -> int:
-    chosen = [m for m in MUTANTS if not words or any(word in m.title for word in words)]
+    chosen = [m for m in MUTANTS if not words or any(word in m.title or word == m.layer for word in words)]
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_tree(tree)
-        for layer in sorted({m.layer for m in chosen}):
-            result = run(tree, layer)
+        for tests in sorted({m.tests for m in chosen}):
+            result = run(tree, tests)
             if result.code:
-                print(f"the clean tree fails in layer {layer}:\n{result.text[-5000:]}")
+                print(f"the clean tree fails in {' '.join(tests)}:\n{result.text[-5000:]}")
                 return 1
         for mutant in chosen:
             started = time.perf_counter()
