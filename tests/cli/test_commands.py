@@ -12,7 +12,7 @@ import pytest
 from conftest import FAST
 
 from sfumato import picture
-from sfumato.cli import commands, doctor, precedence
+from sfumato.cli import commands
 from sfumato.runs import listing
 
 
@@ -109,21 +109,6 @@ def test_dry_run_trains_and_writes_nothing(folder: Path, capsys: pytest.CaptureF
     assert not Path("runs").exists()
 
 
-def test_flags_win_over_environment_over_file_over_recipe(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("sfumato.toml").write_text('[paint]\nrecipe = "siren"\nbatch = 7\nseed = 5\nrate = 0.25\n')
-    monkeypatch.setenv("SFUMATO_PAINT_SEED", "6")
-    monkeypatch.setenv("SFUMATO_PAINT_BATCH", "8")
-    given = {"batch": 9}
-    chosen = precedence.layered("paint", "classic", given, ())
-    assert (chosen.activation, chosen.batch, chosen.seed, chosen.rate) == ("sine:omega=30", 9, 6, 0.25)
-    named = precedence.layered("paint", "classic", {"recipe": "sharp"}, ())
-    assert (named.encoding, named.batch, named.rate) == ("grid", 8192, 0.01), (
-        "a file's fields beat a flag's recipe"
-    )
-
-
 def test_runs_lists_shows_compares_and_deletes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.call(["runs"]) == 0
     out, err = capsys.readouterr()
@@ -153,22 +138,6 @@ def test_an_unwritable_folder_is_said_in_words(folder: Path, capsys: pytest.Capt
     Path("file").write_text("in the way")
     assert commands.call(["paint", "photo.png", *FAST, "--out", "file/runs"]) == 1
     assert "cannot write" in capsys.readouterr().err
-
-
-def test_doctor_tells_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["doctor", "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["engines"]["eager"] == "ready" and facts["packages"]["torch"]
-    assert commands.call(["doctor", "warp-drive"]) == 3
-    assert "missing: warp-drive" in capsys.readouterr().err
-
-
-def test_doctor_gives_an_engine_that_is_not_built_one_line() -> None:
-    facts = doctor.facts()
-    facts["engines"]["native"] = "no: it is not built here (no module)\nhint: install a C++ compiler"
-    lines = doctor.text(facts).splitlines()
-    assert "engine native     no: it is not built here (no module); install a C++ compiler" in lines
-    assert all(line[:16].strip() for line in lines), lines
 
 
 def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Flags come from the recipe's fields, and every option from every level."""
+"""Flags come from the recipe's fields."""
 
 from __future__ import annotations
 

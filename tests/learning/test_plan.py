@@ -9,7 +9,6 @@ from compare import bound, close, equal_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.learning import schedules
 from sfumato.learning.plan import Plan
 from sfumato.recipe import Recipe
 
@@ -105,18 +104,6 @@ def test_rates_of_a_part_are_a_part_of_the_rates(schedule: str) -> None:
     parts = np.concatenate([plan.rates(0, 7), plan.rates(7, 0), plan.rates(7, 43)])
     equal_bits({"rates": whole}, {"rates": parts})
     assert (whole > 0).all() and whole.max() <= Recipe().rate
-
-
-def test_hold_by_hand() -> None:
-    """Half held; then 1, 1/10 at three quarters, 1/100 at the end."""
-    share = np.array([0.0, 0.3, 0.5, 0.75, 1.0])
-    found = schedules.hold(share, share_held=0.5, floor=0.01)
-    close(found, np.array([1, 1, 1, 0.1, 0.01]), **bound("float64"))
-
-
-def test_cosine_ends_at_its_floor() -> None:
-    found = schedules.cosine(np.array([0.0, 0.5, 1.0]), floor=0.2)
-    close(found, np.array([1, 0.6, 0.2]), **bound("float64"))
 
 
 def test_beyond_the_budget_the_rate_stays_at_its_floor() -> None:

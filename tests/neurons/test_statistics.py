@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import csv
-import json
 import math
 from pathlib import Path
 
@@ -12,16 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from PIL import Image
 
-from sfumato import nets, picture
+from sfumato import nets
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
-from sfumato.neurons import cards, importance, previews, raster, statistics
-from sfumato.picture import metrics, pixels
+from sfumato.neurons import importance, raster, statistics
+from sfumato.picture import pixels
 from sfumato.recipe import Recipe
-from sfumato.run import Run
-from sfumato.views import atlas
 
 H, W = 19, 14
 XY = pixels.coordinates(H, W)
@@ -47,11 +43,6 @@ def exact(some: Net) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float
     with torch.no_grad():
         layers = copy.deepcopy(some).double().hidden(torch.from_numpy(XY).double())
         return [(layer.pre.numpy(), layer.post.numpy()) for layer in layers]
-
-
-def painted(some: Net) -> npt.NDArray[np.float64]:
-    with torch.no_grad():
-        return copy.deepcopy(some).double()(torch.from_numpy(XY).double()).numpy()
 
 
 @pytest.mark.parametrize("activation", KINDS)
@@ -153,42 +144,6 @@ def test_a_layer_of_one_unit_has_no_twin() -> None:
     assert rows.twin.tolist() == [-1]
 
 
-@pytest.mark.parametrize("activation", KINDS)
-@pytest.mark.parametrize("skip", [False, True])
-def test_importance_is_the_psnr_lost_by_the_ablated_net(activation: str, skip: bool) -> None:
-    some, wanted = net(activation, skip=skip), targets()
-    before = metrics.psnr(wanted, painted(some))
-    for rows in statistics.table(some, XY, wanted, samples=None):
-        assert rows.importance_samples == H * W
-        for i in range(rows.units):
-            lost = before - metrics.psnr(wanted, painted(statistics.ablate(some, [(rows.layer, i)])))
-            # Errors are float32 outputs' of size 1: sums agree to about six digits, decibels to 1e-4.
-            assert rows.importance[i] == pytest.approx(lost, abs=1e-4)
-
-
-def test_importance_on_a_sample_is_the_psnr_lost_on_that_sample() -> None:
-    some, wanted = net(), targets()
-    chosen = raster.sample(H * W, 50)
-    assert len(set(chosen.tolist())) == 50 and (np.diff(chosen) > 0).all()
-    rows = statistics.table(some, XY, wanted, samples=50)
-    assert [r.importance_samples for r in rows] == [50, 50, H * W]
-    before = metrics.psnr(wanted[chosen], painted(some)[chosen])
-    for i in range(rows[0].units):
-        without = painted(statistics.ablate(some, [(1, i)]))[chosen]
-        assert rows[0].importance[i] == pytest.approx(
-            before - metrics.psnr(wanted[chosen], without), abs=1e-4
-        )
-
-
-def test_dead_units_are_worth_exactly_nothing() -> None:
-    some = net()
-    with torch.no_grad():
-        for layer in some.layers:
-            layer.bias[2] = -1e3  # type: ignore[index, operator]
-    for rows in statistics.table(some, XY, targets()):
-        assert rows.dead[2] and rows.importance[2] == 0 and rows.active[2] == 0
-
-
 def test_numbers_do_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     some, wanted = net("tanh"), targets()
     whole = statistics.table(some, XY, wanted)
@@ -271,108 +226,3 @@ def test_the_file_holds_the_table(tmp_path: Path) -> None:
 def test_any_number_of_outputs_has_a_weight_column_each(outputs: int) -> None:
     rows = list(statistics.table(net(outputs=outputs), XY, targets(outputs))[2].rows())
     assert sum(name.startswith("weight_") for name in rows[0]) == outputs
-
-
-# Cards and the gallery of a run ------------------------------------------------------------------------------
-
-
-def test_what_a_neuron_adds_is_painted_with_minus_without() -> None:
-    some = net()
-    found = cards.added(some, 3, 2, H, W)
-    full, without = (np.clip(painted(n), 0, 1) for n in (some, statistics.ablate(some, [(3, 2)])))
-    np.testing.assert_allclose(found.reshape(-1, 3), full - without, atol=1e-5)
-
-
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_a_card_is_drawn_for_living_and_dead_neurons(outputs: int) -> None:
-    some = net(outputs=outputs)
-    with torch.no_grad():
-        some.layers[2].bias[0] = -1e3  # type: ignore[index, operator]
-    rows = statistics.table(some, XY, targets(outputs))[2]
-    scale = previews.scale(previews.preview(some, H, W)[2])
-    made = [cards.card(some, rows, i, scale, H, W) for i in (0, 1)]
-    assert made[0].channels == 3 and made[0].values.shape == made[1].values.shape
-    with pytest.raises(RecipeError):
-        cards.card(some, rows, 7, scale, H, W)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    recipe = Recipe(net=(9, 8, 7), seed=5)
-    with Run.create(tmp_path, recipe, "test", {"inputs": 2, "outputs": 3, "aspect": H / W}) as made:
-        pass
-    wanted = picture.from_array(targets().reshape(H, W, 3))
-    picture.save(wanted, made.folder / "target.png")
-    for step, factor in ((0, 1.0), (10, 1.5), (25, 0.5)):
-        some = net()
-        with torch.no_grad():
-            for parameter in some.parameters():
-                parameter.mul_(factor)
-        made.save_weights(step, some)
-        made.add_metrics({"step": step, "total_steps": 25})
-    return made
-
-
-def test_a_run_writes_sheets_table_and_chosen_neurons(run: Run) -> None:
-    paths = atlas.Gallery(run, sort="importance").write(chosen="2:7,3:0-1")
-    names = [path.relative_to(run.folder / "atlas").as_posix() for path in paths]
-    assert names == [
-        "layer-1.png",
-        "layer-2.png",
-        "layer-3.png",
-        "neurons.csv",
-        "layer-2/neuron-7.png",
-        "layer-3/neuron-0.png",
-        "layer-3/neuron-1.png",
-    ]
-    with Image.open(paths[4]) as image:
-        assert image.size == (W, H) and "step 25" in image.info["Comment"]
-
-
-def test_a_step_is_the_kept_one_nearest_to_it(run: Run) -> None:
-    made = atlas.Gallery(run, size=(30, 40))
-    paths = made.write(step=12, layers=[2], chosen="1:0", table=False)
-    assert [p.relative_to(run.folder).as_posix() for p in paths] == [
-        "atlas/step-000010/layer-2.png",
-        "atlas/step-000010/layer-1/neuron-0.png",
-    ]
-    with Image.open(paths[1]) as image:
-        assert image.size == (30, 40)
-    with pytest.raises(RecipeError, match="layer 9"):
-        made.write(layers=[9])
-
-
-def test_colours_and_order_hold_still_over_the_steps_of_a_film(run: Run) -> None:
-    made = atlas.Gallery(run, still=True)
-    still = made.over_time
-    for step in (0, 10, 25):
-        for view, scale in zip(previews.preview(made.net(step), H, W), still.scales, strict=True):
-            assert (scale.high >= previews.scale(view).high).all()
-    sheets = [made.sheet(2, step) for step in (0, 10, 25)]
-    assert len({drawn.indices.shape for drawn in sheets}) == 1
-    alone = made.neuron(2, 3, 10)
-    again = made.neuron(2, 3, 25)
-    assert alone.indices.shape == again.indices.shape == (H, W)
-    assert (alone.indices != again.indices).any()
-
-
-def test_the_table_of_a_run_is_that_of_its_net_and_target(run: Run) -> None:
-    made = atlas.Gallery(run)
-    found = made.table(10)
-    expected = statistics.table(made.net(10), XY, run.target.values[..., :3].reshape(-1, 3))
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(a.importance, b.importance)
-    assert made.card(3, 1, 10).channels == 3
-
-
-def test_the_table_of_a_large_picture_is_made_on_a_choice_of_pixels(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(atlas, "LARGEST_TABLE", 100)
-    assert atlas.Gallery(run).table()[2].importance_samples == 100
-
-
-def test_origin_is_not_touched_by_the_views(run: Run) -> None:
-    before = (run.folder / "origin.json").read_text()
-    atlas.Gallery(run).write()
-    assert json.loads(before) == json.loads((run.folder / "origin.json").read_text())
