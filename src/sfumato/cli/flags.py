@@ -38,14 +38,9 @@ def takes_fields(verb: Verb) -> Verb:
         if parameter.name == "recipe":
             parameters += [_flag(name, text) for name, text in flags(verb.__name__).items()]
     OPTIONS[verb.__name__] = {p.name for p in parameters} - set(flags(verb.__name__)) - {"recipe"}
-
-    def called(*arguments: Any, **options: Any) -> int:
-        return verb(*arguments, **options)
-
-    called.__doc__, called.__name__ = verb.__doc__, verb.__name__
-    called.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
-    called.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
-    return called
+    verb.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    verb.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
+    return verb
 
 
 def _flag(name: str, text: str) -> inspect.Parameter:

@@ -1,0 +1,206 @@
+"""The verbs that train a net: paint, digits, resume. Flags in, one public function called, exit code out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from ..errors import RecipeError
+from ..recipe import NAMED
+from ..words import printable
+from .app import DOCS, app, flag
+from .flags import takes_fields
+from .precedence import layered, merged, pairs
+
+if TYPE_CHECKING:
+    from ..experiment import Say
+    from ..recipe import Recipe
+    from ..runs import RunDirectory
+    from ..runs.watch import Watch
+
+__all__ = ["digits", "paint", "resume"]
+
+Settings = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--set",
+        help="any recipe field: --set clip=1; a task's own: --set options.alpha=true",
+        negative=(),
+    ),
+]
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato paint\n\nsfumato paint photo.jpg --recipe sharp --until psnr=40\n\n"
+    + DOCS
+)
+@takes_fields
+def paint(
+    source: Annotated[
+        str | None, Parameter(name="PICTURE", help="picture file; none: the built-in Mona Lisa")
+    ] = None,
+    /,
+    *,
+    recipe: Annotated[str | None, flag(f"{', '.join(NAMED)}, or a JSON file")] = None,
+    budget: Annotated[
+        str | None, flag("time for training and watching together: 90s, 2m, 1h; plans the steps")
+    ] = None,
+    until: Annotated[str | None, flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
+    out: Annotated[str, flag("folder of run directories")] = "runs",
+    settings: Settings = (),
+    alpha: Annotated[bool, flag("learn the opacity as a fourth output")] = False,
+    max_pixels: Annotated[int | None, flag("larger pictures are downscaled to this")] = None,
+    frames: Annotated[
+        str | None, flag("beats of frames and metrics: 48, linear:100, every:500, 0,10,100")
+    ] = None,
+    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
+    captions: Annotated[bool, flag("write epoch and PSNR into the film")] = False,
+    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
+    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
+    no_preview: Annotated[bool, flag("do not show the painting in the terminal")] = False,
+    **fields: Any,
+) -> int:
+    """Train a network to paint a picture; leaves a run directory with painting, film, metrics and weights."""
+    chosen = layered("paint", "classic", {"recipe": recipe, **fields}, settings)
+    seconds = _seconds(budget, fields, settings)
+    options = dict(chosen.options) | ({"alpha": True} if alpha else {})
+    if max_pixels is not None:
+        options["max_pixels"] = max_pixels
+    chosen = chosen.replace(options=options)
+    with _telling(as_json, quiet) as say:
+        from .. import experiment
+        from ..runs.watch import Until
+
+        target, watch = Until.parse(until) if until else None, _watch(frames, film, captions)
+        if dry_run:
+            return _dry_run(chosen, source, as_json)
+        run = experiment.perform(chosen, source, out=out, watch=watch, until=target, budget=seconds, say=say)
+    if not (no_preview or as_json or quiet or run.stopped_by):
+        from .preview import show
+
+        show(run.folder / "painting.png")
+    return _finished(run, as_json, quiet)
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato digits\n\nsfumato digits --data mnist --recipe best\n\n" + DOCS
+)
+@takes_fields
+def digits(
+    *,
+    data: Annotated[str | None, flag("mnist, fashion, kmnist, or digits8x8 (needs no network)")] = None,
+    recipe: Annotated[str | None, flag("2012, best, or a JSON file")] = None,
+    budget: Annotated[str | None, flag("time for training and watching together: 90s, 2m, 1h")] = None,
+    out: Annotated[str, flag("folder of run directories")] = "runs",
+    settings: Settings = (),
+    frames: Annotated[str | None, flag("beats of frames and metrics")] = None,
+    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
+    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
+    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
+    **fields: Any,
+) -> int:
+    """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
+    chosen = layered("digits", "best", {"recipe": recipe, **fields}, settings)
+    seconds = _seconds(budget, fields, settings)
+    with _telling(as_json, quiet) as say:
+        from .. import experiment
+
+        watch = _watch(frames, film)
+        if dry_run:
+            return _dry_run(chosen, data, as_json)
+        run = experiment.perform(chosen, data, out=out, watch=watch, budget=seconds, say=say)
+    return _finished(run, as_json, quiet)
+
+
+@app.command(
+    help_epilogue="Examples:\n\nsfumato resume last\n\nsfumato resume runs/NAME --epochs 1000\n\n" + DOCS
+)
+def resume(
+    run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
+    /,
+    *,
+    epochs: Annotated[
+        float | None, flag("go on to this many epochs in all; the schedule is planned anew")
+    ] = None,
+    fork: Annotated[int | None, flag("start a new run that leaves this one at a step")] = None,
+    settings: Settings = (),
+    out: Annotated[str, flag("folder of run directories")] = "runs",
+    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
+) -> int:
+    """Go on with a run after Ctrl-C, a crash, or for more epochs."""
+    from ..runs import find
+
+    if fork is None and settings:
+        raise RecipeError("--set changes a run's recipe only with --fork STEP")
+    found = find(run, out)
+    with _telling(as_json, quiet) as say:
+        from .. import experiment
+
+        if fork is None:
+            done = experiment.resume(found, epochs=epochs, say=say)
+        else:
+            changes = merged(found.recipe, pairs(settings))
+            changes |= {"epochs": epochs} if epochs is not None else {}
+            done = experiment.fork(found, fork, changes, out=out, say=say)
+    return _finished(done, as_json, quiet)
+
+
+def _seconds(budget: str | None, fields: Mapping[str, Any], settings: Sequence[str]) -> float | None:
+    if budget is None:
+        return None
+    from ..budget import parse, refuse_two
+
+    refuse_two({k: v for k, v in fields.items() if v is not None} | pairs(settings))
+    return parse(budget)
+
+
+def _watch(frames: str | None, film: str | None, captions: bool = False) -> Watch:
+    """What a run keeps, where something else than usual is asked for."""
+    from ..runs.watch import Watch
+
+    usual = Watch()
+    return Watch(frames or usual.frames, film=film or usual.film, captions=captions)
+
+
+def _dry_run(recipe: Recipe, source: str | None, as_json: bool) -> int:
+    """Say what would be trained."""
+    from .. import experiment
+
+    data, net = experiment.prepare(recipe, source)
+    facts = {
+        "recipe": json.loads(recipe.to_json()),
+        "parameters": net.parameter_count,
+        "samples": data.samples,
+        "steps": recipe.total_steps(data.samples),
+    }
+    print(json.dumps(facts, indent=None if as_json else 2))  # --json promises an object a line
+    return 0
+
+
+def _telling(as_json: bool, quiet: bool) -> AbstractContextManager[Say]:
+    """Who tells what goes on, from the start: importing torch takes seconds."""
+    from .. import progress
+
+    if as_json:
+        return progress.JsonLines().telling()
+    return (progress.Quiet() if quiet else progress.renderer()).telling()
+
+
+def _finished(run: RunDirectory, as_json: bool, quiet: bool) -> int:
+    if not as_json:
+        print(printable(str(run.folder)))
+    if run.stopped_by:
+        return 128 + run.stopped_by
+    if run.reached:
+        return 0
+    if quiet or as_json:  # else progress has said it
+        print(run.verdict, file=sys.stderr)
+    return 4
