@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import sfumato
 from sfumato import budget, experiment
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RecipeError
 from sfumato.learning.plan import Plan
 from sfumato.learning.session import Tick
@@ -47,7 +47,7 @@ def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
 def test_what_is_no_time_is_refused_in_two_lines(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RecipeError, match="is no time"):
         budget.parse(text)
-    assert commands.call(["paint", f"--budget={text}"]) == 2
+    assert main(["paint", f"--budget={text}"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
@@ -55,14 +55,14 @@ def test_what_is_no_time_is_refused_in_two_lines(text: str, capsys: pytest.Captu
 def test_a_budget_beside_epochs_or_steps_is_refused(
     more: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.call(["paint", "--budget", "9s", *more]) == 2
+    assert main(["paint", "--budget", "9s", *more]) == 2
     assert "the budget decides the steps" in capsys.readouterr().err
     with pytest.raises(RecipeError, match="budget and epochs exclude one another"):
         sfumato.paint(budget="9s", epochs=3)
 
 
 def test_a_budget_too_short_says_what_would_do(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", str(photo), "--budget", "0.01s", "--quiet"]) == 2
+    assert main(["paint", str(photo), "--budget", "0.01s", "--quiet"]) == 2
     said = capsys.readouterr().err
     assert "too short here: 0 steps" in said and "hint: --budget " in said
 

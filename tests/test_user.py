@@ -13,7 +13,7 @@ import pytest
 from conftest import FAST
 
 from sfumato import api
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RunError
 from sfumato.recipe import Recipe
 from sfumato.run import Run
@@ -39,7 +39,7 @@ def test_last_is_the_newest_of_runs_that_started_in_one_minute(photo: Path, tmp_
 def test_a_film_of_unknown_kind_is_refused_before_training(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.call(["paint", str(photo), "--film", "avi", "--out", str(tmp_path / "runs")]) == 2
+    assert main(["paint", str(photo), "--film", "avi", "--out", str(tmp_path / "runs")]) == 2
     assert "film='avi' is unknown" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -60,12 +60,12 @@ def test_a_stop_during_the_film_is_told_and_resuming_makes_the_film(
     watched = ["--net", "5", "--epochs", "2", "--engine", "eager", "--frames", "3", "--film", "gif"]
     with monkeypatch.context() as patch:
         patch.setattr(film, "film", stopped)
-        assert commands.call(["paint", str(photo), *watched, "--out", out]) == 128 + number
+        assert main(["paint", str(photo), *watched, "--out", out]) == 128 + number
     (run,) = listing(out)
     told = capsys.readouterr()
     assert told.out == f"{run.folder}\n" and f"go on: sfumato resume {run.folder}" in told.err
     lines = run.history
-    assert commands.call(["resume", str(run.folder)]) == 0
+    assert main(["resume", str(run.folder)]) == 0
     assert (run.folder / "film.gif").exists()
     assert run.history == lines
     with pytest.raises(RunError, match="is done"):
@@ -95,7 +95,7 @@ def test_ctrl_c_before_a_run_exists_is_said(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sfumato.experiment.perform", stopped)
-    assert commands.call(["paint", str(photo)]) == 130
+    assert main(["paint", str(photo)]) == 130
     assert capsys.readouterr().err == "stopped\n"
 
 
@@ -119,7 +119,7 @@ def test_a_run_that_cannot_be_written_leaves_no_empty_shell(
 
 
 def test_dry_run_with_json_is_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", str(photo), "--net", "5", "--dry-run", "--json"]) == 0
+    assert main(["paint", str(photo), "--net", "5", "--dry-run", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["samples"] == 117
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_meant_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(photo.parent)
-    assert commands.call(argv) == 2
+    assert main(argv) == 2
     assert message in capsys.readouterr().err
 
 
@@ -168,24 +168,24 @@ def test_weights_that_do_not_fit_an_edited_recipe_are_told_in_words(photo: Path,
 def test_a_run_without_its_target_does_not_go_on_with_another(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--quiet"]) == 0
     (run,) = listing("runs")
     (run.folder / "target.png").unlink()
-    assert commands.call(["resume", "last", "--epochs", "9"]) == 1
+    assert main(["resume", "last", "--epochs", "9"]) == 1
     assert "lacks target.png" in capsys.readouterr().err
 
 
 def test_a_damaged_origin_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--quiet"]) == 0
     (run,) = listing("runs")
     (run.folder / "origin.json").write_text("{}")
     capsys.readouterr()
-    assert commands.call(["export", str(run.folder), "a.png"]) == 1
+    assert main(["export", str(run.folder), "a.png"]) == 1
     assert "origin.json does not say" in capsys.readouterr().err
 
 
 def test_holding_out_no_pixel_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--held-out", "blocks:share=0.1,size=1600"]) == 2
+    assert main(["paint", "photo.png", *FAST, "--held-out", "blocks:share=0.1,size=1600"]) == 2
     assert "hides no pixel" in capsys.readouterr().err
     assert not Path("runs").exists()
 

@@ -12,12 +12,12 @@ import pytest
 from conftest import FAST
 
 from sfumato import picture
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.runs import listing
 
 
 def test_paint_prints_the_run_alone_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "photo.png", *FAST]) == 0
+    assert main(["paint", "photo.png", *FAST]) == 0
     out, err = capsys.readouterr()
     (run,) = listing("runs")
     assert out == f"{run.folder}\n"
@@ -39,14 +39,14 @@ def test_the_command_named_next_can_be_pasted(
 
 
 def test_options_in_any_order_make_the_same_recipe(folder: Path) -> None:
-    assert commands.call(["paint", *FAST, "--seed", "3", "photo.png"]) == 0
-    assert commands.call(["paint", "--seed", "3", "photo.png", *FAST]) == 0
+    assert main(["paint", *FAST, "--seed", "3", "photo.png"]) == 0
+    assert main(["paint", "--seed", "3", "photo.png", *FAST]) == 0
     a, b = listing("runs")
     assert a.recipe == b.recipe and a.recipe.seed == 3
 
 
 def test_json_lines_tell_the_whole_story(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--json"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {e["v"] for e in events} == {1}
     kinds = [e["event"] for e in events]
@@ -89,7 +89,7 @@ def test_json_lines_tell_the_whole_story(folder: Path, capsys: pytest.CaptureFix
 def test_wrong_input_ends_in_a_few_clear_lines(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: list[str]
 ) -> None:
-    assert commands.call(arguments) == code
+    assert main(arguments) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ") and len(err.splitlines()) <= 3, err
@@ -99,10 +99,7 @@ def test_wrong_input_ends_in_a_few_clear_lines(
 
 
 def test_dry_run_trains_and_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        commands.call(["paint", "photo.png", "--dry-run", "--net", "2x5", "--epochs", "3", "--batch", "50"])
-        == 0
-    )
+    assert main(["paint", "photo.png", "--dry-run", "--net", "2x5", "--epochs", "3", "--batch", "50"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["parameters"] == 2 * 5 + 5 + 5 * 5 + 5 + 5 * 3 + 3
     assert plan["samples"] == 117 and plan["steps"] == 9
@@ -110,42 +107,42 @@ def test_dry_run_trains_and_writes_nothing(folder: Path, capsys: pytest.CaptureF
 
 
 def test_runs_lists_shows_compares_and_deletes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["runs"]) == 0
+    assert main(["runs"]) == 0
     out, err = capsys.readouterr()
     assert out == "" and "no runs under runs/" in err
     for rate in ("0.01", "0.02"):
-        assert commands.call(["paint", "photo.png", *FAST, "--rate", rate, "--quiet"]) == 0
+        assert main(["paint", "photo.png", *FAST, "--rate", rate, "--quiet"]) == 0
     a, b = listing("runs")
     capsys.readouterr()
-    assert commands.call(["runs"]) == 0
+    assert main(["runs"]) == 0
     assert a.name in (listed := capsys.readouterr().out) and b.name in listed and "done" in listed
-    assert commands.call(["runs", a.name]) == 0
+    assert main(["runs", a.name]) == 0
     assert "parameters" in capsys.readouterr().out
-    assert commands.call(["runs", a.name, b.name]) == 0
+    assert main(["runs", a.name, b.name]) == 0
     assert "rate" in (table := capsys.readouterr().out) and "0.01" in table and "0.02" in table
-    assert commands.call(["runs", a.name, "--json"]) == 0
+    assert main(["runs", a.name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["state"] == "done"
-    assert commands.call(["runs", a.name, "--rm"]) == 0
+    assert main(["runs", a.name, "--rm"]) == 0
     assert [run.folder for run in listing("runs")] == [b.folder]
 
 
 def test_a_missed_target_is_exit_code_4(folder: Path) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=80"]) == 4
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=1"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=80"]) == 4
+    assert main(["paint", "photo.png", *FAST, "--quiet", "--until", "psnr=1"]) == 0
 
 
 def test_an_unwritable_folder_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").write_text("in the way")
-    assert commands.call(["paint", "photo.png", *FAST, "--out", "file/runs"]) == 1
+    assert main(["paint", "photo.png", *FAST, "--out", "file/runs"]) == 1
     assert "cannot write" in capsys.readouterr().err
 
 
 def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from sfumato.cli import commands\n"
+        "from sfumato.__main__ import main\n"
         "for argv in (['--help'], ['--version'], ['paint', '--help'], ['runs']):\n"
-        "    assert commands.call(argv) == 0, argv\n"
+        "    assert main(argv) == 0, argv\n"
         "heavy = {'torch', 'numpy', 'av', 'PIL'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -159,7 +156,7 @@ def test_light_commands_import_neither_torch_nor_numpy(tmp_path: Path) -> None:
 def test_atlas_draws_sheets_neurons_plots_and_what_is_left_without_one(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.call(["paint", "photo.png", *FAST[2:], "--net", "6,5", "--quiet"]) == 0
+    assert main(["paint", "photo.png", *FAST[2:], "--net", "6,5", "--quiet"]) == 0
     capsys.readouterr()
     options = [
         "--neurons",
@@ -171,7 +168,7 @@ def test_atlas_draws_sheets_neurons_plots_and_what_is_left_without_one(
         "--sort",
         "importance",
     ]
-    assert commands.call(["atlas", "last", *options]) == 0
+    assert main(["atlas", "last", *options]) == 0
     written = {Path(line).name for line in capsys.readouterr().out.splitlines()}
     assert {"layer-1.png", "layer-2.png", "neurons.csv", "neuron-2.png", "without.png"} <= written
     assert {"regions.png", "region-counts.png", "spectrum.png", "ranks.png", "gradient-ranks.png"} <= written
@@ -186,14 +183,14 @@ def test_atlas_draws_sheets_neurons_plots_and_what_is_left_without_one(
         ["--sort", "name"],
         ["--layer", "7"],
     ):
-        assert commands.call(["atlas", "last", *wrong]) == 2, wrong
+        assert main(["atlas", "last", *wrong]) == 2, wrong
         assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_the_built_in_picture_is_downscaled_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "--max-pixels", "2000", *FAST]) == 0
+    assert main(["paint", "--max-pixels", "2000", *FAST]) == 0
     (run,) = listing("runs")
     shown = picture.load(run.folder / "target.png")
     assert (shown.width, shown.height) == (37, 53)
-    assert commands.call(["paint", "--max-pixels", "0", *FAST]) == 2
+    assert main(["paint", "--max-pixels", "0", *FAST]) == 2
     assert "max_pixels=0" in capsys.readouterr().err

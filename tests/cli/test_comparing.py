@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.compare import comparison, workers
 from sfumato.recipe import Recipe
 
@@ -42,7 +42,7 @@ def test_compare_leaves_its_files_and_prints_the_table_alone(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = ["compare", "photo.png", "--recipes", "small.json", "small.json+rate=0.02"]
-    assert commands.call([*told, "--budget", "1epoch", "--seeds", "2", "--tune", "2", "--out", "c"]) == 0
+    assert main([*told, "--budget", "1epoch", "--seeds", "2", "--tune", "2", "--out", "c"]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "c" and "small against small+rate=0.02, seen pixels" in out
     assert "tuning 1/4" in err and "runs 4/4" in err and not set("\r\b\x1b") & set(out + err)
@@ -50,16 +50,13 @@ def test_compare_leaves_its_files_and_prints_the_table_alone(
         assert (folder / "c" / name).stat().st_size > 0
     page = (folder / "c" / "report.html").read_text()
     assert "small+rate=0.02" in page and "http" not in page.replace("http-equiv", ""), "it asks no network"
-    assert (
-        commands.call([*told, "--budget", "1epoch", "--seeds", "2", "--tune", "2", "--out", "c", "--quiet"])
-        == 0
-    )
+    assert main([*told, "--budget", "1epoch", "--seeds", "2", "--tune", "2", "--out", "c", "--quiet"]) == 0
     assert capsys.readouterr() == (out, "")
 
 
 def test_sweep_prints_the_best_points(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "s.toml").write_text('picture = "photo.png"\nrecipe = "small.json"\n[grid]\nseed = [0, 1]\n')
-    assert commands.call(["sweep", "s.toml", "--quiet"]) == 0
+    assert main(["sweep", "s.toml", "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert "2 trials" in out and out.splitlines()[-1] == "sweeps/s" and not err
     assert (folder / "sweeps" / "s" / "results.csv").exists()
@@ -68,7 +65,7 @@ def test_sweep_prints_the_best_points(folder: Path, capsys: pytest.CaptureFixtur
 def test_a_failed_run_is_exit_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = 'picture = "photo.png"\nrecipe = "small.json"\noptimizer = "sgd"\nsteps = 40\n'
     (folder / "s.toml").write_text(f"{base}[grid]\nrate = [9e5, 0.01]\n")
-    assert commands.call(["sweep", "s.toml"]) == 1
+    assert main(["sweep", "s.toml"]) == 1
     out, err = capsys.readouterr()
     assert "1 failed" in out and "failed: diverged at step" in err
 
@@ -93,12 +90,12 @@ def test_what_cannot_be_meant_is_one_clear_line(
     arguments: list[str], code: int, words: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "s.toml").write_text('picture = "photo.png"\nrecipe = "small.json"\n[grid]\nseed = [0, 1]\n')
-    assert commands.call(arguments) == code
+    assert main(arguments) == code
     out, err = capsys.readouterr()
     assert not out and words in err and len(err.strip().splitlines()) <= 3
 
 
 def test_the_list_of_verbs_reads_neither_torch_nor_ray() -> None:
-    code = "import sys; from sfumato.cli import commands; commands.call(['compare', '--help']);"
+    code = "import sys; from sfumato.__main__ import main; main(['compare', '--help']);"
     code += "assert not {'torch', 'numpy', 'ray', 'optuna', 'pyarrow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from sfumato.cli import commands, doctor
+from sfumato.__main__ import main
+from sfumato.cli import doctor
 
 
 def test_doctor_tells_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["doctor", "--json"]) == 0
+    assert main(["doctor", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["engines"]["eager"] == "ready" and facts["packages"]["torch"]
-    assert commands.call(["doctor", "warp-drive"]) == 3
+    assert main(["doctor", "warp-drive"]) == 3
     assert "missing: warp-drive" in capsys.readouterr().err
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.cli import commands, flags
+from sfumato.__main__ import main
+from sfumato.cli import flags
 from sfumato.nets import activations
 from sfumato.recipe import Recipe, public
 from sfumato.recipe import flags as flagged
@@ -40,7 +41,7 @@ def test_each_flag_of_a_field_reaches_the_recipe(
     assert set(names) <= set(given)
     line = [part for name in names for part in (f"--{name.replace('_', '-')}", given[name])]
     source = [str(photo)] if verb == "paint" else ["--data", "digits8x8"]
-    assert commands.call([verb, *source, *line, *PLAIN]) == 0
+    assert main([verb, *source, *line, *PLAIN]) == 0
     recipe = json.loads(capsys.readouterr().out)["recipe"]
     wanted = json.loads(Recipe().replace(**{name: given[name] for name in names}).to_json())
     assert {name: recipe[name] for name in names} == {name: wanted[name] for name in names}
@@ -65,14 +66,14 @@ def test_options_come_from_the_file_and_the_environment_and_flags_win(
     (tmp_path / "sfumato.toml").write_text(
         '[paint]\nout = "from-file"\nquiet = true\nfilm = "none"\nrate = 0.125\n'
     )
-    assert commands.call(line) == 0
+    assert main(line) == 0
     (run,) = (tmp_path / "from-file").iterdir()
     assert json.loads((run / "recipe.json").read_text())["rate"] == 0.125
     assert not list(run.glob("film.*"))
     monkeypatch.setenv("SFUMATO_PAINT_OUT", "from-environment")
-    assert commands.call(line) == 0
+    assert main(line) == 0
     assert (tmp_path / "from-environment").is_dir()
-    assert commands.call([*line, "--out", "from-flag"]) == 0
+    assert main([*line, "--out", "from-flag"]) == 0
     assert (tmp_path / "from-flag").is_dir()
 
 
@@ -89,6 +90,6 @@ def test_a_name_that_a_verb_does_not_take_is_refused_in_the_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sfumato.toml").write_text(table)
-    assert commands.call(argv) == 2
+    assert main(argv) == 2
     said = capsys.readouterr().err
     assert "filmm" in said or "sorted" in said

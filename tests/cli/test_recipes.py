@@ -10,7 +10,7 @@ import pytest
 from conftest import FAST
 
 import sfumato
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RecipeError
 from sfumato.recipe import NAMED, NAMED_FOR, Recipe, beats, read_recipe
 from sfumato.runs import listing
@@ -29,10 +29,10 @@ def test_a_recipe_of_another_task_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], task: str, name: str
 ) -> None:
     verb = "paint" if task == "picture" else task
-    assert commands.call([verb, "--recipe", name, "--dry-run"]) == 2
+    assert main([verb, "--recipe", name, "--dry-run"]) == 2
     assert f"not of {task}" in capsys.readouterr().err
     Path("file.json").write_text(json.dumps({"task": "digits" if task == "picture" else "picture"}))
-    assert commands.call([verb, "--recipe", "file.json", "--dry-run"]) == 2
+    assert main([verb, "--recipe", "file.json", "--dry-run"]) == 2
     assert f"not of {task}" in capsys.readouterr().err
 
 
@@ -78,15 +78,15 @@ def test_commands_that_are_printed_can_be_run_and_forks_take_options(
         "--out",
         out,
     ]
-    assert commands.call(arguments) == 0
+    assert main(arguments) == 0
     lines = [line.removeprefix("next").strip() for line in capsys.readouterr().err.splitlines()]
     printed = [shlex.split(line) for line in lines if line.startswith("sfumato ")]
     assert len(printed) == 2
     for command in printed:
-        assert commands.call(command[1:]) == 0, command
+        assert main(command[1:]) == 0, command
     (run,) = listing(out)
     capsys.readouterr()
-    assert commands.call(["resume", str(run.folder), "--epochs", "1"]) == 1
+    assert main(["resume", str(run.folder), "--epochs", "1"]) == 1
     err = capsys.readouterr().err
     assert "is past 1 epochs" in err and shlex.quote(str(run.folder)) in err
     fork = [
@@ -100,18 +100,18 @@ def test_commands_that_are_printed_can_be_run_and_forks_take_options(
         out,
         "--quiet",
     ]
-    assert commands.call(fork) == 0
+    assert main(fork) == 0
     assert [dict(one.recipe.options) for one in listing(out)] == [{}, {"samples": 1000}]
 
 
 def test_what_an_atlas_cannot_draw_is_refused_before_the_work(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--quiet"]) == 0
     for wrong, words in (
         (["--plots", "regoins"], "did you mean 'regions'?"),
         (["--size", "100000x100000"], "is too large"),
     ):
-        assert commands.call(["atlas", "last", *wrong]) == 2
+        assert main(["atlas", "last", *wrong]) == 2
         assert words in capsys.readouterr().err
     assert not (listing("runs")[0].folder / "atlas").exists()

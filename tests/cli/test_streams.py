@@ -11,7 +11,7 @@ import pytest
 from conftest import FAST
 
 import sfumato
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import SfumatoError
 from sfumato.runs import listing
 
@@ -71,14 +71,14 @@ def test_a_folder_without_a_name_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], out: str
 ) -> None:
     before = sorted(Path().iterdir())
-    assert commands.call(["paint", "photo.png", *FAST, "--out", out]) == 2
+    assert main(["paint", "photo.png", *FAST, "--out", out]) == 2
     assert "is no folder" in capsys.readouterr().err and sorted(Path().iterdir()) == before
     with pytest.raises(SfumatoError):
         sfumato.paint("a\0b.png", steps=1)
 
 
 def test_one_word_too_many_is_said_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert commands.call(["paint", "a.jpg", "b.jpg"]) == 2
+    assert main(["paint", "a.jpg", "b.jpg"]) == 2
     err = capsys.readouterr().err
     assert "'b.jpg' is too much" in err and "sfumato compare" in err and "Unused" not in err
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sfumato.cli import commands, tables
+from sfumato.__main__ import main
+from sfumato.cli import tables
 from sfumato.recipe import NAMED, NAMED_FOR, Recipe
 from sfumato.runs import overview
 
@@ -71,12 +72,12 @@ def test_names_are_unique_or_refused_with_those_that_were_meant(
     for name in ("ape", "ape-2", "grape", "zebra"):
         make(name, psnr=1.0)
     for text, took in (("ape", "ape"), ("ape-", "ape-2"), ("g", "grape"), ("bra", "zebra")):
-        assert commands.call(["runs", text]) == 0
+        assert main(["runs", text]) == 0
         out, err = capsys.readouterr()
         assert f"runs/{took}\n" in out.replace("  ", " ").replace("run ", "")
         assert (f"{text}: runs/{took}" in err) == (text != took)
     for text in ("ap", "e"):
-        assert commands.call(["runs", text, "--rm"]) == 1
+        assert main(["runs", text, "--rm"]) == 1
         err = capsys.readouterr().err
         assert err.startswith(f"error: {text!r} names ") and "ape-2" in err and "hint: " in err
     assert len(overview("runs")) == 4

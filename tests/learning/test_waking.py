@@ -30,8 +30,9 @@ def test_silent_units_fire_on_their_share_and_the_others_stay(net: Net, encoded:
     wake(net, encoded)
     first, second = net.hidden((encoded + 1) / 2)
     wanted = int(WOKEN_SHARE * len(encoded))
-    assert (first.pre > 0).sum(0)[:3].tolist() == [wanted] * 3
-    assert int((second.pre > 0).sum(0)[4]) == wanted
+    # The sample below the last that fires is put on the kink itself, where rounding may carry it above 0.
+    assert all(wanted <= int(n) <= wanted + 1 for n in (first.pre > 0).sum(0)[:3])
+    assert wanted <= int((second.pre > 0).sum(0)[4]) <= wanted + 1
     woken = {"layers.0.bias": [0, 1, 2], "layers.1.bias": [4]}
     for name, value in net.named_parameters():
         changed = (value != before[name]).nonzero().flatten().tolist()

@@ -28,12 +28,12 @@ SESSION = """
 import sys
 # An editable install may find the package before PYTHONPATH does.
 sys.meta_path[:] = [finder for finder in sys.meta_path if not type(finder).__module__.startswith("_editable")]
-from sfumato.cli.commands import call
-assert call(["paint", "photo.png", "--activation", "softsign:scale=2", "--net", "5,4", "--epochs", "2", "--quiet",
+from sfumato.__main__ import main
+assert main(["paint", "photo.png", "--activation", "softsign:scale=2", "--net", "5,4", "--epochs", "2", "--quiet",
              "--film", "none"]) == 0
-assert call(["atlas", "last"]) == 0
-assert call(["runs", "last"]) == 0
-assert call(["paint", "photo.png", "--activation", "softsing", "--dry-run"]) == 2
+assert main(["atlas", "last"]) == 0
+assert main(["runs", "last"]) == 0
+assert main(["paint", "photo.png", "--activation", "softsing", "--dry-run"]) == 2
 """
 
 

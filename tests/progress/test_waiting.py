@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 from conftest import FAST
 
+<<<<<<< HEAD:tests/progress/test_waiting.py
 from sfumato import progress
 from sfumato.cli import commands, preview
 from sfumato.progress import now
+=======
+from sfumato.__main__ import main
+from sfumato.cli import preview, progress
+>>>>>>> 8ec2e39 (Six steps from the command to the engine, counted by a test; ten to the loop over chunks):tests/cli/test_waiting.py
 from sfumato.runs import listing
 
 
@@ -73,7 +78,7 @@ def test_quiet_waiting_is_silent() -> None:
 
 def test_waiting_ends_before_an_error_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = at_a_terminal(monkeypatch)
-    assert commands.call(["atlas", "nothing"]) == 1
+    assert main(["atlas", "nothing"]) == 1
     assert terminal.getvalue().startswith("\r\x1b[Katlas")
     assert "\r\x1b[Kerror: " in terminal.getvalue(), "an error begins a line of its own"
 
@@ -85,7 +90,7 @@ def test_paint_in_a_terminal_says_what_goes_on_and_shows_the_painting(
     shown: list[Path] = []
     show: Callable[..., bool] = lambda path: bool(shown.append(path)) or True  # noqa: E731
     monkeypatch.setattr(preview, "show", show)
-    assert commands.call(["paint", "photo.png", *FAST]) == 0, terminal.getvalue()
+    assert main(["paint", "photo.png", *FAST]) == 0, terminal.getvalue()
     text = terminal.getvalue()
     assert text.startswith("\r\x1b[Kstarting"), "a word before the imports"
     sentence, live, paths = (text.index(w) for w in ("neurons learns the", "step 0/", "see     "))
@@ -93,7 +98,7 @@ def test_paint_in_a_terminal_says_what_goes_on_and_shows_the_painting(
     (run,) = listing("runs")
     assert shown == [run.folder / "painting.png"]
     for more in (["--no-preview"], ["--quiet"], ["--json"]):
-        assert commands.call(["paint", "photo.png", *FAST, *more]) == 0
+        assert main(["paint", "photo.png", *FAST, *more]) == 0
     assert len(shown) == 1
 
 
@@ -102,8 +107,8 @@ def test_a_dry_run_needs_no_compiler_of_pytorch(folder: Path, capsys: pytest.Cap
     import subprocess
 
     script = (
-        "import sys; from sfumato.cli.commands import call; "
-        "assert call(['paint', 'photo.png', '--dry-run']) == 0; assert 'torch' in sys.modules; "
+        "import sys; from sfumato.__main__ import main; "
+        "assert main(['paint', 'photo.png', '--dry-run']) == 0; assert 'torch' in sys.modules; "
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -115,7 +120,7 @@ def test_export_and_atlas_tell_how_far_they_are(folder: Path) -> None:
     from sfumato.views.atlas import atlas_of
     from sfumato.views.export import export
 
-    assert commands.call(["paint", "photo.png", *FAST, "--quiet"]) == 0
+    assert main(["paint", "photo.png", *FAST, "--quiet"]) == 0
     run = Run(listing("runs")[0].folder)
     told: list[str] = []
     export(run, folder / "film.gif", tell=told.append)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sfumato import experiment
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RunError
 from sfumato.recipe import Recipe
 from sfumato.run import Run
@@ -104,19 +104,19 @@ def test_one_damaged_run_breaks_nothing_for_the_others(
     assert entry.name == "damaged" and entry.why and len(entry.why) < 400 and "\n" not in entry.why
     assert {run.name for run in listing(out)} == {"a-sound", "z-sound"}
 
-    assert commands.call(["runs", "--out", str(out)]) == 0
+    assert main(["runs", "--out", str(out)]) == 0
     table = capsys.readouterr().out
     assert all(name in table for name in ("a-sound", "z-sound", "damaged"))
-    assert commands.call(["runs", "--json", "--out", str(out)]) == 0
+    assert main(["runs", "--json", "--out", str(out)]) == 0
     told = {Path(run["folder"]).name: run for run in json.loads(capsys.readouterr().out)["runs"]}
     assert told["damaged"]["state"] == "damaged" and told["damaged"]["why"] and told["a-sound"]["last"]
 
     for arguments in (["resume"], ["runs"]):
-        code = commands.call([*arguments, str(out / "damaged"), "--out", str(out)])
+        code = main([*arguments, str(out / "damaged"), "--out", str(out)])
         said = capsys.readouterr()
         assert code == 1 or "damaged" in said.out, damage
         assert len(said.err.splitlines()) <= 3
-    assert commands.call(["runs", "--rm", str(out / "damaged"), "--out", str(out)]) == 0
+    assert main(["runs", "--rm", str(out / "damaged"), "--out", str(out)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["a-sound", "z-sound"]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sfumato import experiment, picture
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RunError, SfumatoError
 from sfumato.recipe import Recipe
 from sfumato.run import Run
@@ -72,14 +72,14 @@ def verbs(folder: Path, elsewhere: Path) -> dict[str, Callable[[], object]]:
         "listing": lambda: overview(folder.parent),
         "resume": lambda: experiment.resume(Run(folder), epochs=3),
         "fork": lambda: experiment.fork(Run(folder), 3, {"rate": 0.001}, out=elsewhere / "forks"),
-        "atlas": lambda: commands.call(["atlas", str(folder), "--neurons", "1:0", "--size", "8x8"]),
-        "plots": lambda: commands.call(["atlas", str(folder), "--without", "1:0", "--size", "8x8"]),
-        "painting": lambda: commands.call(["export", str(folder), str(elsewhere / "a.png"), "--size", "8x8"]),
-        "film": lambda: commands.call(["export", str(folder), str(elsewhere / "a.gif")]),
-        "net": lambda: commands.call(["export", str(folder), str(elsewhere / "a.safetensors")]),
-        "report": lambda: commands.call(["export", str(folder), str(elsewhere / "a.html")]),
+        "atlas": lambda: main(["atlas", str(folder), "--neurons", "1:0", "--size", "8x8"]),
+        "plots": lambda: main(["atlas", str(folder), "--without", "1:0", "--size", "8x8"]),
+        "painting": lambda: main(["export", str(folder), str(elsewhere / "a.png"), "--size", "8x8"]),
+        "film": lambda: main(["export", str(folder), str(elsewhere / "a.gif")]),
+        "net": lambda: main(["export", str(folder), str(elsewhere / "a.safetensors")]),
+        "report": lambda: main(["export", str(folder), str(elsewhere / "a.html")]),
         "own report": lambda: Run(folder).report(),
-        "details": lambda: commands.call(["runs", str(folder)]),
+        "details": lambda: main(["runs", str(folder)]),
         "rm": lambda: remove(folder),
     }
 
@@ -181,7 +181,7 @@ def test_a_path_in_origin_is_never_followed(run: Path, photo: Path, tmp_path: Pa
         (run / "recipe.json").write_text(SMALL.replace(task=task).to_json())
         with pytest.raises(RunError):
             _ = Run(run).source
-        assert commands.call(["resume", str(run), "--epochs", "3", "--quiet"]) == 1
+        assert main(["resume", str(run), "--epochs", "3", "--quiet"]) == 1
         Run(run).report(tmp_path / "report.html")
 
 
@@ -224,7 +224,7 @@ def test_control_characters_reach_no_terminal_and_no_pipe(
         ]
         calls += [["export", str(home), str(tmp_path / "b.png")], ["resume", str(home), "--epochs", "3"]]
         for arguments in calls:
-            commands.call([*arguments, "--out", str(home.parent)])
+            main([*arguments, "--out", str(home.parent)])
             said = capsys.readouterr()
             for text in (said.out, said.err):
                 assert not [c for c in text if c in "\x1b\x07\x9b\u202e\r"], arguments

@@ -12,7 +12,7 @@ import pytest
 from conftest import FAST
 
 from sfumato import experiment, tasks
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RecipeError
 from sfumato.recipe import Recipe
 from sfumato.runs import listing, overview
@@ -76,9 +76,9 @@ def test_a_score_that_is_no_number_is_left_out(
 def test_what_became_of_a_target_is_said_and_is_a_state(
     folder: Path, capsys: pytest.CaptureFixture[str], how: list[str]
 ) -> None:
-    assert commands.call(["paint", "photo.png", *FAST, *how, "--until", "psnr=80"]) == 4
+    assert main(["paint", "photo.png", *FAST, *how, "--until", "psnr=80"]) == 4
     assert "target not reached: " in (err := capsys.readouterr().err) and " of 80 dB" in err
-    assert commands.call(["paint", "photo.png", *FAST, *how, "--until", "psnr=1"]) == 0
+    assert main(["paint", "photo.png", *FAST, *how, "--until", "psnr=1"]) == 0
     captured = capsys.readouterr()
     if how == []:
         assert "target psnr=1 reached at step " in captured.err
@@ -86,7 +86,7 @@ def test_what_became_of_a_target_is_said_and_is_a_state(
         done = json.loads(captured.out.splitlines()[-1])
         assert done["reached"] and "reached at step" in done["target"]
     assert [e.state for e in overview("runs")] == [r.state for r in listing("runs")] == ["missed", "reached"]
-    assert commands.call(["runs"]) == 0
+    assert main(["runs"]) == 0
     listed = capsys.readouterr().out
     assert "missed" in listed and "reached" in listed
 

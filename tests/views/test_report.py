@@ -20,7 +20,7 @@ from conftest import colours
 from PIL import Image
 
 from sfumato import api
-from sfumato.cli import commands
+from sfumato.__main__ import main
 from sfumato.errors import RecipeError, RunError
 from sfumato.neurons import statistics
 from sfumato.picture import from_array, pixels, save
@@ -300,7 +300,7 @@ def test_the_command_makes_the_same_recipe_again(
     if "--frames" in wanted:
         at = wanted.index("--frames")
         wanted = wanted[:at] + wanted[at + 2 :]
-    assert commands.call(wanted) == 0
+    assert main(wanted) == 0
     assert Recipe.from_json(json.dumps(json.loads(capsys.readouterr().out)["recipe"])) == recipe
 
 
@@ -336,15 +336,14 @@ def test_numbers_are_said_as_people_say_them() -> None:
 
 def test_the_command_line_writes_pages(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = tmp_path / "one.html", tmp_path / "two.html"
-    assert commands.call(["export", str(run.folder), str(one)]) == 0
-    assert commands.call(["runs", str(run.folder), str(run.folder), "--report", str(two)]) == 0
+    assert main(["export", str(run.folder), str(one)]) == 0
+    assert main(["runs", str(run.folder), str(run.folder), "--report", str(two)]) == 0
     assert capsys.readouterr().out.split() == [str(one), str(two)]
     assert "Painting and target" in one.read_text() and "2 runs side by side" in two.read_text()
     assert (
-        commands.call(["export", str(run.folder), str(tmp_path / "no.html"), "--step", "3"])
-        == RecipeError.exit_code
+        main(["export", str(run.folder), str(tmp_path / "no.html"), "--step", "3"]) == RecipeError.exit_code
     )
-    assert commands.call(["runs", "--report", str(two)]) == RecipeError.exit_code
+    assert main(["runs", "--report", str(two)]) == RecipeError.exit_code
 
 
 def test_runs_show_themselves(run: Run) -> None:
