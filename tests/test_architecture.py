@@ -17,19 +17,8 @@ import sfumato
 ROOT = Path(sfumato.__file__).parent
 
 WINGS = [
-    *(
-        "errors",
-        "machine",
-        "timing",
-        "words",
-        "files",
-        "data",
-        "recipe",
-        "picture",
-        "nets",
-        "learning",
-        "engine",
-    ),
+    *("errors", "machine", "timing", "words", "files"),
+    *("data", "recipe", "picture", "nets", "learning", "engine"),
     *("painting", "training", "many", "fused", "drawing", "neurons", "samples", "tasks", "runs", "views"),
     *("budget", "experiment", "progress", "run", "api", "compare", "studies", "playground", "cli"),
     "estimator",
@@ -173,11 +162,12 @@ def _knot(graph: dict[str, set[str]]) -> set[str]:
 
 VARIANTS = (
     *("nets.activations", "nets.encodings", "nets.starts"),
-    *("learning.losses", "learning.optimizers", "learning.schedules"),
+    *("learning.losses", "learning.optimizers", "learning.schedules", "learning.sampling"),
+    "picture.held_out",
 )
 """Registries whose names are compared nowhere else: whoever asks reads an attribute of the function."""
 
-PLAIN = {"none"}
+PLAIN = {"blocks", "error", "none", "random"}
 """Names of variants that are words of other vocabularies too."""
 
 TABLES = {"compare.sweep", "compare.sweep_file"}

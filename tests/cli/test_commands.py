@@ -30,12 +30,12 @@ def test_the_command_named_next_can_be_pasted(
     folder: Path, capsys: pytest.CaptureFixture[str], task: str
 ) -> None:
     verb = {"picture": ["paint", "photo.png"], "digits": ["digits", "--data", "digits8x8"]}[task]
-    assert commands.call([*verb, *FAST]) == 0
+    assert main([*verb, *FAST]) == 0
     _, _, following = capsys.readouterr().err.partition("next ")
     lines = [line.split() for line in following.splitlines() if "sfumato" in line]
     assert len(lines) == 2
     for line in lines:
-        assert commands.call(line[line.index("sfumato") + 1 :]) == 0, line
+        assert main(line[line.index("sfumato") + 1 :]) == 0, line
 
 
 def test_options_in_any_order_make_the_same_recipe(folder: Path) -> None:
