@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import FAST
 
-<<<<<<< HEAD:tests/progress/test_waiting.py
 from sfumato import progress
-from sfumato.cli import commands, preview
-from sfumato.progress import now
-=======
 from sfumato.__main__ import main
-from sfumato.cli import preview, progress
->>>>>>> 8ec2e39 (Six steps from the command to the engine, counted by a test; ten to the loop over chunks):tests/cli/test_waiting.py
+from sfumato.cli import preview
+from sfumato.progress import now
 from sfumato.runs import listing
 
 
