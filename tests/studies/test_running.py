@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from here import Here
 
-from sfumato.cli.commands import call
+from sfumato.__main__ import main
 from sfumato.compare import workers
 from sfumato.errors import MissingData, RecipeError
 from sfumato.recipe import Recipe
@@ -162,7 +162,7 @@ def test_absent_data_is_one_clear_line_and_exit_3(
 ) -> None:
     monkeypatch.setenv("SFUMATO_DATA", str(folder))
     monkeypatch.setattr(he_init, "DATA", ("babi-en",), raising=False)
-    assert call(["study", "he_init"]) == 3
+    assert main(["study", "he_init"]) == 3
     said = capsys.readouterr()
     assert said.out == "" and "babi-en.tar.xz is missing" in said.err and "Traceback" not in said.err
     assert not (folder / "studies").exists(), "nothing is begun"
@@ -184,13 +184,13 @@ def test_absent_data_is_one_clear_line_and_exit_3(
 def test_bad_input_is_refused_before_anything_is_written(
     words: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(["study", *words]) == 2
+    assert main(["study", *words]) == 2
     said = capsys.readouterr().err
     assert says in said and len(said.splitlines()) <= 3 and not list(folder.iterdir())
 
 
 def test_listing_needs_no_name(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(["study"]) == 0
+    assert main(["study"]) == 0
     assert "he_init" in capsys.readouterr().out
     with pytest.raises(RecipeError, match="sfumato study lists them"):
         study("xyz")

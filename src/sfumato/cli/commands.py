@@ -28,4 +28,3 @@ app.command(
     name="study",
     help="The reading list, runnable: papers' claims tested on small nets.",
 )
-
