@@ -144,10 +144,13 @@ def resume(
     *,
     epochs: float | None = None,
     until: Until | None = None,
+    source: str | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
 ) -> RunDirectory:
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
+
+    source: the picture of a run that is too large to keep a copy of it; no path that a run names is followed.
 
     On the same engine, thread count and instruction set the result is bit for bit that of a run that never stopped,
     unless `epochs` changes the schedule; where they differ, a note says so. until: a target; if None, the one that
@@ -157,7 +160,7 @@ def resume(
     with run.lock():
         recipe = run.recipe if epochs is None else run.recipe.replace(epochs=epochs, steps=0)
         recipe, chosen, notes = settle(recipe)
-        data, net = _prepare_again(run, recipe)
+        data, net = _prepare_again(run, recipe, source)
         state: dict[str, Tensor] | None = None
         facts: dict[str, Any] = {}
         if run.file("checkpoint.safetensors").exists():
@@ -253,8 +256,21 @@ def fork(
         return _follow(new, new_data, new_net, session, facts, looks, None, watchers, say)
 
 
-def _prepare_again(run: RunDirectory, recipe: Recipe) -> tuple[Any, Any]:
-    """`prepare` from the run's own copy of its picture."""
+def _prepare_again(run: RunDirectory, recipe: Recipe, given: str | None = None) -> tuple[Any, Any]:
+    """`prepare` from the run's own copy of its picture, or from the one that is given, where the run has none."""
+    kept = run.origin.get("digest")
+    if kept is not None:
+        if given is None:
+            raise RunError(
+                f"{run.folder} holds no copy of its picture, which is large\n"
+                f"hint: --source FILE, the file that was {Path(str(run.origin.get('source'))).name}"
+            )
+        data, net = prepare(recipe, given)
+        if data.facts.get("digest") != kept:
+            raise RunError(f"{given} is not the picture that {run.folder} learns: its content differs")
+        return data, net
+    if given is not None:
+        raise RecipeError(f"{run.folder} holds what it learns: it takes no source")
     source = run.source
     if recipe.task == "picture" and run.file("target.npy").exists():
         from .tasks.picture import pixel_data

@@ -120,6 +120,36 @@ def digits(
 
 
 @app.command(
+    help_epilogue="Examples:\n\nsfumato gigapixel city.tif\n\nsfumato export last city-painted.tif\n\n" + DOCS
+)
+@takes_fields
+def gigapixel(
+    picture: Annotated[str, Parameter(name="PICTURE", help="a file; read in tiles where it is a TIFF")],
+    /,
+    *,
+    recipe: Annotated[str | None, flag("large, or a JSON file")] = None,
+    out: Annotated[str, flag("folder of run directories")] = "runs",
+    settings: Settings = (),
+    frames: Annotated[str | None, flag("beats of frames and metrics")] = None,
+    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
+    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
+    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
+    **fields: Any,
+) -> int:
+    """A picture larger than memory, learned shard by shard; `sfumato export RUN painting.tif` paints it whole."""
+    chosen = layered("gigapixel", "large", {"recipe": recipe, **fields}, settings)
+    with _telling(as_json, quiet) as say:
+        from .. import experiment
+
+        watch = _watch(frames, film)
+        if dry_run:
+            return _dry_run(chosen, picture, as_json)
+        run = experiment.perform(chosen, picture, out=out, watch=watch, say=say)
+    return _finished(run, as_json, quiet)
+
+
+@app.command(
     help_epilogue="Examples:\n\nsfumato resume last\n\nsfumato resume runs/NAME --epochs 1000\n\n" + DOCS
 )
 def resume(
@@ -131,6 +161,7 @@ def resume(
     ] = None,
     fork: Annotated[int | None, flag("start a new run that leaves this one at a step")] = None,
     settings: Settings = (),
+    source: Annotated[str | None, flag("the picture of a gigapixel run, which keeps no copy of it")] = None,
     out: Annotated[str, flag("folder of run directories")] = "runs",
     as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
     quiet: Annotated[bool, flag("no progress")] = False,
@@ -145,7 +176,7 @@ def resume(
         from .. import experiment
 
         if fork is None:
-            done = experiment.resume(found, epochs=epochs, say=say)
+            done = experiment.resume(found, epochs=epochs, source=source, say=say)
         else:
             changes = merged(found.recipe, pairs(settings))
             changes |= {"epochs": epochs} if epochs is not None else {}

@@ -39,7 +39,7 @@ FORMAT = 1
 """Version of the JSON form; a newer one is refused, an older one is read for ever."""
 
 
-BOTH = ("paint", "digits")
+ALL = ("paint", "digits", "gigapixel")
 """The verbs that train."""
 
 
@@ -58,9 +58,11 @@ class Recipe:
     """Everything that decides the weights, and nothing else; a field carries its help text."""
 
     task: str = _said("picture", "what is learned: a file of sfumato.tasks")
-    net: tuple[int, ...] = _said((300, 300, 300, 300), "hidden layers: 4x300, 6000 or 300,300,64", *BOTH)
-    activation: str = _said("relu", "of the hidden layers: {nets.activations}; sine:omega=30", *BOTH)
-    encoding: str = _said("none", "of the inputs: {nets.encodings}; fourier:bands=128,sigma=10", "paint")
+    net: tuple[int, ...] = _said((300, 300, 300, 300), "hidden layers: 4x300, 6000 or 300,300,64", *ALL)
+    activation: str = _said("relu", "of the hidden layers: {nets.activations}; sine:omega=30", *ALL)
+    encoding: str = _said(
+        "none", "of the inputs: {nets.encodings}; fourier:bands=128,sigma=10", "paint", "gigapixel"
+    )
     skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
     residual: int = _said(
         0,
@@ -69,8 +71,8 @@ class Recipe:
     init: str = _said("published", "the activation's own start, published:gain=0.5, or gaussian:scale=0.3")
     coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
     loss: str = _said("mse", "mse or l1; a task may offer more")
-    optimizer: str = _said("adam", "{learning.optimizers}; sgd:momentum=0.9", *BOTH)
-    rate: float = _said(0.002, "learning rate at the top of the schedule", *BOTH)
+    optimizer: str = _said("adam", "{learning.optimizers}; sgd:momentum=0.9", *ALL)
+    rate: float = _said(0.002, "learning rate at the top of the schedule", *ALL)
     schedule: str = _said(
         "cosine", "constant, cosine, hold:share_held=0.6,floor=0.02; planned for the whole budget"
     )
@@ -83,18 +85,18 @@ class Recipe:
     sampling: str = _said(
         "uniform", "which samples a step sees: uniform, stratified, error:mix=0.2,power=0.5"
     )
-    batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *BOTH)
-    epochs: float = _said(500.0, "the budget in passes over the data", *BOTH)
+    batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *ALL)
+    epochs: float = _said(500.0, "the budget in passes over the data", *ALL)
     steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
     cuts: str = _said("", "where a run on a time budget had to be shortened: at:total steps, comma-separated")
-    seed: int = _said(0, "of everything random; `random` draws one and prints it", *BOTH)
+    seed: int = _said(0, "of everything random; `random` draws one and prints it", *ALL)
     held_out: str = _said(
         "none", "pixels never trained on: 0.1, {picture.held_out}; blocks:share=0.1,size=16", "paint"
     )
     precision: str = _said(
         "float32", "of operands: float32, bfloat16 (first layer float32), bfloat16-all, auto"
     )
-    engine: str = _said("auto", "auto, native, eager, cuda or regrouped", *BOTH)
+    engine: str = _said("auto", "auto, native, eager, cuda or regrouped", *ALL)
     threads: int = _said(0, "0 = all that this process may use")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "the task's own settings"})
 

@@ -126,6 +126,17 @@ NAMED_FOR: dict[str, dict[str, tuple[Recipe, str]]] = {
         ),
         "best": (_DIGITS, "one hidden layer of 6000, regularised and trained as the validation set advised"),
     },
+    "gigapixel": {
+        "large": (
+            NAMED["sharp"][0].replace(
+                task="gigapixel",
+                encoding="grid:levels=16,base=16,growth=1.42,log2_table=17",
+                batch=32768,
+                epochs=4.0,
+            ),
+            "a grid of 16 levels and a small net, for pictures that are trained on shard by shard",
+        ),
+    },
 }
 """Task -> its named recipes."""
 

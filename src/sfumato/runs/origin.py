@@ -33,7 +33,7 @@ def describe(
     recipe: Recipe, source: str | None, data: Data | Stream, net: nn.Module, chosen: str, watch: Watch
 ) -> dict[str, Any]:
     """All of it as one JSON-ready object, as origin.json keeps it."""
-    from ..data import Stream
+    from ..data import Data
 
     packages = {}
     for package in ("sfumato", "torch", "numpy", "pillow"):
@@ -46,8 +46,13 @@ def describe(
         absolute = data.facts.get(
             "name", source
         )  # what a task took by itself, so that resuming takes it again
-    shape: dict[str, Any] = {}
-    if not isinstance(data, Stream):
+    # Of samples that are made as they are needed the task says how many numbers they have.
+    shape = {
+        name: data.facts[name]
+        for name in ("inputs", "outputs", "aspect", "size", "digest")
+        if name in data.facts
+    }
+    if isinstance(data, Data):
         shape = {"inputs": data.inputs.shape[1], "outputs": data.targets.shape[1]}
         shape["aspect"] = float(data.facts.get("aspect", 1.0))
     return {
@@ -135,12 +140,13 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "outputs": _whole(1, 1 << 24),
     "aspect": lambda x: _number(x) and 0 < x < 1e6,
     "samples": _whole(1, 1 << 48),
+    "size": lambda x: isinstance(x, list) and len(x) == 2 and all(map(_whole(1, 1 << 31), x)),
     "parameters": _whole(0, 1 << 62),
     "threads": _whole(0, 1 << 31),
     "first_step": _whole(0, 1 << 62),
     "watch": _watch,
     "continued": lambda x: isinstance(x, list) and all(isinstance(part, dict) for part in x),
     **dict.fromkeys(
-        ("started", "python", "machine", "processor", "engine", "instruction_set", "forked"), _text
+        ("started", "python", "machine", "processor", "engine", "instruction_set", "forked", "digest"), _text
     ),
 }

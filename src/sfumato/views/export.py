@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from ..errors import PictureError, RecipeError, RunError
 from ..files import replacing
 from ..nets import Net
 from ..picture.png import Levels, Scanlines
+from ..picture.tiles import write_tiled
 from ..recipe import Recipe
 from . import film as films
 from .frames import caption, wanted_size
@@ -39,6 +41,9 @@ __all__ = ["export", "load_net"]
 
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 FILMS = (".mp4", ".webp", ".gif")
+TILED = (".tif", ".tiff")
+"""Written in tiles where they are large and tifffile is there, so that memory holds a band of them."""
+
 WEIGHTS = (".safetensors",)
 PAGES = (".html", ".htm")
 LATER = (".onnx", ".glsl")
@@ -160,13 +165,13 @@ def _save_painting(
     step: int | None,
     tell: Callable[[str], None],
 ) -> None:
-    if run.recipe.task != "picture":
+    if run.recipe.task not in ("picture", "gigapixel"):
         raise RecipeError(
             f"{path.name}: {run.name} is of task {run.recipe.task}, and only pictures are painted at a size\n"
             "hint: sheet.png, film.mp4 or net.safetensors"
         )
     target = run.target
-    width, height = target.width, target.height
+    width, height = run.origin.get("size") or (target.width, target.height)
     if size is not None:
         width, height = wanted_size(size, width, height)
     _check_size(path, height, width, target.channels)
@@ -179,6 +184,8 @@ def _save_painting(
                 for band in bands:
                     png.add(band)
                 png.close()
+        elif path.suffix.lower() in TILED and width * height > picture.MAX_PIXELS and find_spec("tifffile"):
+            write_tiled(passing, bands, height, width, net.outputs)
         else:
             _save_whole(passing, path.suffix.lower(), bands, height, width, net.outputs, target.icc)
 
