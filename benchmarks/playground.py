@@ -5,20 +5,25 @@
 Starts a server of its own, trains `classic` on the Mona Lisa, and alternates: the page open for some seconds,
 then closed for as many, again and again. The rate of steps with the page open over that with it closed is the
 median of the pairs; a spread that crosses 0.9 gives no verdict. Then: seconds from play to the first painting,
-walls of all neurons a second, and rate and memory under many tabs.
+walls of all neurons a second, rate and memory under many tabs and after a hundred pages that vanish; and how a
+server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes is gone. Let nothing
+else run on the machine meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +73,42 @@ class Spy:
         return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
 
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def memory(pid: int) -> int:
     """Resident megabytes of a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in (pid, *children))
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in family(pid))
     return pages * 4096 >> 20
+
+
+def served(out: str) -> tuple[subprocess.Popen[str], str]:
+    """A server and its address."""
+    command = [sys.executable, "-m", "sfumato", "playground", "--no-open", "--port", "0", "--out", out]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert server.stdout
+    return server, server.stdout.readline().strip()
+
+
+def ended(server: subprocess.Popen[str], number: int) -> float:
+    """Seconds from a signal until server and workers are gone."""
+    pids = family(server.pid)
+    started = time.perf_counter()
+    server.send_signal(number)
+    server.wait(20)
+    while any(Path(f"/proc/{one}").exists() for one in pids):
+        assert time.perf_counter() < started + 20, "a worker outlives its server"
+        time.sleep(0.01)
+    return time.perf_counter() - started
+
+
+def vanish(url: str, count: int) -> None:
+    """Pages that connect and go without a goodbye."""
+    for _ in range(count):
+        with connect(url.replace("http", "ws") + "api/socket", origin=url.rstrip("/")) as socket:  # type: ignore[arg-type]
+            socket.socket.shutdown(2)
 
 
 def measured(spy: Spy, seconds: float) -> float:
@@ -101,10 +137,11 @@ def main() -> None:
     parser.add_argument("--tabs", type=int, default=24)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as out, sync_playwright() as driver:
-        command = [sys.executable, "-m", "sfumato", "playground", "--no-open", "--port", "0", "--out", out]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert server.stdout
-        url = server.stdout.readline().strip()
+        built = files("sfumato.playground").joinpath("page")
+        parts = ("index.html", "app.js", "app.css")
+        size = sum(len(gzip.compress(built.joinpath(name).read_bytes())) for name in parts)
+        print(f"page              {size / 1000:.1f} kB with gzip")
+        server, url = served(out)
         browser = driver.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
@@ -121,31 +158,44 @@ def main() -> None:
         started = time.perf_counter()
         page.get_by_role("button", name="Watch it learn").click()
         page.locator("[aria-label^='Painting: step']").wait_for()
-        print(f"first painting   {time.perf_counter() - started:.2f} s after play")
+        print(f"first painting    {time.perf_counter() - started:.2f} s after play")
         page.close()
         time.sleep(5)
         ratios = pairs(browser, spy, url, given.rounds, given.seconds)
-        print(f"step rate        {statistics.median(ratios):.3f} of that without a page")
+        print(f"step rate         {statistics.median(ratios):.3f} of that without a page")
         spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {given.rounds} pairs of {given.seconds:g} s"
-        print(f"                 ({spread})")
+        print(f"                  ({spread})")
         spy.walls.clear()
         spy.send(type="watch", layers=[1, 2, 3, 4], visible=True)
         time.sleep(given.seconds)
-        fourth = [when for when, layer in spy.walls if layer == 4]
+        fourth = sum(layer == 4 for _, layer in spy.walls)
         spy.send(type="watch", layers=[], visible=False)
-        print(f"all 1,200 neurons {(len(fourth) - 1) / (fourth[-1] - fourth[0]):.2f} times a second")
+        print(f"all 1,200 neurons {fourth / given.seconds:.2f} times a second")
         before, alone = memory(server.pid), measured(spy, given.seconds)
         tabs = [browser.new_page() for _ in range(given.tabs)]
         for tab in tabs:
             tab.goto(url)
         many = measured(spy, given.seconds)
         after = memory(server.pid)
-        print(f"{given.tabs} tabs          rate {many / alone:.2f} of none, memory {before} to {after} MB")
+        print(f"{given.tabs} tabs           rate {many / alone:.2f} of none, memory {before} to {after} MB")
         browser.close()
-        started = time.perf_counter()
-        server.send_signal(2)
-        server.wait(20)
-        print(f"Ctrl-C           {time.perf_counter() - started:.2f} s until all had ended")
+        before, handles = memory(server.pid), len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+        vanish(url, 100)
+        after = measured(spy, given.seconds)
+        left = len(list(Path(f"/proc/{server.pid}/fd").iterdir())) - handles
+        print(
+            f"100 gone          rate {after / alone:.2f} of none, memory {before} to {memory(server.pid)} MB, "
+            f"{left} files more open"
+        )
+        print(f"Ctrl-C            {ended(server, signal.SIGINT):.2f} s until all had ended, in training")
+        for number in (signal.SIGHUP, signal.SIGKILL):
+            server, url = served(out)
+            spy = Spy(url)
+            spy.wait(lambda: any(one.get("menus") or one["event"] == "menus" for one in spy.told))  # noqa: B023
+            spy.wait(lambda: any(one["event"] == "pictures" or one.get("pictures") for one in spy.told))  # noqa: B023
+            spy.send(type="start", recipe={"base": "classic"}, picture="mona-lisa")
+            spy.wait(lambda: len(spy.steps) > 3)  # noqa: B023
+            print(f"{number.name:17s} {ended(server, number):.2f} s until all had ended, in training")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,10 @@ export class Embedded implements Source {
     return "";
   }
 
+  picture(): Promise<Blob> {
+    return this.target();
+  }
+
   runs(): Promise<RunRow[]> {
     return Promise.resolve([]);
   }

@@ -67,6 +67,11 @@ export class Form {
     this.values = wanted;
   }
 
+  /** The run that was asked for with `sent` has begun: what it made of fields (precision, wake) stands here too. */
+  settle(run: RunFacts, sent: Record<string, string>): void {
+    for (const [key, value] of Object.entries(texts(run.recipe))) if (this.values[key] === sent[key]) this.values[key] = value;
+  }
+
   /** Fields in which the controls differ from a run. */
   differing(run: RunFacts): string[] {
     const its = texts(run.recipe);

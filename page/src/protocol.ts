@@ -11,7 +11,9 @@ export type Command =
   | { type: "step"; count: number }
   | { type: "speed"; level: number }
   | { type: "fork"; run: string; step: number; changes: Fields }
-  | { type: "resume"; run: string };
+  | { type: "resume"; run: string }
+  | { type: "race"; run: string; recipe: Fields }
+  | { type: "alone" };
 
 export type Status = "waking" | "idle" | "starting" | "playing" | "paused" | "done" | "stopped" | "failed";
 
@@ -185,6 +187,13 @@ export interface Everything {
   beats: Line[];
   flat: number[];
   findings: Finding[];
+  rival: Rival | null;
+}
+
+/** The run that is trained beside the first one. */
+export interface Rival {
+  run: RunFacts;
+  beats: Line[];
 }
 
 export type News =
@@ -199,6 +208,8 @@ export type News =
   | { event: "beat"; line: Line }
   | { event: "flat"; shares: number[]; rectifier: boolean }
   | { event: "findings"; findings: Finding[] }
+  | { event: "rival"; rival: Rival | null }
+  | { event: "rival beat"; line: Line }
   | { event: "note"; text: string }
   | { event: "refused"; text: string };
 

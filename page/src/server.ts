@@ -50,7 +50,7 @@ export class Server implements Source {
         return;
       }
       flush(); // a picture must not overtake the news of the run that it belongs to
-      void this.picture(event.data);
+      void this.shown(event.data);
     };
     socket.onclose = () => {
       this.socket = null;
@@ -60,10 +60,12 @@ export class Server implements Source {
     };
   }
 
-  private async picture(data: ArrayBuffer): Promise<void> {
+  private async shown(data: ArrayBuffer): Promise<void> {
     const look = unpacked<(PaintingHeader | WallHeader) & { channel: string; id: number }>(data);
     try {
-      if (look.header.channel === "painting") await this.listener?.onPainting(look as Looked<PaintingHeader>);
+      const { channel } = look.header;
+      if (channel === "painting") await this.listener?.onPainting(look as Looked<PaintingHeader>);
+      else if (channel === "rival") await this.listener?.onRival(look as Looked<PaintingHeader>);
       else await this.listener?.onWall(look as unknown as Looked<WallHeader>);
     } finally {
       this.send({ type: "ack", id: look.header.id });
@@ -82,6 +84,10 @@ export class Server implements Source {
 
   pictureUrl(key: string): string {
     return `/api/pictures/${encodeURIComponent(key)}`;
+  }
+
+  async picture(key: string): Promise<Blob> {
+    return (await this.get(this.pictureUrl(key))).blob();
   }
 
   async runs(): Promise<RunRow[]> {

@@ -9,6 +9,7 @@ import type {
 export interface Listener {
   onNews(news: News): void;
   onPainting(look: Looked<PaintingHeader>): Promise<void>;
+  onRival(look: Looked<PaintingHeader>): Promise<void>;
   onWall(look: Looked<WallHeader>): Promise<void>;
   onConnection(state: "open" | "lost"): void;
 }
@@ -21,6 +22,7 @@ export interface Source {
   send(command: Command): void;
   upload(file: Blob, name: string): Promise<Picture & { notes: string[] }>;
   pictureUrl(key: string): string;
+  picture(key: string): Promise<Blob>;
   runs(): Promise<RunRow[]>;
   story(run: string): Promise<Story>;
   target(run: string): Promise<Blob>;

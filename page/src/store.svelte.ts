@@ -3,7 +3,7 @@
 
 import { canvasOf, coloured, decoded, difference, shownOn, tables, type Table } from "./pixels";
 import type {
-  Command, Everything, Fields, Finding, Line, Looked, Menus, News, PaintingHeader, Picture, Pulse, RunFacts, Score,
+  Command, Everything, Fields, Finding, Line, Looked, Menus, News, PaintingHeader, Picture, Pulse, Rival, RunFacts, Score,
   Status, Story, WallHeader,
 } from "./protocol";
 import type { Listener, Source } from "./source";
@@ -40,7 +40,8 @@ export class Store implements Listener {
   beats = $state.raw<Line[]>([]);
   findings = $state.raw<Finding[]>([]);
 
-  /** Run B of a comparison. */
+  /** Run B of a comparison; `racing`: it is trained beside the first one, and pauses and steps with it. */
+  racing = $state(false);
   other = $state.raw<Story | null>(null);
   otherPainting = $state.raw<Painting | null>(null);
 
@@ -133,6 +134,11 @@ export class Store implements Listener {
       case "findings":
         this.findings = news.findings;
         return;
+      case "rival":
+        return this.takeRival(news.rival);
+      case "rival beat":
+        if (this.racing && this.other) this.other = { ...this.other, history: [...this.other.history, news.line] };
+        return;
       case "note":
         if (!news.text.startsWith("decoded from")) this.say(news.text, false);
         return;
@@ -157,6 +163,14 @@ export class Store implements Listener {
     this.scores = all.scores;
     this.beats = all.beats;
     this.findings = all.findings;
+    this.takeRival(all.rival);
+  }
+
+  private takeRival(rival: Rival | null): void {
+    if (!rival && !this.racing) return; // a kept run that this page compares with stays
+    this.racing = rival !== null;
+    this.other = rival && { ...rival.run, history: rival.beats, frames: [], kept: [] };
+    this.otherPainting = null;
   }
 
   private takeMenus(menus: Menus): void {
@@ -192,7 +206,14 @@ export class Store implements Listener {
 
   async onPainting(look: Looked<PaintingHeader>): Promise<void> {
     const made = await this.decodedPainting(look);
-    if (this.now && made.run === this.live?.run) this.painting = made;
+    if (!this.now || made.run !== this.live?.run) return;
+    this.painting = made;
+    await this.guarded(() => this.compareAt());
+  }
+
+  async onRival(look: Looked<PaintingHeader>): Promise<void> {
+    const made = await this.decodedPainting(look);
+    if (this.now && this.racing && made.run === this.other?.run) this.otherPainting = made;
   }
 
   async onWall(look: Looked<WallHeader>): Promise<void> {
@@ -221,6 +242,14 @@ export class Store implements Listener {
 
   start(recipe: Fields, picture: string): void {
     this.send({ type: "start", recipe, picture });
+  }
+
+  /** Before anything is trained the picture that is chosen is shown as the target. */
+  async preview(key: string): Promise<void> {
+    await this.guarded(async () => {
+      const image = await decoded(await this.source.picture(key));
+      if (!this.run) this.target = image;
+    });
   }
 
   /** Tell the server what this page shows, so that it draws nothing that nobody sees. */
@@ -322,6 +351,8 @@ export class Store implements Listener {
   // Comparing ----------------------------------------------------------------------------------------------------
 
   async compare(name: string | null): Promise<void> {
+    if (this.racing) this.send({ type: "alone" });
+    this.racing = false;
     if (name === null) {
       this.other = null;
       this.otherPainting = null;
@@ -337,6 +368,7 @@ export class Store implements Listener {
   async compareAt(): Promise<void> {
     const other = this.other;
     if (!other || !other.history.length) return;
+    if (this.racing && this.now && this.training) return; // the stream shows it
     const place = this.place(this.line, this.step);
     const off = (line: Line): number => Math.abs(line[this.axis] - place);
     const nearest = other.history.reduce((best, line) => (off(line) < off(best) ? line : best));

@@ -7,21 +7,29 @@ import http.client
 import io
 import json
 import os
+import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import av
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from sfumato.runs import RunDirectory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -48,7 +56,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), "the first line is the address"
+        assert self.url.startswith("http://127.0.0."), "the first line is the address"
 
     @property
     def port(self) -> str:
@@ -75,9 +83,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
         options = [
-            "--no-sandbox",
-            "--disable-dev-shm-usage",
-        ]  # root, and containers with little shared memory
+            "--no-sandbox",  # root
+            "--disable-dev-shm-usage",  # containers with little shared memory
+            "--use-fake-device-for-media-stream",  # a camera that shows a test picture
+            "--use-fake-ui-for-media-stream",
+        ]
         started = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield started
         started.close()
@@ -289,6 +299,118 @@ def test_a_link_carries_the_whole_configuration(page: Page, server: Server) -> N
     expect(page.get_by_role("radio", name="Stripes")).to_be_checked()
 
 
+DISPATCHED = """([kind, bytes, name]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+    const more = { bubbles: true, cancelable: true };
+    const made = kind === 'paste'
+        ? new ClipboardEvent('paste', { clipboardData: data, ...more })
+        : new DragEvent(kind, { dataTransfer: data, ...more });
+    document.body.dispatchEvent(made);
+}"""
+"""What a browser dispatches when a person pastes or drops a file."""
+
+
+def test_a_picture_is_pasted(page: Page) -> None:
+    page.evaluate(DISPATCHED, ["paste", list(png(50, 20)), "from the clipboard.png"])
+    expect(page.get_by_role("radio", name="from-the-clipboard")).to_be_checked()
+
+
+def test_a_picture_is_dropped(page: Page) -> None:
+    page.evaluate(DISPATCHED, ["dragover", [], "x.png"])
+    expect(page.get_by_text("Drop the picture to learn it")).to_be_visible()
+    page.evaluate(DISPATCHED, ["drop", list(png(20, 50)), "let go.png"])
+    expect(page.get_by_role("radio", name="let-go")).to_be_checked()
+    expect(page.get_by_text("Drop the picture to learn it")).to_have_count(0)
+
+
+def test_a_picture_is_taken_with_the_camera(page: Page) -> None:
+    page.context.grant_permissions(["camera"])
+    page.get_by_role("button", name="Take a picture with the camera").click()
+    page.get_by_role("button", name="Take it").click()
+    expect(page.get_by_role("radio", name="camera")).to_be_checked()
+    expect(page.locator("video")).to_have_count(0)
+
+
+def test_two_runs_are_trained_at_once_and_compared(page: Page) -> None:
+    """A is the run shown, B what the controls say; both pause and step, and one cursor shows both."""
+    paused(page)
+    page.get_by_label("Activation", exact=True).select_option("tanh")
+    page.evaluate("document.activeElement.blur()")
+    speed(page, 3)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("another activation")).to_be_visible()
+    page.get_by_role("button", name="Train both").click()
+    expect(page.get_by_text("Both see the same pixels in the same order.")).to_be_visible()
+    expect(page.get_by_label(re.compile("Painting B: step [1-9]"))).to_be_visible()
+    page.keyboard.press("Space")
+    expect(page.locator(".state")).to_have_text("paused")
+    expect(page.get_by_label(re.compile(r"\|A − B\|: dark: equal"))).to_be_visible()
+    late = page.context.new_page()
+    late.set_default_timeout(PATIENCE)
+    late.goto(page.url.partition("#")[0])
+    expect(late.get_by_label(re.compile("Painting B: step [1-9]"))).to_be_visible()
+    late.close()
+    page.keyboard.press("Home")
+    expect(page.get_by_label(re.compile("Painting A: step 0 "))).to_be_visible()
+    expect(page.get_by_label(re.compile("Painting B: step 0 "))).to_be_visible()
+    page.keyboard.press("End")
+    speed(page, 5)
+    page.keyboard.press("Space")
+    expect(page.locator(".state")).to_have_text("done")
+    expect(page.get_by_label(re.compile("Painting A: step 4,320 "))).to_be_visible()
+    expect(page.get_by_label(re.compile("Painting B: step 4,320 "))).to_be_visible()
+    page.get_by_role("button", name="End comparison").click()
+    expect(page.get_by_label(re.compile("Painting B"))).to_have_count(0)
+    page.get_by_role("button", name="Kept runs").click()
+    expect(page.get_by_role("dialog").get_by_text("2x16-tanh").first).to_be_visible()
+
+
+def opens(file: str, content: bytes) -> bool:
+    """Whether a file that was taken away is what its name says."""
+    if file.endswith(".png"):
+        width = Image.open(io.BytesIO(content)).size[0]
+        return width == 4 * 192 if file == "painting.png" else width > 3 * 192
+    if file.endswith(".gif"):
+        return Image.open(io.BytesIO(content)).n_frames > 1  # type: ignore[attr-defined]
+    if file.endswith(".mp4"):
+        with av.open(io.BytesIO(content)) as film:
+            return len(list(film.decode(video=0))) > 1
+    if file.endswith(".safetensors"):
+        return any("weight" in name for name in safetensors.torch.load(content))
+    if file.endswith(".zip"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return any(name.endswith("/recipe.json") for name in archive.namelist())
+    return content.startswith(b"<!doctype html>") and b"disc" in content
+
+
+def test_everything_is_taken_away_and_opens(page: Page, tmp_path: Path) -> None:
+    """Each file from its button; and the command and the Python lines make the same run again, bit for bit."""
+    page.get_by_label("Passes").fill("5")
+    page.get_by_role("button", name="Watch it learn").click()
+    expect(page.locator(".state")).to_have_text("done")
+    at_step(page, 360)
+    page.get_by_role("button", name="Take away").click()
+    dialog = page.get_by_role("dialog", name="Take it away")
+    dialog.get_by_label("Size of the painting").select_option("4x")
+    names = [text for text in dialog.locator("li button").all_inner_texts() if text != "page.html"]
+    assert len(names) == 7
+    for name in names:
+        with page.expect_download() as download:
+            dialog.get_by_role("button", name=name).click()
+        assert opens(name, Path(download.value.path()).read_bytes()), name
+    command, lines = dialog.locator("code").all_inner_texts()
+    folder = Path(shlex.split(command)[2]).parent
+    wanted = RunDirectory(folder).checkpoint()[0]
+    words = [sys.executable, "-m", "sfumato", *shlex.split(command)[1:], "--out", str(tmp_path / "command")]
+    subprocess.run(words, check=True, capture_output=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", lines], check=True, capture_output=True, cwd=tmp_path)
+    for out in ("command", "runs"):
+        (made,) = (tmp_path / out).iterdir()
+        again = RunDirectory(made).checkpoint()[0]
+        assert all(torch.equal(again[name], value) for name, value in wanted.items()), out
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [(b"not a picture at all", "not a picture"), (b"", "empty"), (png()[:200], "truncated or damaged")],
@@ -386,6 +508,7 @@ def test_nothing_serious_for_who_cannot_see_or_point(
     opened.goto(server.url + SMALL)
     paused(opened, 2)
     expect(opened.locator(".network .layer")).to_have_count(2)
+    chosen_neuron(opened)
     found = Axe().run(opened).response["violations"]
     grave = [one for one in found if one["impact"] in ("serious", "critical")]
     assert not [f"{one['id']}: {one['nodes'][0]['html']}" for one in grave]
@@ -498,7 +621,7 @@ def test_no_path_of_a_page_reaches_the_files(server: Server, target: str) -> Non
 
 
 def test_uploads_are_limited_in_bytes_and_pixels(server: Server) -> None:
-    status, content = asked(server, "/api/pictures?name=big", "POST", b"x" * (33 << 20))
+    status, content = asked(server, "/api/pictures?name=big", "POST", b"x" * (100 << 20))
     assert status == 422 and b"larger than" in content
     bomb = io.BytesIO()
     Image.new("1", (40_000, 40_000)).save(
@@ -544,6 +667,53 @@ def test_the_socket_refuses_strangers_and_survives_nonsense(server: Server) -> N
                 socket.recv()
     with connect(url, origin=origin) as socket:  # type: ignore[arg-type]
         assert json.loads(socket.recv())["event"] == "all"
+
+
+def test_twelve_megabytes_of_nonsense_are_answered_and_forgotten(server: Server) -> None:
+    """Random bytes, and known types with wrong fields: each is refused, and nothing stays behind."""
+    from websockets.sync.client import connect
+
+    url, origin = server.url.replace("http", "ws") + "api/socket", server.url.rstrip("/")
+    numbers = random.Random(0)
+    kinds = ["start", "fork", "race", "resume", "step", "watch", "ack", "speed", "__class__"]
+    before = resident(server)
+    with connect(url, origin=origin, max_size=None) as socket:  # type: ignore[arg-type]
+        for turn in range(200):
+            junk = numbers.randbytes(60_000)
+            nonsense = {"type": numbers.choice(kinds), "run": "../" * 9000, "recipe": {"net": "9" * 30_000}}
+            socket.send(junk if turn % 2 else json.dumps(nonsense))
+            while True:
+                said = socket.recv(PATIENCE / 1000)
+                if isinstance(said, str) and json.loads(said)["event"] == "refused":
+                    assert len(said) < 300, "what was sent is not sent back"
+                    break
+    assert asked(server, "/")[0] == 200
+    assert resident(server) < before + 60, "megabytes"
+
+
+def resident(server: Server) -> int:
+    """Megabytes of memory that the server holds."""
+    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * 4096 >> 20
+
+
+def test_other_machines_need_the_token_and_the_page_hides_it(browser: Browser, tmp_path: Path) -> None:
+    """127.0.0.2 stands for another address of this machine: all of 127 is."""
+    server = Server(tmp_path, "--port", "0", "--host", "127.0.0.2")
+    bare = server.url.partition("?")[0]
+    context = browser.new_context()
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    for wrong in ("", "?token=", "?token=wrong", server.url.partition("/?")[2][:-1]):
+        answer = opened.goto(f"{bare}{wrong and '?' + wrong.lstrip('?')}")
+        assert answer and answer.status == 403
+    assert context.request.get(bare + "api/runs").status == 403
+    opened.goto(server.url)
+    expect(opened.get_by_label("Layers")).to_be_visible()
+    assert opened.url == bare, "a link that is copied from here gives nothing away"
+    opened.reload()
+    expect(opened.get_by_label("Layers")).to_be_visible()
+    context.close()
+    server.stop()
 
 
 def test_a_hundred_pages_that_vanish_leave_nothing(server: Server) -> None:

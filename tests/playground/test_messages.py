@@ -23,6 +23,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "stop": {},
     "fork": {"run": "2026_x", "step": 0, "changes": {"activation": "sine:omega=30"}},
     "resume": {"run": "2026_x"},
+    "race": {"run": "2026_x", "recipe": {"base": "classic", "activation": "tanh"}},
+    "alone": {},
 }
 
 

@@ -30,7 +30,12 @@ class Governor:
     @property
     def open(self) -> bool:
         """Whether the next look may begin now."""
-        return self._clock() >= self._next
+        return self.left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds until the next look may begin; 0 or less: now."""
+        return self._next - self._clock()
 
     @property
     def spent(self) -> float:

@@ -121,9 +121,10 @@ class Hub:
         for client in self.clients:
             client.show(frame)
 
-    def forget(self) -> None:
-        """The pictures of the last run are no longer shown to newcomers."""
-        self._newest.clear()
+    def forget(self, channel: str | None = None) -> None:
+        """The pictures of the last run (or of one channel) are no longer shown to newcomers."""
+        for name in [channel] if channel else list(self._newest):
+            self._newest.pop(name, None)
 
     def wanted(self) -> tuple[bool, list[int]]:
         """Whether any page is looking, and the hidden layers that are on some screen."""

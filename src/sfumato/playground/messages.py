@@ -72,6 +72,8 @@ COMMANDS: Mapping[str, Mapping[str, Check]] = {
     "stop": {},  # end the run; its directory stays and can be resumed
     "fork": {"run": KEY, "step": STEP, "changes": fields},
     "resume": {"run": KEY},
+    "race": {"run": KEY, "recipe": fields},  # that run anew, and beside it one by this recipe
+    "alone": {},  # the run beside ends, the other one goes on
 }
 """Type of message -> its fields, all of them required, each with its check."""
 

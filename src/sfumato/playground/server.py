@@ -16,7 +16,7 @@ import json
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Playground:
-    """Sitting, trainer and viewer of one server. opening: a run to show first; picture: one to learn first."""
+    """Sitting, trainers and viewer of one server. opening: a run to show first; picture: one to learn first."""
 
     def __init__(self, out: str, opening: RunDirectory | None, picture: str | None, paused: bool) -> None:
         self.library = Library(out, opening)
         self.opening = opening.name if opening else None
         self._picture, self._paused = picture, paused
         self._trainer = Worker(trainer.main, (out,), self._hear)
+        self._beside = Worker(trainer.main, (out,), self._hear_beside)
         self.viewer = Viewer(viewer.main)
-        self.sitting = Sitting(self.library, self._trainer.send)
+        self.sitting = Sitting(self.library, self._trainer.send, self._send_beside)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -67,7 +68,7 @@ class Playground:
             yield
         finally:
             shelving.cancel()
-            stopping = (self._trainer.stop, self.viewer.stop)
+            stopping = (self._trainer.stop, self._beside.stop, self.viewer.stop)
             await asyncio.gather(*(asyncio.to_thread(stop) for stop in stopping))
             self.library.close()
 
@@ -75,6 +76,15 @@ class Playground:
         self.sitting.hear(message)
         if message is None:
             self._trainer.restart()
+
+    def _send_beside(self, command: Mapping[str, Any]) -> None:
+        """The trainer of the run beside takes 300 MB: it starts when it is first spoken to."""
+        if not self._beside.alive:
+            self._beside.start()
+        self._beside.send(command)
+
+    def _hear_beside(self, message: tuple[Any, ...] | None) -> None:
+        self.sitting.rival.hear(message)
 
     async def _shelve(self) -> None:
         """Fill the shelf of pictures; start with the one named on the command line."""

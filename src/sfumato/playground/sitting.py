@@ -13,23 +13,31 @@ from typing import Any
 
 from ..errors import RecipeError, RunError, SfumatoError
 from ..learning.symptoms import findings
+from ..recipe import Recipe
+from ..runs import RunDirectory
 from .hub import Client, Hub
 from .library import Library
+from .rival import ACTIVE, Rival
 
 __all__ = ["Sitting"]
 
 MOST_POINTS = 3000
 """Points of the live curve kept for pages that come later; beyond, every second one goes."""
 
-ACTIVE = ("starting", "playing", "paused")
-
 
 class Sitting:
-    """The state of the playground. send: gives the trainer a command."""
+    """The state of the playground. send: gives the trainer a command; send_rival: gives the one of the run beside
+    a command."""
 
-    def __init__(self, library: Library, send: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        send: Callable[[Mapping[str, Any]], None],
+        send_rival: Callable[[Mapping[str, Any]], None],
+    ) -> None:
         self.hub = Hub()
         self._library, self._send = library, send
+        self.rival = Rival(self.hub, send_rival, self._settle)
         self.menus: dict[str, Any] | None = None
         self.status = "waking"
         self.text = ""
@@ -80,7 +88,7 @@ class Sitting:
             "menus": self.menus,
             "pictures": self.pictures(),
             "picture": self.picture,
-            "status": self.status,
+            "status": self.shown,
             "text": self.text,
             "speed": self.speed,
             "run": self.run,
@@ -89,6 +97,7 @@ class Sitting:
             "beats": self.beats,
             "flat": self.flat,
             "findings": self.findings,
+            "rival": self.rival.snapshot(),
         }
 
     def obey(self, client: Client, command: dict[str, Any]) -> None:
@@ -102,6 +111,7 @@ class Sitting:
         elif kind == "speed":
             self.speed = command["level"]
             self._send(command)
+            self.rival.tell(command)
             self.hub.tell({"event": "speed", "level": self.speed})
         elif kind == "start":
             self.start(command["recipe"], command["picture"])
@@ -120,27 +130,50 @@ class Sitting:
             run = self._library.run(command["run"])
             self._learn(self._library.learned(run))
             self._begin({"type": "resume", "folder": str(run.folder)})
-        elif self.status not in ACTIVE:
+        elif kind == "race":
+            self.race(self._library.run(command["run"]), command["recipe"])
+        elif kind == "alone":
+            self.rival.end()
+            self._settle()
+        elif self.status not in ACTIVE and not self.rival.active:
             raise RecipeError(f"nothing is being trained, so there is nothing to {kind}")
         else:
-            self._send(command)
+            if self.status in ACTIVE:
+                self._send(command)
+            self.rival.tell(command)
 
     def start(self, recipe: Mapping[str, Any], picture: str, *, paused: bool = False) -> None:
         """Have a new run started."""
-        chosen = self._library.picture(picture)
+        command = self._command(recipe, picture)
         self.picture = picture
-        self._begin(
-            {
-                "type": "start",
-                "recipe": dict(recipe),
-                "source": chosen.source,
-                "name": chosen.name,
-                "pixels": chosen.width * chosen.height,
-            },
-            paused=paused,
-        )
+        self._begin(command, paused=paused)
+
+    def race(self, run: RunDirectory, recipe: Mapping[str, Any]) -> None:
+        """Start a run anew, and beside it one by another recipe, both from their first step."""
+        self._learn(self._library.learned(run))
+        first, second = self._command(run.recipe, self.picture), self._command(recipe, self.picture)
+        self._set("starting")
+
+        def begin() -> None:
+            self._send({**first, "paused": False})
+            self.rival.tell({"type": "speed", "level": self.speed})
+            self.rival.tell({"type": "wants", "looking": self._wanted[0], "layers": []})
+
+        self.rival.start({**second, "paused": False}, begin)
+
+    def _command(self, recipe: Mapping[str, Any] | Recipe, picture: str) -> dict[str, Any]:
+        """What has the trainer start a run; PictureError where the picture is not known."""
+        chosen = self._library.picture(picture)
+        return {
+            "type": "start",
+            "recipe": recipe if isinstance(recipe, Recipe) else dict(recipe),
+            "source": chosen.source,
+            "name": chosen.name,
+            "pixels": chosen.width * chosen.height,
+        }
 
     def _begin(self, command: dict[str, Any], *, paused: bool = False) -> None:
+        self.rival.end()
         self._set("starting")
         self._send({**command, "paused": paused})
 
@@ -149,6 +182,7 @@ class Sitting:
         if wanted != self._wanted:
             self._wanted = wanted
             self._send({"type": "wants", "looking": wanted[0], "layers": wanted[1]})
+            self.rival.tell({"type": "wants", "looking": wanted[0], "layers": []})
 
     async def kept(self, name: str, step: int) -> int:
         """The step to look at closely: of a run in training the present one, whose weights are then kept."""
@@ -235,11 +269,19 @@ class Sitting:
             self.findings = told
             self.hub.tell({"event": "findings", "findings": told})
 
+    @property
+    def shown(self) -> str:
+        """The state that pages show: of the run in training, or of the one beside where that alone goes on."""
+        return self.rival.status if self.rival.active and self.status not in ACTIVE else self.status
+
     def _set(self, status: str, text: str = "") -> None:
         self.status, self.text = status, text
-        self.hub.tell({"event": "status", "status": status, "text": text})
+        self._settle()
         if status == "failed":
             self._diagnose()
+
+    def _settle(self) -> None:
+        self.hub.tell({"event": "status", "status": self.shown, "text": self.text})
 
     def _died(self) -> None:
         for future in self._kept:

@@ -62,7 +62,15 @@ def _packed(run: RunDirectory) -> dict[str, Any]:
     steps = {int(step) for step in frames}
     history = [line for line in run.history if line["step"] in steps]
     return {
-        "story": {**about(run), "history": history, "frames": sorted(steps), "kept": list(walls)},
+        # Whoever gets the file learns nothing of where it was made.
+        "story": {
+            **about(run),
+            "command": "",
+            "python": "",
+            "history": history,
+            "frames": sorted(steps),
+            "kept": list(walls),
+        },
         "palettes": shown,
         "levels": palettes.LEVELS,
         "target": _text(_webp(looks.encoded(target.values, "PNG"), 90)),

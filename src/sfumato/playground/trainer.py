@@ -80,7 +80,8 @@ def _perform(command: dict[str, Any], out: str, stream: Any) -> None:
     from ..runs.watch import Watch
 
     if command["type"] == "start":
-        recipe = recipe_of(command["recipe"])
+        asked = command["recipe"]
+        recipe = asked if isinstance(asked, Recipe) else recipe_of(asked)
         steps = key_steps(recipe.total_steps(command["pixels"]))
         listed = ",".join(map(str, steps))
         watch = Watch(frames=listed, keep=listed, film="none")

@@ -48,6 +48,11 @@ class Worker:
         self._pipe: Connection | None = None
         self._stopping = self._heard = False
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
     def start(self) -> None:
         """Start the process; from within the event loop."""
         context = multiprocessing.get_context("spawn")  # torch and threads do not survive a fork

@@ -1,0 +1,153 @@
+"""Two runs at once: both start together, take the same commands, and the pages hear of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sfumato import experiment
+from sfumato.playground.hub import Client
+from sfumato.playground.library import Library, Shelved
+from sfumato.playground.messages import parse
+from sfumato.playground.sitting import Sitting
+from sfumato.recipe import Recipe
+from sfumato.runs.watch import Watch
+
+RECIPE = Recipe(net=(6,), batch=16, steps=6, rate=0.01, engine="eager", threads=1)
+LINE = {"step": 0, "epoch": 0.0, "seconds": 0.0, "loss": None, "psnr": 9.0}
+
+
+class Table:
+    """A sitting with a kept run, and two trainers that only note what they are told."""
+
+    def __init__(self, photo: Path) -> None:
+        out = photo.parent / "runs"
+        watch = Watch(frames="2", keep="2", film="none")
+        self.kept = experiment.perform(RECIPE, str(photo), out=out, watch=watch)
+        self.library = Library(str(out))
+        self.first: list[dict[str, Any]] = []
+        self.second: list[dict[str, Any]] = []
+        self.sitting = Sitting(
+            self.library, lambda one: self.first.append(dict(one)), lambda one: self.second.append(dict(one))
+        )
+        self.page = self.sitting.join()
+
+    def obey(self, **message: Any) -> None:
+        self.sitting.obey(self.page, parse(json.dumps(message)))
+
+    def race(self) -> None:
+        self.obey(type="race", run=self.kept.name, recipe={"base": "classic", "activation": "tanh"})
+
+    def running(self) -> None:
+        """Both have started."""
+        self.race()
+        self.sitting.rival.hear(("event", {"event": "menus"}))
+        self.sitting.hear(("event", run("a", RECIPE)))
+        self.sitting.rival.hear(("event", run("b", RECIPE)))
+        for hear in (self.sitting.hear, self.sitting.rival.hear):
+            hear(("event", {"event": "status", "status": "playing"}))
+
+
+def run(name: str, recipe: Recipe) -> dict[str, Any]:
+    return {"event": "run", "run": name, "recipe": json.loads(recipe.to_json()), "total_steps": 6, "last": {}}
+
+
+def told(page: Client) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in page._news]
+
+
+def kinds(commands: list[dict[str, Any]]) -> list[str]:
+    return [one["type"] for one in commands]
+
+
+@pytest.fixture
+def table(photo: Path) -> Iterator[Table]:
+    made = Table(photo)
+    yield made
+    made.library.close()
+
+
+def test_both_start_when_the_second_process_is_awake_and_on_the_same_picture(table: Table) -> None:
+    table.race()
+    assert table.first == [] and kinds(table.second) == ["wake"], "the first one waits for the second"
+    table.sitting.rival.hear(("event", {"event": "menus"}))
+    (first,), second = table.first, table.second[1]
+    assert (first["type"], second["type"]) == ("start", "start")
+    assert first["recipe"] == table.kept.recipe, "the run shown, from its start"
+    assert second["recipe"] == {"base": "classic", "activation": "tanh"}
+    for name in ("source", "name", "pixels", "paused"):
+        assert first[name] == second[name]
+    assert first["source"].endswith("photo.png")
+
+
+@pytest.mark.parametrize("command", [{"type": "play"}, {"type": "pause"}, {"type": "step", "count": 2}])
+def test_commands_go_to_both(table: Table, command: dict[str, Any]) -> None:
+    table.running()
+    table.obey(**command)
+    assert table.first[-1] == table.second[-1] == command
+
+
+def test_pages_hear_of_both_and_a_late_one_catches_up(table: Table) -> None:
+    table.running()
+    table.sitting.rival.hear(("event", {"event": "beat", "line": LINE}))
+    table.sitting.rival.hear(("picture", "painting", {"run": "b", "step": 0}, b"jpeg"))
+    table.sitting.rival.hear(("picture", "wall:1", {"run": "b", "step": 0}, b"jpeg"))
+    events = [event["event"] for event in told(table.page)]
+    assert events.count("rival beat") == 1
+    late = table.sitting.join()
+    (everything,) = told(late)
+    assert everything["rival"]["run"]["run"] == "b" and everything["rival"]["beats"] == [LINE]
+    assert set(late._frames) == {"rival"}, "of the second run its painting alone"
+
+
+def test_the_longer_one_is_what_is_training(table: Table) -> None:
+    table.running()
+    table.sitting.hear(("event", {"event": "status", "status": "done"}))
+    assert table.sitting.snapshot()["status"] == "playing"
+    table.obey(type="pause")
+    assert kinds(table.second)[-1] == "pause" and kinds(table.first)[-1] != "pause"
+    table.sitting.rival.hear(("event", {"event": "status", "status": "done"}))
+    assert table.sitting.snapshot()["status"] == "done"
+
+
+@pytest.mark.parametrize("by", ["alone", "start"])
+def test_the_race_ends_and_its_last_words_are_not_heard(table: Table, by: str) -> None:
+    table.running()
+    table.library.shelve(Shelved("disc", "Disc", "disc.png", "disc", b"", 9, 9))
+    table.obey(**({"type": "alone"} if by == "alone" else {"type": "start", "recipe": {}, "picture": "disc"}))
+    assert kinds(table.second)[-1] == "stop"
+    for event in ({"event": "beat", "line": LINE}, {"event": "status", "status": "stopped"}):
+        table.sitting.rival.hear(("event", event))
+    assert table.sitting.snapshot()["rival"] is None
+    assert told(table.page)[-1]["event"] == "status"
+    assert table.sitting.snapshot()["status"] == ("playing" if by == "alone" else "starting")
+
+
+def test_a_second_process_that_dies_or_fails_leaves_the_first_alone(table: Table) -> None:
+    table.running()
+    table.sitting.rival.hear(None)
+    refusals = [event["text"] for event in told(table.page) if event["event"] == "refused"]
+    assert len(refusals) == 1 and "B has died" in refusals[0]
+    assert table.sitting.snapshot()["status"] == "playing"
+    table.second.clear()
+    table.first.clear()
+    table.race()
+    assert kinds(table.second) == ["wake"], "it is started again for the next race"
+    table.sitting.rival.hear(None)
+    assert kinds(table.first) == ["start"], "where it never wakes up the first one starts alone"
+
+
+def test_a_run_is_learned_again_from_its_own_copy_where_its_picture_is_gone(
+    table: Table, photo: Path
+) -> None:
+    assert table.library.picture(table.library.learned(table.kept)).source == str(photo)
+    photo.unlink()
+    chosen = table.library.picture(table.library.learned(table.kept))
+    assert chosen.source == str(table.kept.folder / "target.png")
+    with Image.open(table.kept.folder / "target.png") as image:
+        assert (chosen.width, chosen.height) == image.size
