@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sfumato.compare.workers import _cluster, _job, job, run_all
-from sfumato.errors import EngineError
+from sfumato.errors import EngineError, RunError
 from sfumato.recipe import Recipe
 from sfumato.runs import listing
 
@@ -107,3 +107,50 @@ def test_runs_come_home_where_archives_know_no_filters(
     (tmp_path / "run" / "recipe.json").write_text("{}")
     _cluster._unpack(_cluster._packed(tmp_path / "run"), tmp_path / "home")
     assert (tmp_path / "home" / "recipe.json").read_text() == "{}"
+
+
+def test_whole_runs_stay_in_a_store_and_their_records_come_home(
+    cluster: Any, photo: Path, tmp_path: Path
+) -> None:
+    jobs = [job(SMALL.replace(seed=seed), str(photo)) for seed in range(3)]
+    out, store = tmp_path / "runs", tmp_path / "store"
+    results = list(run_all(jobs, out, ray=cluster.address, store=str(store)))
+    assert not any(result.error for result in results)
+    assert {path.name for path in store.glob("*.tar")} == {f"{one.name}.tar" for one in jobs}
+    for result in results:
+        assert {path.name for path in result.run.folder.iterdir()} <= set(_cluster.RECORDS)
+        assert result.run.last["step"] == 6 and result.run.recipe.seed in (0, 1, 2)
+    with tarfile.open(store / f"{jobs[0].name}.tar") as archive:
+        assert any(name.startswith("weights/") for name in archive.getnames())
+    again = list(run_all(jobs, out, ray=cluster.address, store=str(store)))
+    assert not any(result.fresh for result in again), "what came home is not run again"
+
+
+def test_a_store_that_cannot_be_written_is_one_line(photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(EngineError, match=r"runs cannot be left at '.*file/runs'"):
+        list(
+            run_all(
+                [job(SMALL, str(photo))], tmp_path / "out", ray="local", store=str(tmp_path / "file/runs")
+            )
+        )
+    with pytest.raises(RunError, match="by clusters only"):
+        list(run_all([job(SMALL, str(photo))], tmp_path / "out", store=str(tmp_path / "store")))
+
+
+def test_a_node_that_went_is_no_failure_of_its_jobs(photo: Path, tmp_path: Path) -> None:
+    """A hundred losses of nodes are forgiven, a fifth death of a worker is told."""
+    from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError
+
+    lost = ObjectLostError("0" * 56, "", "")
+    assert _cluster.node_went(NodeDiedError("gone")) and _cluster.node_went(lost)
+    assert not _cluster.node_went(WorkerCrashedError()) and not _cluster.node_went(OutOfMemoryError("full"))
+    one = job(SMALL, str(photo))
+    driver = _cluster._Driver.__new__(_cluster._Driver)
+    driver._again = []
+    assert list(driver._lost([one, one], 4, 7, NodeDiedError("gone"))) == []
+    assert driver._again == [([one], 4, 8), ([one], 4, 8)]
+    (told,) = driver._lost([one], 4, 0, WorkerCrashedError())
+    assert told.error.startswith("its worker died 5 times on the cluster")
+    (told,) = driver._lost([one], 0, 100, NodeDiedError("gone"))
+    assert told.error.startswith("its node went 101 times")

@@ -62,12 +62,14 @@ def run(
     workers: int = 0,
     ray: str | None = None,
     gpus: float = 1.0,
+    store: str = "",
     retry_failed: bool = False,
     fail_fast: bool = False,
     say: Say = lambda text: None,
 ) -> list[Trial]:
     """Run what is missing of a sweep under `out`; every trial in the order in which it was asked for.
 
+    store: see `workers.run_all`.
     Raises RunError for a folder in use, one that holds another sweep, a full disk, or with `fail_fast` the first
     failure; MissingExtra for a search without Optuna or a cluster without Ray.
     """
@@ -79,7 +81,13 @@ def run(
         driver = _Driver(sweep, folder, retry_failed)
         with closing(
             run_all(
-                driver.jobs(), folder / "runs", workers=workers, ray=ray, gpus=gpus, retry_failed=retry_failed
+                driver.jobs(),
+                folder / "runs",
+                workers=workers,
+                ray=ray,
+                gpus=gpus,
+                retry_failed=retry_failed,
+                store=store,
             )
         ) as results:
             for result in results:

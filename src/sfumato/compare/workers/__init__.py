@@ -29,6 +29,7 @@ def run_all(
     ray: str | None = None,
     gpus: float = 1.0,
     retry_failed: bool = False,
+    store: str = "",
 ) -> Generator[Result, None, None]:
     """Run every job that has no result under `out` yet; yield a result for each job, once, as it ends.
 
@@ -37,7 +38,9 @@ def run_all(
     local processes, 0 = a core each. ray: the address of a cluster, or `local` for one of this machine alone; None:
     no Ray. gpus: share of a GPU for a job whose engine is cuda (Ray only). retry_failed: also those whose training
     diverged, which are otherwise remembered; every other failure is tried anew. A job that fails does not stop the
-    others; leaving the loop does: runs in progress save their state and go on the next time.
+    others; leaving the loop does: runs in progress save their state and go on the next time. store: a folder that
+    all nodes share, or an address such as s3://bucket/runs, where whole runs stay as tar files while only recipe,
+    metrics and painting come home (Ray only).
 
     Raises RunError if `out` cannot be written, if a disk is full, EngineError or MissingExtra from Ray.
     """
@@ -45,12 +48,16 @@ def run_all(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if ray is None:
+        if store:
+            raise RunError(
+                "runs are left elsewhere by clusters only: this machine writes them where they belong"
+            )
         with Pool(workers) as pool:
             yield from _local(jobs, folder, pool, retry_failed)
         return
     from ._cluster import run_on_cluster
 
-    yield from run_on_cluster(_once(jobs), folder, ray, gpus, retry_failed)
+    yield from run_on_cluster(_once(jobs), folder, ray, gpus, retry_failed, store)
 
 
 def _once(jobs: Iterable[Job | None]) -> Iterator[Job | None]:

@@ -3,6 +3,8 @@
 A task is a batch of jobs that takes a few seconds. It gets the pictures by reference (each lies in the object store
 once), trains each job in a folder of its own node, and returns the run directories packed, which the driver unpacks
 on its own disk. So nodes need share no disk, and a task that runs again because its node was lost does no harm.
+With a store (anything that fsspec writes to: a shared folder, s3://...) whole runs stay there as tar files, and
+only their records come home: what a table is made of.
 The only module that imports ray.
 """
 
@@ -32,6 +34,12 @@ BATCH_SECONDS = 4.0
 
 MOST_IN_BATCH = 64
 
+RECORDS = ("recipe.json", "origin.json", "metrics.jsonl", "job.json", "painting.png")
+"""What comes home of a run that is left in a store."""
+
+NODE_LOSSES = 100
+"""How often a batch is sent out again because its node went, as pre-empted ones do: it says nothing of its jobs."""
+
 TRIES = 4
 """How often a batch is sent out again after its workers or nodes were lost, beyond Ray's own retries."""
 
@@ -45,15 +53,16 @@ Answer = tuple[str, bytes, str, int, bool, str, float]
 
 
 def run_on_cluster(
-    jobs: Iterator[Job | None], out: Path, address: str, gpus: float, retry: bool
+    jobs: Iterator[Job | None], out: Path, address: str, gpus: float, retry: bool, store: str = ""
 ) -> Iterator[Result]:
     """The missing jobs on the cluster at `address`, or on this machine alone for `local`; see `run_all`.
 
     Raises MissingExtra without ray, EngineError if no cluster answers.
     """
+    place = _store(store)
     ray = _connected(address)
     try:
-        yield from _Driver(ray, out, gpus).results(jobs, retry)
+        yield from _Driver(ray, out, gpus, place).results(jobs, retry)
     finally:
         ray.shutdown()
 
@@ -102,12 +111,12 @@ def _silent(address: str, error: Exception) -> EngineError:
 class _Driver:
     """What the driver knows: pictures in the store, batches under way, how long a job takes."""
 
-    def __init__(self, ray: Any, out: Path, gpus: float) -> None:
-        self._ray, self._out, self._gpus = ray, out, gpus
+    def __init__(self, ray: Any, out: Path, gpus: float, store: str) -> None:
+        self._ray, self._out, self._gpus, self._store = ray, out, gpus, store
         self._sources: dict[str, Any] = {}
         self._seconds: list[float] = []
-        self._under_way: dict[Any, tuple[list[Job], int]] = {}
-        self._again: list[tuple[list[Job], int]] = []
+        self._under_way: dict[Any, tuple[list[Job], int, int]] = {}  # batch, deaths, losses of its node
+        self._again: list[tuple[list[Job], int, int]] = []
         # One CPU a net. A GPU only where a job's engine is cuda: num_gpus=0 hides none since Ray of April 2026, but
         # the engine that a job names is settled by the driver, and no other one touches a GPU.
         self._task = ray.remote(num_cpus=1, max_retries=3)(_train)
@@ -136,7 +145,7 @@ class _Driver:
                     batch.append(one)
                 if not batch:
                     break
-                self._send(batch, 0)
+                self._send(batch, 0, 0)
             yield from self._arrived()
 
     def _batch(self) -> int:
@@ -146,12 +155,12 @@ class _Driver:
         recent = sorted(self._seconds[-50:])
         return max(1, min(MOST_IN_BATCH, int(BATCH_SECONDS / max(recent[len(recent) // 2], 0.01))))
 
-    def _send(self, batch: list[Job], tries: int) -> None:
+    def _send(self, batch: list[Job], deaths: int, losses: int) -> None:
         sources = [self._stored(one.source) for one in batch]
         begun = [_packed(unfinished(one, self._out)) for one in batch]
         needs = {"num_gpus": self._gpus} if any(one.recipe.engine == "cuda" for one in batch) else {}
         task = self._task.options(**needs) if needs else self._task
-        self._under_way[task.remote(batch, begun, *sources)] = (batch, tries)
+        self._under_way[task.remote(batch, begun, self._store, *sources)] = (batch, deaths, losses)
 
     def _stored(self, source: str | None) -> Any:
         """A reference to (suffix, bytes) of a picture; the same for every job that learns it."""
@@ -167,26 +176,32 @@ class _Driver:
             return
         ready, _ = self._ray.wait(list(self._under_way), num_returns=1, timeout=1.0)
         for reference in ready:
-            batch, tries = self._under_way.pop(reference)
+            batch, deaths, losses = self._under_way.pop(reference)
             try:
                 answers: list[Answer] = self._ray.get(reference)
             except (
                 Exception
             ) as error:  # the worker, its node or the result was lost more often than Ray retries
-                yield from self._lost(batch, tries, error)
+                yield from self._lost(batch, deaths, losses, error)
                 continue
             by_identity = {one.identity: one for one in batch}
             for answer in answers:
                 yield self._home(by_identity[answer[0]], answer)
 
-    def _lost(self, batch: list[Job], tries: int, error: Exception) -> Iterator[Result]:
-        """Each job of a lost batch by itself, so that one that kills its worker does not take others along."""
-        if tries < TRIES:
-            self._again += [([one], tries + 1) for one in batch]
+    def _lost(self, batch: list[Job], deaths: int, losses: int, error: Exception) -> Iterator[Result]:
+        """Each job of a lost batch by itself, so that one that kills its worker does not take others along.
+
+        A node that went is no failure of the job: pre-emption is told from a worker that died.
+        """
+        gone = node_went(error)
+        deaths, losses = deaths + (not gone), losses + gone
+        if deaths <= TRIES and losses <= NODE_LOSSES:
+            self._again += [([one], deaths, losses) for one in batch]
             return
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        what = f"its node went {losses} times" if gone else f"its worker died {deaths} times on the cluster"
         for one in batch:
-            yield Result(one, None, f"lost {tries + 1} times on the cluster: {line}", 1)
+            yield Result(one, None, f"{what}: {line}", 1)
 
     def _home(self, one: Job, answer: Answer) -> Result:
         """Unpack what a task returned, whole or not at all."""
@@ -215,6 +230,41 @@ class _Driver:
         return Result(one, place, seconds=seconds)
 
 
+def node_went(error: Exception) -> bool:
+    """Whether Ray lost a whole node with the task or its result, as when it is pre-empted, rather than a worker."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool(kinds & {"NodeDiedError", "ObjectLostError", "OwnerDiedError", "NodePreemptedError"})
+
+
+def _store(url: str) -> str:
+    """A place for whole runs as every node finds it; EngineError if it cannot be written to."""
+    if not url:
+        return ""
+    place = url if "://" in url else str(Path(url).resolve())
+    try:
+        import fsspec
+
+        system, path = fsspec.core.url_to_fs(place)
+        system.makedirs(path, exist_ok=True)
+        with fsspec.open(f"{place}/.sfumato", "wb") as file:
+            file.write(b"")
+    except ImportError as error:  # fsspec itself, or what it needs for s3:// and the like
+        raise MissingExtra(f"{url}: {error}\nhint: pip install the package that it names") from error
+    except Exception as error:  # each file system raises its own
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EngineError(f"runs cannot be left at {url!r}: {line}") from error
+    return place
+
+
+def _left(store: str, name: str, folder: Path) -> bytes:
+    """Put a whole run into the store, under a name that says what it is; its records, packed, to come home."""
+    import fsspec
+
+    with fsspec.open(f"{store}/{name}.tar", "wb") as file:
+        file.write(_packed(folder))
+    return _packed(folder, RECORDS)
+
+
 def _expected(result: Result | None) -> Result:
     if result is None:
         raise RunError("a node sent back less than it was asked for")
@@ -229,18 +279,23 @@ def _unpack(packed: bytes, folder: Path) -> None:
         archive.extractall(folder)
 
 
-def _packed(folder: Path) -> bytes:
-    """What a folder holds, as a tar file (pictures and weights would not shrink); empty if there is none."""
+def _packed(folder: Path, only: Sequence[str] = ()) -> bytes:
+    """What a folder holds, as a tar file (pictures and weights would not shrink); empty if there is none.
+
+    only: the files to take, of those that are there.
+    """
     if not folder.is_dir():
         return b""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path in sorted(folder.iterdir()):
+        for path in sorted(p for p in folder.iterdir() if not only or p.name in only):
             archive.add(path, arcname=path.name)
     return buffer.getvalue()
 
 
-def _train(batch: Sequence[Job], begun: Sequence[bytes], *sources: tuple[str, bytes] | None) -> list[Answer]:
+def _train(
+    batch: Sequence[Job], begun: Sequence[bytes], store: str, *sources: tuple[str, bytes] | None
+) -> list[Answer]:
     """A task: every job of a batch in a folder of this node; errors are answers."""
     # Ray sets OMP_NUM_THREADS to num_cpus, and CPUs are only counted: one thread is said to PyTorch as well.
     import torch
@@ -256,10 +311,13 @@ def _train(batch: Sequence[Job], begun: Sequence[bytes], *sources: tuple[str, by
                 if before:
                     _unpack(before, unfinished(one, out))
                 result = execute(here, place)
-                folder = out if result.folder == out / one.name else unfinished(one, out)
-                answers.append(
-                    (one.identity, _packed(folder), "", 0, False, "", time.perf_counter() - started)
-                )
+                whole = result.folder == out / one.name
+                if whole and store:
+                    records = _left(store, one.name, out / one.name)
+                    shutil.rmtree(out / one.name)
+                    _unpack(records, out / one.name)
+                packed = _packed(out if whole else unfinished(one, out))
+                answers.append((one.identity, packed, "", 0, False, "", time.perf_counter() - started))
             except Exception as error:
                 failed = Result.failed(one, error, out)
                 facts = (failed.error, failed.exit_code, failed.fatal, failed.details)
