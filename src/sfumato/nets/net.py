@@ -146,6 +146,12 @@ class Net(nn.Module):
             return self.readout.in_features + (self.skip.in_features if self.skip is not None else 0)
         return int(layer.in_features)  # type: ignore[arg-type]  # every other layer has such a number
 
+    def incoming(self, index: int) -> Tensor:
+        """The weights by which the units of hidden layer `index` (from 0) listen: (units, inputs); of a unit of
+        several linear pieces their mean."""
+        weight = cast(Tensor, self.layers[index].weight)
+        return weight.view(self.widths[index], -1, weight.shape[1]).mean(1)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.encoding(x))
 

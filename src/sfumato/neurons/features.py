@@ -8,12 +8,11 @@ random start depends on the scale of that start; `since` subtracts it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from .. import picture
 from ..data import Array, Data
@@ -50,14 +49,10 @@ def incoming(net: Net, *, since: Recipe | None = None) -> Array:
 
     since: the net's recipe, to subtract the weights it started from.
     """
-    weights = _first(net).weight.detach()
+    weights = net.incoming(0).detach()
     if since is not None:
-        weights = weights - _first(build(since, weights.shape[1], net.outputs)).weight.detach()
+        weights = weights - build(since, weights.shape[1], net.outputs).incoming(0).detach()
     return weights.float().numpy().copy()
-
-
-def _first(net: Net) -> nn.Linear:
-    return cast(nn.Linear, net.layers[0])
 
 
 def outgoing(net: Net) -> Array:

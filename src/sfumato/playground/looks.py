@@ -154,8 +154,8 @@ def full_size(net: Net, layer: int, index: int, height: int, width: int, where: 
         "mean": float(view.mean[index]),
         "active": float(view.active[index]),
         "dead": bool(view.dead[index]),
-        "from": _strongest(_incoming(net, layer)[index]) if layer > 1 else [],
-        "to": _strongest(_outgoing(net, layer)[:, index]) if layer < len(net.layers) else [],
+        "from": _strongest(net.incoming(layer - 1)[index]) if layer > 1 else [],
+        "to": _strongest(net.incoming(layer)[:, index]) if layer < len(net.layers) else [],
         "colour": _short(net.readout.weight[:, index].numpy()) if layer == len(net.layers) else [],
     }
     return Look(header, encoded(drawing.indices, "PNG"))
@@ -170,19 +170,6 @@ def without(net: Net, removed: Sequence[tuple[int, int]], target: Array, where: 
     look = painted(ablate(net, removed), target, where)
     before = painted(net, target, where).header["psnr"]
     return Look({**look.header, "before": before, "removed": [list(pair) for pair in removed]}, look.picture)
-
-
-def _incoming(net: Net, layer: int) -> torch.Tensor:
-    """The weights by which a hidden layer's units listen, one row a unit."""
-    weight: torch.Tensor = net.layers[layer - 1].weight  # type: ignore[assignment]  # a linear layer's
-    return weight
-
-
-def _outgoing(net: Net, layer: int) -> torch.Tensor:
-    """The weights that read a hidden layer's units, one column a unit."""
-    following = [*net.layers[1:], net.readout][layer - 1]
-    weight: torch.Tensor = following.weight
-    return weight
 
 
 def _strongest(weights: torch.Tensor, most: int = 6) -> list[list[float]]:
