@@ -9,7 +9,7 @@ from sfumato import nets
 from sfumato.data import Data
 from sfumato.engine import cuda, eager
 from sfumato.errors import EngineError
-from sfumato.recipe import Recipe
+from sfumato.recipe import Recipe, named
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,16 @@ def both(tiny: Data, recipe: Recipe, steps: int) -> tuple[cuda.CudaSession, eage
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["adam", "adam:beta2=0.9,eps=1e-6", "sgd", "sgd:momentum=0.9", "sgd:fan_in=True"]
+    "optimizer",
+    [
+        "adam",
+        "adam:beta2=0.9,eps=1e-6",
+        "sgd",
+        "sgd:momentum=0.9",
+        "sgd:fan_in=True",
+        "muon",
+        "muon:blocks=2,steps=4",
+    ],
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_it_moves_like_the_specification(tiny: Data, recipe: Recipe, optimizer: str, precision: str) -> None:
@@ -45,6 +54,30 @@ def test_cutting_a_stretch_changes_no_bit(tiny: Data, recipe: Recipe) -> None:
         assert torch.equal(value, c.state()[name]), name
 
 
+def test_units_are_woken_and_errors_followed_as_the_specification_does(tiny: Data, recipe: Recipe) -> None:
+    # Groups, single steps, short batches and wakings at odd places; the order of an epoch follows the errors of the
+    # one before, so that one wrong error shows in all that comes after.
+    here = recipe.replace(
+        net=(16, 16, 16), batch=2, steps=90, optimizer="muon", rate=0.02, wake=7, sampling="error"
+    )
+    a, b = both(tiny, here, 90)
+    got, wanted = a.advance(90), b.advance(90)
+    assert abs(got - wanted).max() <= 1e-4 * abs(wanted).max()  # rounding of 90 steps that turn matrices
+    for name, value in b.plan.state().items():
+        assert torch.allclose(a.plan.state()[name], value, atol=1e-4), name
+    c, _ = both(tiny, here, 90)
+    for count in (1, 7, 30, 3, 40, 9):
+        c.advance(count)
+    for name, value in a.state().items():
+        assert torch.equal(value, c.state()[name]), name
+
+
+def test_classic_itself_runs_here(tiny: Data) -> None:
+    a, b = both(tiny, named("classic").replace(net=(16, 16), steps=6, batch=8), 6)
+    got, wanted = a.advance(6), b.advance(6)
+    assert abs(got - wanted).max() <= 1e-5 * abs(wanted).max()
+
+
 def test_engines_take_over_from_one_another(tiny: Data, recipe: Recipe) -> None:
     here = recipe.replace(batch=12, steps=40)
     a, b = both(tiny, here, 40)
@@ -62,7 +95,7 @@ def test_engines_take_over_from_one_another(tiny: Data, recipe: Recipe) -> None:
 
 
 def test_it_names_what_it_lacks(tiny: Data, recipe: Recipe) -> None:
-    assert "muon" in str(cuda._lacks(recipe.replace(optimizer="muon")))
+    assert "decay" in str(cuda._lacks(recipe.replace(optimizer="adam:decay=0.1")))
     assert "dropout" in str(cuda._lacks(recipe.replace(dropout=(0.1, 0.1))))
     assert "clip" in str(cuda._lacks(recipe.replace(clip=1.0)))
     if not torch.cuda.is_available():

@@ -12,6 +12,7 @@ With `capture=False` the same code runs on any device, which is how it is tested
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,8 +23,9 @@ from torch import Tensor
 
 from ..data import Data
 from ..errors import EngineError, RunError
-from ..learning import losses, optimizers, sampling
+from ..learning import losses, optimizers
 from ..learning.plan import Plan
+from ..learning.waking import wake
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
 
@@ -34,7 +36,7 @@ GROUP = 16
 
 
 def why_not(recipe: Recipe) -> str | None:
-    """No GPU, dropout, or an optimizer without a rule here."""
+    """No GPU, dropout, clipping, or an optimizer without a rule here."""
     if not torch.cuda.is_available():
         return "there is no CUDA device, or torch was built without CUDA"
     return _lacks(recipe)
@@ -47,14 +49,10 @@ def instruction_set() -> str:
 
 def _lacks(recipe: Recipe) -> str | None:
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
-    if optimizer.function not in (optimizers.adam, optimizers.sgd):
+    if optimizer.function not in (optimizers.adam, optimizers.sgd, optimizers.muon):
         return f"it has no optimizer {optimizer.name}"
     if optimizer.function is optimizers.adam and optimizer.argument("decay"):
         return "it has no weight decay"
-    if recipe.wake:
-        return "it does not wake silent units"
-    if pick(sampling, recipe.sampling, "sampling").fact("follows_errors"):
-        return "it does not sample by error"
     if recipe.dropout:
         return "it has no dropout"
     if recipe.clip:
@@ -94,22 +92,39 @@ class CudaSession:
     def advance(self, steps: int) -> npt.NDArray[np.float32]:
         """See `Session.advance`."""
         kept: list[Tensor] = []
+        seen: list[tuple[npt.NDArray[np.int32], Tensor]] = []  # samples of this epoch and their errors
         while steps > 0:
             rows = self.plan.minibatch(self.step)
-            part = self.step % self.plan.per_epoch
-            full = self.plan.samples // self.plan.batch  # minibatches of full size in an epoch
-            count = min(steps, full - part, GROUP) if part < full else 1
-            if 1 < count < GROUP:
-                count = 1  # one graph for groups, one for single steps: no capture for every remainder
+            count = self._together(steps)
             indices, _ = self.plan.stretch(self.step, count)
             graph = self._graph(count, len(rows))
             graph.rows.copy_(torch.from_numpy(indices.astype(np.int64)).view(count, -1))
             graph.factors.copy_(self._rule.factors(self.plan.rates(self.step, count), self.step))
             graph.run()
             kept.append(graph.losses.clone())
+            if self.plan.wakes(self.step + count - 1):
+                wake(self._net, self._net.encoding(self._inputs[graph.rows[-1]]))
             self.step += count
             steps -= count
+            if self.plan.follows_errors:
+                seen.append((indices, graph.errors.flatten().clone()))
+                if steps == 0 or self.step % self.plan.per_epoch == 0:  # the next order asks for them
+                    errors = torch.cat([values for _, values in seen]).float().cpu().numpy()
+                    self.plan.record(np.concatenate([at for at, _ in seen]), errors, self.step)
+                    seen.clear()
         return torch.cat(kept).cpu().numpy() if kept else np.empty(0, np.float32)
+
+    def _together(self, steps: int) -> int:
+        """How many of the next `steps` steps are done by one graph: a group, or one.
+
+        A graph for every remainder would have to be captured. Units are woken between graphs, since how many there
+        are is not known beforehand.
+        """
+        part = self.step % self.plan.per_epoch
+        full = self.plan.samples // self.plan.batch  # minibatches of full size in an epoch
+        if min(steps, full - part) < GROUP:
+            return 1
+        return 1 if any(self.plan.wakes(self.step + k) for k in range(GROUP - 1)) else GROUP
 
     def pull(self, net: Net) -> None:
         """See `Session.pull`."""
@@ -117,7 +132,7 @@ class CudaSession:
 
     def state(self) -> dict[str, Tensor]:
         """See `Session.state`."""
-        return {"step": torch.tensor(self.step)} | (
+        return {"step": torch.tensor(self.step), **self.plan.state()} | (
             {
                 f"{moment}/{name}": value.detach().cpu().clone()
                 for moment, values in self._rule.moments.items()
@@ -130,6 +145,7 @@ class CudaSession:
     def load(self, net: Net, state: Mapping[str, Tensor]) -> None:
         """See `Session.load`. Copies in place, so that captured graphs stay valid."""
         self.step = int(state["step"])
+        self.plan.load(state)
         with torch.no_grad():
             for name, value in net.state_dict().items():
                 self._net.state_dict()[name].copy_(value)
@@ -153,13 +169,16 @@ class CudaSession:
                 self._restore(saved)  # warming up and capturing took real steps
         return self._graphs[key]
 
-    def _step(self, rows: Tensor, factors: Tensor) -> Tensor:
-        """One step on the samples `rows` (batch,), at the factors of `_Rule.factors`; the loss before it."""
-        loss = self._loss(self._forward(self._inputs[rows]), self._targets[rows])
+    def _step(self, rows: Tensor, factors: Tensor) -> tuple[Tensor, Tensor | None]:
+        """One step on the samples `rows` (batch,), at the factors of `_Rule.factors`; the loss before it, and of
+        each sample where the plan follows errors."""
+        outputs, targets = self._forward(self._inputs[rows]), self._targets[rows]
+        loss = self._loss(outputs, targets)
         gradients = torch.autograd.grad(loss, list(self._parameters.values()))
         with torch.no_grad():
-            self._rule.apply(self._parameters, gradients, factors)
-        return torch.as_tensor(loss.detach())
+            errors = losses.each(self._loss, outputs, targets) if self.plan.follows_errors else None
+            self._rule.apply(self._parameters, dict(zip(self._parameters, gradients, strict=True)), factors)
+        return torch.as_tensor(loss.detach()), errors
 
     def _forward(self, inputs: Tensor) -> Tensor:
         """The net with the operands of `recipe.precision`; see eager's `_head`, which this follows."""
@@ -218,12 +237,13 @@ class _Graph:
         count: int,
         batch: int,
         device: torch.device,
-        step: Callable[[Tensor, Tensor], Tensor],
+        step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]],
         capture: bool,
     ) -> None:
         self.rows = torch.zeros(count, batch, dtype=torch.int64, device=device)
-        self.factors = torch.zeros(count, 2, device=device)
+        self.factors = torch.zeros(count, 3, device=device)
         self.losses = torch.zeros(count, device=device)
+        self.errors = torch.zeros(count, batch, device=device)  # of each sample, where the plan follows them
         self._step = step
         self._captured: Any = None
         if not capture:
@@ -246,27 +266,38 @@ class _Graph:
 
     def _all(self) -> None:
         for index in range(len(self.rows)):
-            self.losses[index] = self._step(self.rows[index], self.factors[index])
+            loss, errors = self._step(self.rows[index], self.factors[index])
+            self.losses[index] = loss
+            if errors is not None:
+                self.errors[index] = errors
 
 
 class _Rule:
-    """Adam or SGD on all parameters at once, with every number that changes from step to step in a tensor."""
+    """Adam, SGD or Muon on all parameters at once, with every number that changes from step to step in a tensor."""
 
     def __init__(self, choice: Choice, net: Net) -> None:
         self._choice = choice
-        self._adam = choice.function is optimizers.adam
-        keep: tuple[str, ...] = ("exp_avg", "exp_avg_sq") if self._adam else ("momentum_buffer",)
-        if not self._adam and not choice.argument("momentum"):
-            keep = ()
-        self.moments = {m: {n: torch.zeros_like(p) for n, p in net.named_parameters()} for m in keep}
-        groups = [group for optimizer in choice(net) for group in optimizer.param_groups]
-        by_id = {id(p): float(group["factor"]) for group in groups for p in group["params"]}
-        self._shares = [by_id[id(p)] for p in net.parameters()]
+        self._adam = choice.function is not optimizers.sgd
+        made, parameters = choice(net), dict(net.named_parameters())
+        self.moments: dict[str, dict[str, Tensor]] = {}
+        for name, kept in optimizers.memory(net, made).items():
+            for moment in kept:
+                self.moments.setdefault(moment, {})[name] = torch.zeros_like(parameters[name])
+        names = {id(parameter): name for name, parameter in parameters.items()}
+        self._turned: list[str] = []  # matrices that move along directions made orthogonal
+        self._shares: dict[str, float] = {}  # of the rate, of all others
+        for optimizer in made:
+            for group in optimizer.param_groups:
+                here = [names[id(p)] for p in group["params"]]
+                if isinstance(optimizer, optimizers.Muon):
+                    self._turned += here
+                else:
+                    self._shares |= dict.fromkeys(here, float(group["factor"]))
 
     def factors(self, rates: npt.NDArray[np.float64], first: int) -> Tensor:
-        """(steps, 2): step size, and Adam's 1 / sqrt of the second moment's bias correction."""
-        table = np.zeros((len(rates), 2), np.float32)
-        table[:, 0] = rates
+        """(steps, 3): step size, Adam's 1 / sqrt of the second moment's bias correction, and the rate itself."""
+        table = np.zeros((len(rates), 3), np.float32)
+        table[:, 0] = table[:, 2] = rates
         if self._adam:
             number = np.arange(first + 1, first + len(rates) + 1)
             beta1, beta2 = self._choice.argument("beta1"), self._choice.argument("beta2")
@@ -274,9 +305,11 @@ class _Rule:
             table[:, 1] = 1 / np.sqrt(1 - beta2**number)
         return torch.from_numpy(table)
 
-    def apply(self, parameters: Mapping[str, Tensor], gradients: tuple[Tensor, ...], factors: Tensor) -> None:
+    def apply(
+        self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], factors: Tensor
+    ) -> None:
         """Move the parameters in place."""
-        values, slopes = list(parameters.values()), list(gradients)
+        values, slopes = ([of[name] for name in self._shares] for of in (parameters, gradients))
         if self._adam:
             beta1, beta2 = self._choice.argument("beta1"), self._choice.argument("beta2")
             first, second = (list(self.moments[m].values()) for m in ("exp_avg", "exp_avg_sq"))
@@ -294,6 +327,16 @@ class _Rule:
             moves = [b.clone() for b in buffers]
         else:
             moves = [g.clone() for g in slopes]
-        torch._foreach_mul_(moves, self._shares)
+        torch._foreach_mul_(moves, list(self._shares.values()))
         torch._foreach_mul_(moves, factors[0])
         torch._foreach_sub_(values, moves)
+        for name in self._turned:
+            self._turn(parameters[name], gradients[name], self.moments["momentum_buffer"][name], factors[2])
+
+    def _turn(self, value: Tensor, slope: Tensor, buffer: Tensor, rate: Tensor) -> None:
+        """`optimizers.Muon`, whose rate is a number of the host."""
+        momentum = self._choice.argument("momentum")
+        buffer.lerp_(slope, 1 - momentum)
+        ahead = slope.lerp(buffer, momentum)
+        turned = optimizers.orthogonal(ahead, self._choice.argument("steps"), self._choice.argument("blocks"))
+        value.sub_(turned * (rate * math.sqrt(max(1, len(value) / value.shape[1]))))
