@@ -51,3 +51,26 @@ def test_weights_that_are_not_finite_are_shown_as_they_are_and_never_written(net
     assert np.isnan(painting.predict(net, pixels.coordinates(2, 2))[:, 0]).all()
     with pytest.raises(PictureError, match="rows 0 to 4"):
         list(painting.strips(net, 5, 5))
+
+
+SIZES = [(1, 1), (7, 300), (8, 8), (40, 33), (429, 5), (1, 1000)]
+
+
+@pytest.mark.parametrize("rows, columns", SIZES)
+def test_every_pixel_is_painted_once_and_tiles_lie_together(rows: int, columns: int) -> None:
+    order = painting._by_tiles(rows, columns)
+    assert sorted(order) == list(range(rows * columns))
+    row, column = np.divmod(order, columns)
+    tiles = np.stack([row // painting.TILE, column // painting.TILE])
+    assert 1 + np.any(np.diff(tiles) != 0, 0).sum() == -(-rows // painting.TILE) * -(
+        -columns // painting.TILE
+    )
+
+
+@pytest.mark.parametrize("rows, columns", SIZES)
+def test_tiles_change_no_bit(rows: int, columns: int) -> None:
+    pytest.importorskip("sfumato._native", reason="the native engine is not built")
+    net = nets.build(Recipe(net=(160, 160)), 2, 3)
+    points = pixels.coordinates(rows, columns).reshape(rows, columns, 2)
+    by_rows = painting.predict(net, points.reshape(-1, 2)).reshape(rows, columns, 3)
+    assert np.array_equal(painting.raster(net, points), by_rows)
