@@ -110,13 +110,21 @@ void list_columns(const float* from, size_t stride, int rows, int columns, int32
   }
 }
 
+// Rows that are picked from a matrix beyond L2 lie where no processor foresees them.
+constexpr int kAhead = 2;
+template <int kWrite>
+INLINE void fetch(const float* row, int columns) {
+  for (int n = 0; n < columns; n += kLine) __builtin_prefetch(row + n, kWrite);
+}
+
 void take_columns(const float* from, size_t stride, const int32_t* from_rows, int rows, const Columns& columns,
                   float* into, size_t into_row) {
+  const int end = columns.count ? columns.index[columns.count - 1] + 1 : 0;
   for (int r = 0; r < rows; r++, into += into_row) {
     const float* row = from + (from_rows ? static_cast<size_t>(from_rows[r]) : static_cast<size_t>(r)) * stride;
+    if (from_rows && r + kAhead < rows) fetch<0>(from + static_cast<size_t>(from_rows[r + kAhead]) * stride, end);
 #if SQUEEZES
     float* to = into;
-    const int end = columns.count ? columns.index[columns.count - 1] + 1 : 0;
     for (int n = 0; n < end; n += LANES) {
       const uint32_t mask = mask_at(columns.masks, n);
       store_anywhere(to, squeezed(load(row + n), mask));
@@ -131,15 +139,16 @@ void take_columns(const float* from, size_t stride, const int32_t* from_rows, in
 
 void add_columns(const float* from, size_t stride, int rows, const Columns& columns, const int32_t* into_rows,
                  float* into, size_t into_row) {
+  const int end = !columns.masks ? columns.count : columns.count ? columns.index[columns.count - 1] + 1 : 0;
   for (int r = 0; r < rows; r++, from += stride) {
     float* row = into + (into_rows ? static_cast<size_t>(into_rows[r]) : static_cast<size_t>(r)) * into_row;
+    if (into_rows && r + kAhead < rows) fetch<1>(into + static_cast<size_t>(into_rows[r + kAhead]) * into_row, end);
     if (!columns.masks) {
       for (int n = 0; n < columns.count; n += LANES) store(row + n, load(row + n) + load(from + n));
       continue;
     }
 #if SQUEEZES
     const float* at = from;
-    const int end = columns.count ? columns.index[columns.count - 1] + 1 : 0;
     for (int n = 0; n < end; n += LANES) {
       const uint32_t mask = mask_at(columns.masks, n);
       store(row + n, load(row + n) + stretched(load_anywhere(at), mask));

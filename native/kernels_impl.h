@@ -1,10 +1,12 @@
 // The kernels, written once with vector extensions and compiled per instruction set (see kernels.h).
 // The including file defines LANES, BLOCK_ROWS, BLOCK_VECTORS, HALF_IS_FAST, SFUMATO_NAME and SFUMATO_TABLE; one with
-// tiles also TILES.
+// tiles also TILES; one whose float32 products over all k have other blocks DENSE_ROWS and DENSE_VECTORS.
 //
 // Product (products_impl.h): a block of BLOCK_ROWS x BLOCK_VECTORS accumulators stays in registers over the whole depth; each step
 // loads BLOCK_VECTORS vectors of B and broadcasts BLOCK_ROWS scalars of A. AVX-512: 8 x 3 = 24 accumulators + 3 + 1
-// of 32 registers, 11 loads for 24 FMAs; AVX2 and SSE: 4 x 3 + 3 + 1 of 16. Bound by FMA, if B comes from L2.
+// of 32 registers, 11 loads for 24 FMAs; AVX2 and SSE: 4 x 3 + 3 + 1 of 16. Bound by FMA, if B comes from L2. With AVX2 a
+// whole panel of 300 x 24 does not fit into L1 (24 floats are one and a half lines, 38 KB with the halves that are not
+// wanted), 300 x 16 and 6 rows of A do: 6 x 2 has 87 to 89 % of the peak there, 4 x 3 had 83.
 #include <cstddef>
 #include <cstdint>
 #include <cmath>
@@ -13,6 +15,11 @@
 #include "kernels.h"
 #if HALF_IS_FAST || defined(__AVX2__)
 #include <immintrin.h>
+#endif
+
+#ifndef DENSE_ROWS
+#define DENSE_ROWS BLOCK_ROWS
+#define DENSE_VECTORS BLOCK_VECTORS
 #endif
 
 namespace sfumato {
@@ -171,11 +178,13 @@ void mark_fired(const float* values, size_t stride, int rows, int columns, uint3
 }
 
 struct Single {  // float32 operands
+  static constexpr int kHeight = DENSE_ROWS, kVectors = DENSE_VECTORS;
   typedef float Word __attribute__((may_alias));
   using Vector = vf;
   static INLINE vf add_product(vf sum, Word x, Vector w) { return sum + x * w; }
 };
 struct Half {  // words of two bfloat16
+  static constexpr int kHeight = BLOCK_ROWS, kVectors = BLOCK_VECTORS;
   typedef uint32_t Word __attribute__((may_alias));
   using Vector = vu;
   static INLINE vf add_product(vf sum, Word x, Vector w) { return add_dots(sum, x - vu{}, w); }
@@ -194,6 +203,11 @@ void column_sums(const float* a, size_t stride, int rows, int columns, float* su
   }
 }
 
+void pack_block(const Product& p, int m0, int n0, const float* values, size_t stride, int rows, int columns) {
+  pack(values, stride, rows, columns, p.rows16 ? p.rows16 + m0 * p.rows16_row + n0 : nullptr, p.rows16_row,
+       p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
+}
+
 // What is done with a finished block of rows x columns at (m0, n0) of C, while it lies in L1 at `values`.
 void finish_block(const Product& p, int m0, int n0, float* values, size_t stride, int rows, int columns) {
   if (p.finish) {
@@ -207,9 +221,7 @@ void finish_block(const Product& p, int m0, int n0, float* values, size_t stride
   else if (p.kept != 0.f) divide(values, stride, rows, columns, p.kept);
   if (p.fired) mark_fired(values, stride, rows, columns, p.fired + n0);
   if (p.sums) column_sums(values, stride, rows, columns, p.sums + n0, true);
-  if (p.rows16 || p.pairs)
-    pack(values, stride, rows, columns, p.rows16 ? p.rows16 + m0 * p.rows16_row + n0 : nullptr, p.rows16_row,
-         p.pairs ? p.pairs + m0 / 2 * p.pairs_row + n0 : nullptr, p.pairs_row);
+  if (p.rows16 || p.pairs) pack_block(p, m0, n0, values, stride, rows, columns);
 }
 
 #include "products_impl.h"
@@ -368,8 +380,9 @@ constexpr int kNearFloats = 384 << 10;
 #define MULTIPLY_HALF multiply<Half>
 constexpr bool kHalfIsFast = HALF_IS_FAST;
 constexpr bool kPairsFromRows = false;
-// 640 KB beat 3 MB by a tenth on a machine with 1 MB a core whose other cores were busy; alone they were equal.
-constexpr int kNearFloats = 160 << 10;
+// 640 KB beat 3 MB by a tenth on a machine with 1 MB a core whose other cores were busy; alone they were equal. A little
+// more lets 4x300 have 96 rows, whole blocks of 6, 8 and 12.
+constexpr int kNearFloats = 180 << 10;
 #endif
 
 }  // namespace

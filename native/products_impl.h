@@ -24,16 +24,55 @@ struct Panel {
   size_t b_row;
 };
 
-template <class Type, int kVectors, bool kListed>
+// A block that only needs rectifying is rectified in registers: calling its finish and loading the values again cost 4 %
+// of a step. Returns false, and has done nothing, where more is to be done before packing.
+template <int kHeight, int kVectors>
+INLINE bool finish_in_registers(const Product& p, int m0, int n0, vf (&sum)[kHeight][kVectors]) {
+  if (p.keep || p.kept != 0.f) return false;
+  if (p.finish == finish_forward<Relu, false>) {
+#pragma GCC unroll 16
+    for (int m = 0; m < kHeight; m++)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; n++) sum[m][n] = Relu::at(sum[m][n], 0.f).value;
+  } else if (p.finish == backward_relu<Full>) {
+    const float* outputs = p.slopes + m0 * p.slopes_row + n0;
+#pragma GCC unroll 16
+    for (int m = 0; m < kHeight; m++)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; n++)
+        sum[m][n] = load(outputs + m * p.slopes_row + n * LANES) > 0.f ? sum[m][n] : vf{};
+  } else if (p.finish) {
+    return false;
+  }
+#pragma GCC unroll 4
+  for (int n = 0; n < kVectors; n++) {
+    if (p.fired) {
+      vu* bits_of = reinterpret_cast<vu*>(p.fired + n0 + n * LANES);
+      vu any = *bits_of;
+#pragma GCC unroll 16
+      for (int m = 0; m < kHeight; m++) any |= reinterpret_cast<vu>(sum[m][n]);
+      *bits_of = any;
+    }
+    if (p.sums) {
+      vf rows = sum[0][n];
+#pragma GCC unroll 16
+      for (int m = 1; m < kHeight; m++) rows += sum[m][n];
+      store(p.sums + n0 + n * LANES, load(p.sums + n0 + n * LANES) + rows);
+    }
+  }
+  return true;
+}
+
+template <class Type, int kHeight, int kVectors, bool kListed>
 INLINE void block(const Product& p, Panel panel, int m0, int n0) {
   using Operand = typename Type::Word;
   using Vector = typename Type::Vector;
-  alignas(64) float own[BLOCK_ROWS * kVectors * LANES];  // stays in L1
+  alignas(64) float own[kHeight * kVectors * LANES];  // stays in L1
   float* c = p.c ? p.c + m0 * p.c_row + n0 : own;
   const size_t c_row = p.c ? p.c_row : kVectors * LANES;
-  vf sum[BLOCK_ROWS][kVectors];
+  vf sum[kHeight][kVectors];
 #pragma GCC unroll 16
-  for (int m = 0; m < BLOCK_ROWS; m++)
+  for (int m = 0; m < kHeight; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++)
       sum[m][n] = p.accumulate ? load(c + m * c_row + n * LANES) : p.bias ? load(p.bias + n0 + n * LANES) : vf{};
@@ -45,7 +84,7 @@ INLINE void block(const Product& p, Panel panel, int m0, int n0) {
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++) w[n] = *reinterpret_cast<const Vector*>(right + n * LANES);
 #pragma GCC unroll 16
-    for (int m = 0; m < BLOCK_ROWS; m++) {
+    for (int m = 0; m < kHeight; m++) {
       const Operand x = left[m * a_row];
 #pragma GCC unroll 4
       for (int n = 0; n < kVectors; n++) sum[m][n] = Type::add_product(sum[m][n], x, w[n]);
@@ -62,11 +101,13 @@ INLINE void block(const Product& p, Panel panel, int m0, int n0) {
   } else {
     for (int k = p.depth; k > 0; k--, a += a_step, b += b_row) step(a, b);
   }
+  const bool finished = finish_in_registers<kHeight, kVectors>(p, m0, n0, sum);
 #pragma GCC unroll 16
-  for (int m = 0; m < BLOCK_ROWS; m++)
+  for (int m = 0; m < kHeight; m++)
 #pragma GCC unroll 4
     for (int n = 0; n < kVectors; n++) store(c + m * c_row + n * LANES, sum[m][n]);
-  finish_block(p, m0, n0, c, c_row, BLOCK_ROWS, kVectors * LANES);
+  if (!finished) finish_block(p, m0, n0, c, c_row, kHeight, kVectors * LANES);
+  else if (p.rows16 || p.pairs) pack_block(p, m0, n0, c, c_row, kHeight, kVectors * LANES);
 }
 
 INLINE const float* row_of_b(const Product& p, int k) {
@@ -81,7 +122,7 @@ INLINE vu paired(const Product& p, int k, int n) {
 // The columns [n, n + kVectors vectors) of C. A large matrix comes from L2 or beyond, and its rows lie too far apart for the
 // processor to foresee: while a block is computed, its share of the columns that come next is fetched. Picked rows
 // (b_rows) are also laid side by side, as they would crowd some sets of L1 and leave others empty.
-template <class Type, int kVectors>
+template <class Type, int kHeight, int kVectors, bool kListed>
 void column(const Product& p, int n) {
   constexpr int kWidth = kVectors * LANES;
   constexpr size_t kFar = 24 << 10;  // floats that do not stay in L2 beside all else
@@ -95,32 +136,44 @@ void column(const Product& p, int n) {
         store(packed + i, halves ? reinterpret_cast<vf>(paired(p, k, n + i)) : load(row_of_b(p, k) + n + i));
   }
   const int next = n + kWidth, end = next + kWidth < p.columns ? next + kWidth : p.columns;
-  const int blocks = p.rows / BLOCK_ROWS;
+  const int blocks = (p.rows + kHeight - 1) / kHeight;
   const int rows_of_b = halves ? p.b_floats : p.depth;
   const bool far = next < p.columns && (p.b_rows || static_cast<size_t>(rows_of_b) * p.columns > kFar) && !(p.lists && !p.b_rows);
   const bool far_sums = p.accumulate && p.c && static_cast<size_t>(p.rows) * p.columns > kFar;
   for (int i = 0, fetched = 0; i < blocks; i++) {
-    const int m = i * BLOCK_ROWS;
+    const int m = i * kHeight, left = p.rows - m;
     if (far)
       for (const int until = static_cast<int>(static_cast<int64_t>(rows_of_b) * (i + 1) / blocks); fetched < until; fetched++)
         for (int at = next; at < end; at += kLine) __builtin_prefetch(row_of_b(p, fetched) + at);
     if (far_sums && i + 1 < blocks)
-      for (int r = BLOCK_ROWS; r < 2 * BLOCK_ROWS; r++)
+      for (int r = kHeight; r < 2 * kHeight && r < left; r++)
         for (int at = n; at < next; at += kLine) __builtin_prefetch(p.c + (m + r) * p.c_row + at, 1);
-    if (p.lists) block<Type, kVectors, true>(p, panel, m, n);
-    else block<Type, kVectors, false>(p, panel, m, n);
+    if constexpr (kRows % kHeight == 0) {
+      block<Type, kHeight, kVectors, kListed>(p, panel, m, n);
+    } else {  // rows come in multiples of kRows
+      constexpr int kTail = kHeight > 8 ? 8 : 4;
+      if (left >= kHeight) block<Type, kHeight, kVectors, kListed>(p, panel, m, n);
+      else if (left == kTail) block<Type, kTail, kVectors, kListed>(p, panel, m, n);
+      else block<Type, kTail / 2, kVectors, kListed>(p, panel, m, n);
+    }
+  }
+}
+
+template <class Type, int kHeight, int kMost, bool kListed>
+void multiply_columns(const Product& p) {
+  for (int n = 0; n < p.columns;) {
+    const int left = (p.columns - n) / LANES;
+    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
+    const int vectors = left >= kMost && (kMost == 2 || left != kMost + 1) ? kMost : left >= 2 ? 2 : 1;
+    if (vectors == kMost) column<Type, kHeight, kMost, kListed>(p, n);
+    else if (vectors == 2) column<Type, kHeight, 2, kListed>(p, n);
+    else column<Type, kHeight, 1, kListed>(p, n);
+    n += vectors * LANES;
   }
 }
 
 template <class Type>
 void multiply(const Product& p) {
-  for (int n = 0; n < p.columns;) {
-    const int left = (p.columns - n) / LANES;
-    // 4 left are taken as 2 + 2: a block of one vector is bound by its broadcasts
-    const int vectors = left >= BLOCK_VECTORS && left != BLOCK_VECTORS + 1 ? BLOCK_VECTORS : left >= 2 ? 2 : 1;
-    if (vectors == BLOCK_VECTORS) column<Type, BLOCK_VECTORS>(p, n);
-    else if (vectors == 2) column<Type, 2>(p, n);
-    else column<Type, 1>(p, n);
-    n += vectors * LANES;
-  }
+  if (p.lists) multiply_columns<Type, BLOCK_ROWS, BLOCK_VECTORS, true>(p);
+  else multiply_columns<Type, Type::kHeight, Type::kVectors, false>(p);
 }

@@ -22,7 +22,7 @@ namespace {
 // With more live units than kMostLive of the width less kPrice, putting columns together costs more than it saves.
 constexpr double kMostLive = 0.85;
 constexpr int kPrice = 16;
-constexpr int kStrip = 64;          // rows of weights whose gradient is computed at a time
+constexpr int kStrip = 96;          // rows of weights whose gradient is computed at a time
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 namespace sfumato {
 namespace {
 
+constexpr size_t kLarge = 4096;  // rows of a minibatch whose chunks are large, see Trainer::chunk_
 constexpr int kPoints = 1 << 15;  // of a grid, looked up at a time, see grid_impl.h: some megabytes
 
 }  // namespace
@@ -17,7 +18,8 @@ constexpr int kPoints = 1 << 15;  // of a grid, looked up at a time, see grid_im
 // How a minibatch of `count` samples is cut: number of chunks, and rows in each but the last. Every thread gets as
 // many, as far as whole blocks of rows allow.
 int Trainer::chunks_of(size_t count, int& rows) const {
-  const size_t share = (count + pool_.size() - 1) / pool_.size(), each = (share + chunk_ - 1) / chunk_;
+  const size_t chunk = count < kLarge ? small_chunk_ : chunk_;
+  const size_t share = (count + pool_.size() - 1) / pool_.size(), each = (share + chunk - 1) / chunk;
   rows = round_up(static_cast<int>((share + each - 1) / each), kRows);
   return static_cast<int>((count + rows - 1) / rows);
 }

@@ -233,7 +233,7 @@ class Trainer {
   std::vector<Level> levels_;
   Table table_;
   bool skipping_;  // silent units are skipped
-  int chunk_;
+  int chunk_, small_chunk_;  // rows of a chunk, of large minibatches and of small ones
   std::vector<Worker> workers_;
   std::vector<std::vector<Block>> blocks_;  // a list a thread
   std::vector<float> features_, targets_;

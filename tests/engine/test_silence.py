@@ -184,6 +184,19 @@ def test_gradients_of_the_inputs_equal_those_of_all_units(isa: str, monkeypatch:
         same(found[0][1], found[1][1])
 
 
+@pytest.mark.parametrize("isa", SETS)
+def test_large_minibatches_have_larger_chunks(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 4096 rows on; just below, and where the last chunk is a ragged one, too."""
+    for count, threads in ((4095, 1), (4096, 2), (4203, 1)):
+        engine, weights = quiet_trainer(monkeypatch, some, [160, 130], isa=isa, threads=threads)
+        x, y = ordered(count)
+        engine.set_data(x, y)
+        _, gradients = engine.gradient(np.arange(count, dtype=np.int32))
+        _, expected, _ = reference(weights, x, y, "relu", "mse", skip=False)
+        for ours, theirs in zip(gradients, expected, strict=True):
+            same(ours, theirs)
+
+
 def test_units_can_wake_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A layer that was silent on every row trains again as soon as its biases let it."""
     engine, weights = quiet_trainer(monkeypatch, one_layer, [64, 64, 64])
