@@ -72,6 +72,14 @@ def test_a_line_is_added_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     assert path.read_text() == "one\ntwo\n"
 
 
+def test_a_file_with_a_second_name_elsewhere_takes_no_line(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("one\n")
+    (tmp_path / "here").hardlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="second name"):
+        files.append(tmp_path / "here", "two\n")
+    assert (tmp_path / "elsewhere").read_text() == "one\n"
+
+
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take fewer bytes than it was given."""
     real = os.write

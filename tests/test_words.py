@@ -82,3 +82,19 @@ def test_the_score_of_a_line_is_its_first_that_judges_the_net() -> None:
 
 def test_epochs_are_fine_at_first_and_whole_later() -> None:
     assert [words.epoch_text(e) for e in (0.051, 12.34, 1250)] == ["epoch 0.051", "epoch 12.3", "epoch 1,250"]
+
+
+@pytest.mark.parametrize(("text", "columns"), [("plain", 5), ("東京", 4), ("e\u0301", 1), ("é", 1), ("", 0)])
+def test_a_width_is_that_of_a_terminal(text: str, columns: int) -> None:
+    assert words.width(text) == columns
+
+
+def test_columns_stand_below_one_another_in_any_script() -> None:
+    rows = [("run", "psnr", "recipe"), ("東京_1", "31.25 dB", "classic"), ("a\x1b[2J", "5.00 dB", "")]
+    lines = words.aligned(rows, right=(1,)).split("\n")
+    assert lines == [
+        "run           psnr  recipe",
+        "東京_1    31.25 dB  classic",
+        "a\\x1b[2J   5.00 dB",
+    ]
+    assert words.aligned([]) == ""

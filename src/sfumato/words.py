@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 __all__ = [
-    *(
-        "COUNTED",
-        "decibels",
-        "duration",
-        "epoch_text",
-        "epochs_text",
-        "metric_name",
-        "metric_text",
-        "printable",
-    ),
-    *("score_text", "si"),
+    *("COUNTED", "aligned", "decibels", "duration", "epoch_text", "epochs_text", "metric_name"),
+    *("metric_text", "printable", "score_text", "si", "width"),
 ]
 
 COUNTED = ("v", "step", "total_steps", "epoch", "seconds", "watching_seconds", "cores", "loss")
@@ -46,6 +37,31 @@ def _visible(character: str) -> str:
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
+
+
+def width(text: str) -> int:
+    """Columns that a terminal gives a line of text: two each for 東 and 京, none for an accent of its own."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # 15 ms, which lists of plain names need not wait for
+
+    return cell_len(text)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Rows of cells as a table; columns numbered in `right` end below one another, the others begin so.
+
+    Every cell is made `printable`. Not rich's table: 10,000 runs take it 5 s of processor time and this one 0.04 s,
+    and in a pipe it cuts what does not fit into 80 columns.
+    """
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*shown, strict=True)]
+
+    def filled(cell: str, at: int) -> str:
+        room = " " * (widths[at] - width(cell))
+        return room + cell if at in right else cell + room
+
+    return "\n".join("  ".join(filled(cell, at) for at, cell in enumerate(row)).rstrip() for row in shown)
 
 
 def si(number: float) -> str:

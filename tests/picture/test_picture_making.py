@@ -241,3 +241,11 @@ def test_sizes_are_width_by_height() -> None:
 def test_public_names_are_true() -> None:
     assert all(hasattr(picture, name) for name in picture.__all__)
     assert picture.__all__ == sorted(picture.__all__)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_picture_shows_itself_in_a_notebook(tmp_path: Path, channels: int) -> None:
+    values = np.random.default_rng(channels).integers(0, 256, (5, 7, channels)) / np.float32(255)
+    shown = from_array(values)
+    (tmp_path / "shown.png").write_bytes(shown._repr_png_())
+    assert np.array_equal(load(tmp_path / "shown.png", alpha=channels == 4).values, shown.values)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError
+from .flags import flag
 
 if TYPE_CHECKING:
     from ..compare.comparison import Say
@@ -23,10 +24,6 @@ compare = App(
     "docs/comparing.md says what is held equal, what is tuned and what a verdict means.",
     default_parameter=Parameter(negative=()),
 )
-
-
-def _flag(text: str, *names: str) -> Parameter:
-    return Parameter(name=names or None, help=text)
 
 
 Pictures = Annotated[str, Parameter(name="PICTURE", help="none: the built-in Mona Lisa")]
@@ -51,18 +48,18 @@ def recipes_(
             help="named ones, JSON files, or with fields changed: siren+rate=0.001", consume_multiple=True
         ),
     ] = ("classic", "siren", "fourier", "sharp"),
-    budget: Annotated[str, _flag("for each run: 30s, 500epochs, 300kparams, or 300kparams,30s")] = "30s",
-    seeds: Annotated[int, _flag("runs of each recipe on each picture")] = 5,
-    tune: Annotated[int, _flag("trials of each recipe's rate before; 0: as they are")] = 8,
+    budget: Annotated[str, flag("for each run: 30s, 500epochs, 300kparams, or 300kparams,30s")] = "30s",
+    seeds: Annotated[int, flag("runs of each recipe on each picture")] = 5,
+    tune: Annotated[int, flag("trials of each recipe's rate before; 0: as they are")] = 8,
     tune_on: TuneOn = (),
-    held_out: Annotated[str, _flag("pixels that no run sees; none: all are seen")] = "0.1",
-    targets: Annotated[str, _flag("PSNR in dB, the times to which are told")] = "25,30,35,40",
-    max_pixels: Annotated[int, _flag("larger pictures are downscaled to this; 0: as they are")] = 0,
-    workers: Annotated[int, _flag("processes, a net each; 0: one a core")] = 0,
-    out: Annotated[str | None, _flag("folder; the same command goes on in the same one")] = None,
-    retry_failed: Annotated[bool, _flag("also runs that diverged before")] = False,
-    fail_fast: Annotated[bool, _flag("stop at the first run that fails")] = False,
-    quiet: Annotated[bool, _flag("no progress")] = False,
+    held_out: Annotated[str, flag("pixels that no run sees; none: all are seen")] = "0.1",
+    targets: Annotated[str, flag("PSNR in dB, the times to which are told")] = "25,30,35,40",
+    max_pixels: Annotated[int, flag("larger pictures are downscaled to this; 0: as they are")] = 0,
+    workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
+    out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
+    retry_failed: Annotated[bool, flag("also runs that diverged before")] = False,
+    fail_fast: Annotated[bool, flag("stop at the first run that fails")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """Several recipes on the same pictures under one budget, tuned alike: tables, verdicts, plots, one page."""
     from ..compare.budget import Budget
@@ -104,21 +101,21 @@ def recipes_(
 )
 def depth(
     *pictures: Pictures,
-    layers: Annotated[str, _flag("depths to try")] = "1,2,3,4,5,6,7,8",
-    equal: Annotated[str, _flag("what is held equal: parameters,units,seconds")] = "parameters,units,seconds",
+    layers: Annotated[str, flag("depths to try")] = "1,2,3,4,5,6,7,8",
+    equal: Annotated[str, flag("what is held equal: parameters,units,seconds")] = "parameters,units,seconds",
     width: Annotated[
-        int, _flag("units a layer of the net of three layers that sets parameters and units")
+        int, flag("units a layer of the net of three layers that sets parameters and units")
     ] = 100,
-    epochs: Annotated[float, _flag("budget where parameters or units are equal")] = 50.0,
-    seconds: Annotated[float, _flag("budget where seconds are equal")] = 30.0,
-    seeds: Annotated[int, _flag("runs of each depth on each picture")] = 5,
-    tune: Annotated[int, _flag("trials of each depth's rate before; 0: as it is")] = 8,
+    epochs: Annotated[float, flag("budget where parameters or units are equal")] = 50.0,
+    seconds: Annotated[float, flag("budget where seconds are equal")] = 30.0,
+    seeds: Annotated[int, flag("runs of each depth on each picture")] = 5,
+    tune: Annotated[int, flag("trials of each depth's rate before; 0: as it is")] = 8,
     tune_on: TuneOn = (),
-    held_out: Annotated[str, _flag("pixels that no run sees; none: all are seen")] = "0.1",
-    max_pixels: Annotated[int, _flag("larger pictures are downscaled to this; 0: as they are")] = 0,
-    workers: Annotated[int, _flag("processes, a net each; 0: one a core")] = 0,
-    out: Annotated[str | None, _flag("folder; the same command goes on in the same one")] = None,
-    quiet: Annotated[bool, _flag("no progress")] = False,
+    held_out: Annotated[str, flag("pixels that no run sees; none: all are seen")] = "0.1",
+    max_pixels: Annotated[int, flag("larger pictures are downscaled to this; 0: as they are")] = 0,
+    workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
+    out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
+    quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """One to eight hidden layers at equal parameters, units and seconds: the claim of 2012 with error bars."""
     from ..compare.comparison import Contestant, Request
@@ -167,14 +164,14 @@ def sweep_file(
     ],
     /,
     *,
-    out: Annotated[str | None, _flag("folder; the same command goes on in the same one")] = None,
-    workers: Annotated[int, _flag("local processes, a net each; 0: one a core")] = 0,
-    ray: Annotated[str | None, _flag("address of a Ray cluster, auto, or local")] = None,
-    gpus: Annotated[float, _flag("share of a GPU for a net on one (with --ray)")] = 1.0,
-    runs: Annotated[str, _flag("where nodes leave whole runs (with --ray): a shared folder, s3://...")] = "",
-    retry_failed: Annotated[bool, _flag("also runs that diverged before")] = False,
-    fail_fast: Annotated[bool, _flag("stop at the first run that fails")] = False,
-    quiet: Annotated[bool, _flag("no progress")] = False,
+    out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
+    workers: Annotated[int, flag("local processes, a net each; 0: one a core")] = 0,
+    ray: Annotated[str | None, flag("address of a Ray cluster, auto, or local")] = None,
+    gpus: Annotated[float, flag("share of a GPU for a net on one (with --ray)")] = 1.0,
+    runs: Annotated[str, flag("where nodes leave whole runs (with --ray): a shared folder, s3://...")] = "",
+    retry_failed: Annotated[bool, flag("also runs that diverged before")] = False,
+    fail_fast: Annotated[bool, flag("stop at the first run that fails")] = False,
+    quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """Many values of a recipe's fields: a grid, random points or a search, here or on a Ray cluster."""
     from ..compare import sweep as sweeping

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
-from importlib import resources
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Parameter
 
 from ..recipe import Recipe, flags
 
-__all__ = ["OPTIONS", "takes_fields"]
+__all__ = ["OPTIONS", "flag", "takes_fields"]
 
 OPTIONS: dict[str, set[str]] = {}
 """Verb -> its options that are no fields of the recipe."""
@@ -23,6 +24,11 @@ TYPED = ("net", "seed")
 NAMES = {"rate": ("--rate", "--lr")}
 
 Verb = Callable[..., int]
+
+
+def flag(text: str, *names: str) -> Parameter:
+    """An option with its help; names: other than that of the parameter."""
+    return Parameter(name=names or None, help=text)
 
 
 def takes_fields(verb: Verb) -> Verb:
@@ -36,17 +42,22 @@ def takes_fields(verb: Verb) -> Verb:
         if parameter.kind is not parameter.VAR_KEYWORD:
             parameters.append(parameter.replace(annotation=hints[parameter.name]))
         if parameter.name == "recipe":
-            parameters += [_flag(name, text) for name, text in flags(verb.__name__).items()]
+            parameters += [_of_field(name, text) for name, text in flags(verb.__name__).items()]
     OPTIONS[verb.__name__] = {p.name for p in parameters} - set(flags(verb.__name__)) - {"recipe"}
     verb.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
     verb.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
     return verb
 
 
-def _flag(name: str, text: str) -> inspect.Parameter:
-    kind: Any = str if name in TYPED else get_type_hints(Recipe)[name]
+def _of_field(name: str, text: str) -> inspect.Parameter:
+    kind: Any = str if name in TYPED else _kinds()[name]
     annotation = Annotated[kind | None, Parameter(name=NAMES.get(name), help=_filled(text))]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Recipe)
 
 
 def _filled(text: str) -> str:
@@ -58,10 +69,11 @@ def _filled(text: str) -> str:
     return f"{before}{', '.join(_listed(module))}{after}"
 
 
+@cache
 def _listed(module: str) -> list[str]:
     """The functions of a module that its `__all__` names: its variants, helpers marked `_variant` left out."""
     *folders, name = module.split(".")
-    source = resources.files("sfumato").joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
+    source = Path(__file__).parents[1].joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     listed: list[str] = []
     helpers = set()

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError
+from .flags import flag
 
 __all__ = ["study"]
 
@@ -23,10 +24,6 @@ study = App(
 )
 
 
-def _flag(text: str, *names: str) -> Parameter:
-    return Parameter(name=names or None, help=text)
-
-
 @study.default
 def study_(
     name: Annotated[
@@ -34,17 +31,17 @@ def study_(
     ] = None,
     /,
     *,
-    quick: Annotated[bool, _flag("a version of seconds that shows directions only; needs no data")] = False,
-    seeds: Annotated[int, _flag("runs of each arm; 0: the study's own number")] = 0,
+    quick: Annotated[bool, flag("a version of seconds that shows directions only; needs no data")] = False,
+    seeds: Annotated[int, flag("runs of each arm; 0: the study's own number")] = 0,
     budget: Annotated[
-        str | None, _flag("begin no run any more after 90s, 5m, 1h; the same command goes on")
+        str | None, flag("begin no run any more after 90s, 5m, 1h; the same command goes on")
     ] = None,
-    out: Annotated[str | None, _flag("folder; none: studies/NAME, or studies/NAME-quick")] = None,
+    out: Annotated[str | None, flag("folder; none: studies/NAME, or studies/NAME-quick")] = None,
     report: Annotated[
-        bool, _flag("also write report.html: the mechanism explained, the figure, the verdict")
+        bool, flag("also write report.html: the mechanism explained, the figure, the verdict")
     ] = False,
-    workers: Annotated[int, _flag("processes, a net each; 0: one a core")] = 0,
-    quiet: Annotated[bool, _flag("no progress")] = False,
+    workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
+    quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """The reading list, runnable: a paper's central claim tested on small nets, in minutes."""
     if name is None:
@@ -55,8 +52,8 @@ def study_(
     if seeds < 0 or seeds > 1000:
         raise RecipeError(f"seeds={seeds} must be 0 (the study's own number) to 1000")
     from ..budget import parse
-    from ..compare.summary import aligned
     from ..studies import _page, _running, study
+    from ..words import aligned
 
     study(name)  # an unknown name is refused before a folder is made
     seconds = None if budget is None else parse(budget)
@@ -76,7 +73,8 @@ def study_(
     if done.verdict is None:
         print(f"no seed is complete yet\ngo on: sfumato study {name} --out {shlex.quote(str(folder))}")
     else:
-        print(f"{done.module.CLAIM}\n\n{aligned([list(row) for row in done.verdict.table])}\n")
+        table = [list(row) for row in done.verdict.table]
+        print(f"{done.module.CLAIM}\n\n{aligned(table, right=range(1, len(table[0])))}\n")
         print(f"{done.verdict.holds}: {done.verdict.why}")
     print("\n" + "\n".join(str(path) for path in [folder, *made]))
     return 1 if done.failed else 0

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..errors import MissingExtra, RecipeError, RunError
 from ..files import replacing, save_text
 from ..recipe import NAMED_FOR, difference, net_text
 from ..runs import Entry, RunDirectory
-from ..words import decibels, metric_text, printable, score_text
+from ..words import aligned, decibels, metric_text, score_text
 
 __all__ = ["as_dicts", "list_text", "text", "write"]
 
@@ -53,7 +53,7 @@ def text(runs: Sequence[RunDirectory]) -> str:
     """Details of one run; a comparison of several; of damaged ones what is wrong with them."""
     damaged = [(run.name, "damaged", why) for run, why in ((run, run.damage) for run in runs) if why]
     if damaged:
-        return _aligned(damaged)
+        return aligned(damaged)
     return _details(runs[0]) if len(runs) == 1 else _comparison(runs)
 
 
@@ -73,8 +73,8 @@ def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
         epoch = f"{last['epoch']:,.1f}" if "epoch" in last else "–"
         seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
         rows.append((run.name, run.state, epoch, score_text(last) or "–", seconds, _changes(run.recipe)))
-    parts = [_aligned(rows, right=(2, 4))] if runs else []
-    return "\n\n".join(parts + ([_aligned(damaged)] if damaged else []))
+    parts = [aligned(rows, right=(2, 4))] if runs else []
+    return "\n\n".join(parts + ([aligned(damaged)] if damaged else []))
 
 
 def _rank(last: dict[str, Any], sort: str) -> tuple[bool, float]:
@@ -172,7 +172,7 @@ def _details(run: RunDirectory) -> str:
     rows += [(f"recipe {key}", str(value)) for key, (_, value) in changed.items()]
     if run.state == "interrupted":
         rows += [("go on", f"sfumato resume {shlex.quote(str(run.folder))}")]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _comparison(runs: Sequence[RunDirectory]) -> str:
@@ -184,20 +184,8 @@ def _comparison(runs: Sequence[RunDirectory]) -> str:
     for key in scores:
         rows.append((key, *(_shown(run.last, key) for run in runs)))
     rows.append(("state", *(run.state for run in runs)))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _shown(line: dict[str, Any], key: str) -> str:
     return metric_text(key, line[key]) if key in line else "–"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], right: Collection[int] = ()) -> str:
-    rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(w) if at in right else cell.ljust(w)
-            for at, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

@@ -1,4 +1,4 @@
-"""The verbs that train a net: paint, digits, resume. Flags in, one public function called, exit code out."""
+"""The verbs that train a net. Flags in, one public function called, exit code out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from cyclopts import Parameter
 from ..errors import RecipeError
 from ..recipe import NAMED
 from ..words import printable
-from .app import DOCS, app, flag
-from .flags import takes_fields
+from .flags import flag, takes_fields
 from .precedence import layered, merged, pairs
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ..runs import RunDirectory
     from ..runs.watch import Watch
 
-__all__ = ["digits", "paint", "resume"]
+__all__ = ["digits", "gigapixel", "paint", "resume"]
 
 Settings = Annotated[
     tuple[str, ...],
@@ -35,10 +34,6 @@ Settings = Annotated[
 ]
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato paint\n\nsfumato paint photo.jpg --recipe sharp --until psnr=40\n\n"
-    + DOCS
-)
 @takes_fields
 def paint(
     source: Annotated[
@@ -88,9 +83,6 @@ def paint(
     return _finished(run, as_json, quiet)
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato digits\n\nsfumato digits --data mnist --recipe best\n\n" + DOCS
-)
 @takes_fields
 def digits(
     *,
@@ -119,9 +111,6 @@ def digits(
     return _finished(run, as_json, quiet)
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato gigapixel city.tif\n\nsfumato export last city-painted.tif\n\n" + DOCS
-)
 @takes_fields
 def gigapixel(
     picture: Annotated[str, Parameter(name="PICTURE", help="a file; read in tiles where it is a TIFF")],
@@ -149,9 +138,6 @@ def gigapixel(
     return _finished(run, as_json, quiet)
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato resume last\n\nsfumato resume runs/NAME --epochs 1000\n\n" + DOCS
-)
 def resume(
     run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
     /,

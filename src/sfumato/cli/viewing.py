@@ -12,14 +12,11 @@ from cyclopts import Parameter
 
 from ..errors import RecipeError
 from ..words import printable
-from .app import DOCS, app, flag
+from .flags import flag
 
 __all__ = ["atlas", "bench", "doctor", "export", "playground", "runs"]
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato runs last\n\nsfumato runs RUN RUN --report both.html\n\n" + DOCS
-)
 def runs(
     *names: Annotated[str, Parameter(name="RUN", help="none: list; one: details; more: side by side")],
     out: Annotated[str, flag("folder of run directories")] = "runs",
@@ -74,10 +71,6 @@ def runs(
     return 0
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato export last film.mp4\n\nsfumato export last big.png --size 1200x1716\n\n"
-    + DOCS
-)
 def export(
     run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
     file: Annotated[Path, Parameter(name="FILE", help="the type follows from the suffix")],
@@ -105,7 +98,6 @@ def export(
     return 0
 
 
-@app.command(help_epilogue="Examples:\n\nsfumato doctor\n\nsfumato doctor --json\n\n" + DOCS)
 def doctor(
     *needed: Annotated[
         str, Parameter(name="PART", help="parts that must be there: native, cuda, video, data")
@@ -123,10 +115,6 @@ def doctor(
     return 3 if missing else 0
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato atlas last\n\nsfumato atlas last --neurons 2:117,3:5 --sort importance\n\n"
-    + DOCS
-)
 def atlas(
     run: Annotated[str, Parameter(name="RUN", help="run directory, part of its name, or last")],
     /,
@@ -170,10 +158,6 @@ def atlas(
     return 0
 
 
-@app.command(
-    help_epilogue="Examples:\n\nsfumato playground\n\nsfumato playground photo.jpg --paused\n\n"
-    "sfumato playground last\n\n" + DOCS
-)
 def playground(
     what: Annotated[
         str | None,
@@ -196,7 +180,6 @@ def playground(
     return 0
 
 
-@app.command(help_epilogue="Examples:\n\nsfumato bench\n\nsfumato bench --only sine --json\n\n" + DOCS)
 def bench(
     *,
     rounds: Annotated[int, flag("alternating pairs of measurements")] = 7,

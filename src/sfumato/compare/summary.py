@@ -15,14 +15,13 @@ import numpy as np
 
 from ..errors import MissingExtra
 from ..files import replacing, save_text
-from ..words import duration, si
+from ..words import aligned, duration, si
 from . import statistics
 from .comparison import Comparison, Row
 from .statistics import Array, Difference
 
 __all__ = [
     "Verdict",
-    "aligned",
     "matrix",
     "plus_minus",
     "scores_of",
@@ -199,7 +198,7 @@ def _scores(comparison: Comparison, names: dict[str, str]) -> str:
                 f"{per:.3g}",
             ]
         )
-    return aligned(lines)
+    return aligned(lines, right=range(1, len(lines[0])))
 
 
 def _times(comparison: Comparison, names: dict[str, str]) -> str:
@@ -207,7 +206,7 @@ def _times(comparison: Comparison, names: dict[str, str]) -> str:
     lines = [["seconds to (dB past it)", *(f"{t:g} dB" for t in targets)]]
     for label in comparison.labels:
         lines.append([names[label], *(time_text(comparison, label, t) for t in targets)])
-    return aligned(lines)
+    return aligned(lines, right=range(1, len(lines[0])))
 
 
 def time_text(comparison: Comparison, label: str, target: float) -> str:
@@ -229,17 +228,6 @@ def _short(labels: Sequence[str], longest: int = 22) -> dict[str, str]:
     if all(len(label) <= longest for label in labels):
         return {label: label for label in labels}
     return {label: chr(ord("A") + i) if i < 26 else f"R{i + 1}" for i, label in enumerate(labels)}
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
 
 
 def wrapped(line: str, bullet: str = "") -> str:

@@ -313,7 +313,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def text(sweep: Sweep, trials: list[Trial], most: int = 20) -> str:
     """The best points, seeds collapsed into mean and spread; at most 80 columns."""
-    from .summary import aligned, plus_minus
+    from ..words import aligned
+    from .summary import plus_minus
 
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
@@ -341,7 +342,7 @@ def text(sweep: Sweep, trials: list[Trial], most: int = 20) -> str:
     stopped, failed = sum(t.stopped for t in trials), sum(bool(t.error) for t in trials)
     counts = f"{len(trials)} trials, {stopped} stopped early, {failed} failed"
     more = f"\n... and {len(groups) - most} more points: results.csv" if len(groups) > most else ""
-    return f"{counts}\n\n{aligned(rows)}{more}"
+    return f"{counts}\n\n{aligned(rows, right=range(1, len(rows[0])))}{more}"
 
 
 def write_csv(sweep: Sweep, trials: list[Trial], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -60,6 +61,12 @@ class Picture:
         """1 (grey), 3 (RGB) or 4 (RGBA)."""
         return int(self.values.shape[2])
 
+    def _repr_png_(self) -> bytes:
+        """Shows itself in a notebook, in 8 bits."""
+        file = io.BytesIO()
+        as_image(self).save(file, "png", icc_profile=self.icc)
+        return file.getvalue()
+
 
 def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture") -> Picture:
     """A picture of an array (H, W) or (H, W, C), C = 1, 3 or 4: a copy, clipped to [0, 1].
@@ -80,6 +87,14 @@ def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture
     check_finite(array, name)
     scaled = np.clip(array.astype(np.float64) / scale, 0, 1)
     return Picture(np.ascontiguousarray(scaled, dtype=np.float32), icc, (), name)
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """Pillow's image of a picture, its values clipped and rounded to 8 bits."""
+    scaled = picture.values * np.float32(255)  # in place from here, and in float32: a tenth of the time
+    scaled += np.float32(0.5)
+    levels = np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
+    return Image.fromarray(levels[..., 0] if picture.channels == 1 else levels)
 
 
 def flatten(picture: Picture, background: Sequence[float] = WHITE) -> Picture:
