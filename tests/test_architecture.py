@@ -161,7 +161,7 @@ def _knot(graph: dict[str, set[str]]) -> set[str]:
 
 
 VARIANTS = (
-    *("nets.activations", "nets.encodings", "nets.starts"),
+    *("nets.activations", "nets.encodings", "nets.net_initializers"),
     *("learning.losses", "learning.optimizers", "learning.schedules", "learning.sampling"),
     "picture.held_out",
 )

@@ -5,7 +5,7 @@ takes a tensor of any shape and keyword parameters, and returns a tensor of the 
 at each other takes (N, units); one that needs more names it as further arguments, and `Units` hands it over
 (`gates` and `competition` hold those). What others ask of it stands in `@facts`, and nowhere is its name compared:
 
-    init        the rule by which a layer with it starts, see `initializers`
+    init        the rule by which a layer with it starts, see `layer_initializers`
     layer       the linear map before it, where that is no nn.Linear: (inputs, units, first, **arguments) -> module
     learned     what each layer of it learns beside that map: (units, inputs, depth, generator, **arguments) ->
                 named tensors as they start
@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from ..errors import RecipeError
 from ..recipe.variants import facts
-from . import initializers as init
+from . import layer_initializers as init
 from .competition import lwta, maxout, topk
 from .gates import fourier_filter, gabor_filter, prelu, wire
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..errors import RecipeError
 from ..recipe.variants import facts
-from . import initializers as init
+from . import layer_initializers as init
 
 __all__ = ["lwta", "maxout", "topk"]
 
@@ -35,7 +35,7 @@ def _check(function: str, name: str, value: int) -> None:
 def _start_of_blocks(
     weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, block: int = 2, **arguments: object
 ) -> None:
-    """`initializers.he` with the variance that keeps the mean square from layer to layer, block / (fan_in m), m
+    """`init.he` with the variance that keeps the mean square from layer to layer, block / (fan_in m), m
     being that of the largest of `block` numbers: 2 / fan_in, He's own, for blocks of two."""
     _check("lwta", "block", block)
     init.he(weight, bias, first=first, generator=generator)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ..errors import RecipeError
 from ..recipe.variants import facts
-from . import initializers as init
+from . import layer_initializers as init
 
 __all__ = ["fourier_filter", "gabor_filter", "prelu", "wire"]
 
@@ -39,7 +39,7 @@ def _start_prelu(
     slope: float = 0.25,
     **arguments: object,
 ) -> None:
-    """`initializers.he` with variance 2 / ((1 + slope^2) fan_in) (He et al. 2015, arXiv 1502.01852, eq. 15)."""
+    """`init.he` with variance 2 / ((1 + slope^2) fan_in) (He et al. 2015, arXiv 1502.01852, eq. 15)."""
     init.he(weight, bias, first=first, generator=generator)
     gain = 1 / math.sqrt(1 + slope**2)
     weight.mul_(gain)

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from ..data import Array
 from ..errors import RecipeError
 from ..recipe import Choice, Recipe, pick
-from . import activations, encodings, starts
+from . import activations, encodings, net_initializers
 
 __all__ = ["Layer", "Net", "Units", "build", "parameter_count", "predict", "start"]
 
@@ -263,13 +263,13 @@ def parameter_count(recipe: Recipe, encoding: nn.Module, outputs: int) -> int:
 
 @torch.no_grad()
 def start(net: Net, recipe: Recipe) -> None:
-    """Draw the net's weights anew from the recipe's seed, by its `init`; see `starts`."""
+    """Draw the net's weights anew from the recipe's seed, by its `init`; see `net_initializers`."""
     generator = torch.Generator().manual_seed(recipe.seed)
     if isinstance(net.encoding, encodings.Grid):
         net.encoding.start(generator)
     for units in net.units:
         cast(Units, units).start(generator)
-    pick(starts, recipe.init, "init")(net, generator)
+    pick(net_initializers, recipe.init, "init")(net, generator)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Generator
 
 from ..errors import RecipeError
-from . import initializers
+from . import layer_initializers as initializers
 
 if TYPE_CHECKING:
     from .net import Net

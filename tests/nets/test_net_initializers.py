@@ -12,7 +12,7 @@ from conftest import picture_data
 from twin import parameters
 
 from sfumato.errors import RecipeError
-from sfumato.nets import build, start, starts
+from sfumato.nets import build, net_initializers, start
 from sfumato.recipe import Recipe, named, public
 
 
@@ -70,7 +70,7 @@ def test_the_scale_of_the_gaussian_start_is_the_recipes() -> None:
         assert value * 4 == pytest.approx(parameters(b)[name], rel=1e-6)  # the same draws, float32
 
 
-@pytest.mark.parametrize("init", [*public(starts), "gaussian:scale=0.5"])
+@pytest.mark.parametrize("init", [*public(net_initializers), "gaussian:scale=0.5"])
 def test_the_start_depends_on_the_seed_alone(init: str) -> None:
     recipe = Recipe(net=(9, 9), init=init, encoding="grid", skip=True, seed=3)
     net = build(recipe, 2, 3)
