@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import shlex
@@ -119,6 +118,8 @@ def write(runs: Sequence[Entry], path: Path) -> None:
     rows = [{"run": r.name, "state": r.state, "started": r.started, **_flat(r)} for r in runs]
     names = list(dict.fromkeys(name for row in rows for name in row))
     if path.suffix == ".csv":
+        import csv
+
         file = io.StringIO()
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()

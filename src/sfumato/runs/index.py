@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -173,6 +172,8 @@ def _entry(folder: Path, body: dict[str, Any]) -> Entry:
 
 def _cached(folder: Path) -> dict[str, tuple[str, str]]:
     """Stamp and body by name; empty at any doubt."""
+    import sqlite3  # few runs need no cache
+
     path = folder / CACHE
     if not path.exists():
         return {}
@@ -190,6 +191,8 @@ def _cached(folder: Path) -> dict[str, tuple[str, str]]:
 
 def _keep(folder: Path, fresh: dict[str, tuple[str, str]], gone: set[str]) -> None:
     """Bring the cache up to date; one that is damaged is made anew, one that cannot be written is left alone."""
+    import sqlite3
+
     path = folder / CACHE
     for _ in range(2):
         try:

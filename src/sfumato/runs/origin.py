@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,11 @@ def describe(
     recipe: Recipe, source: str | None, data: Data | Stream, net: nn.Module, chosen: str, watch: Watch
 ) -> dict[str, Any]:
     """All of it as one JSON-ready object, as origin.json keeps it."""
+    from importlib.metadata import (  # 15 ms, for which a list of runs need not wait
+        PackageNotFoundError,
+        version,
+    )
+
     from ..data import Data
 
     packages = {}
