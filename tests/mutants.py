@@ -28,7 +28,10 @@ import skimage.metrics  # noqa: E402, F401
 import torch  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
-FACTS = "pixels held_out metrics beats recipe variants activations encodings nets plan sampling optimizers"
+FACTS = (
+    "pixels held_out metrics beats recipe variants activations encodings net layer_initializers net_initializers "
+    "plan sampling optimizers losses schedules"
+)
 LAYERS = {
     "facts": FACTS.split(),
     "contract": ["contracts", "architecture", "surface"],
