@@ -17,6 +17,7 @@ import torch
 from sfumato import experiment, tasks
 from sfumato.errors import RunError, TaskError
 from sfumato.learning.loop import drive
+from sfumato.learning.torch_session import minibatches
 from sfumato.runs import RunDirectory
 from sfumato.runs.watch import Watch
 
@@ -93,6 +94,17 @@ def test_the_loop_knows_nothing_of_recipes() -> None:
     net = echo_task.build(echo_task.RECIPE, data)
     ticks = drive(echo_task.begin(net, data, echo_task.RECIPE, 12), net, [4])
     assert [(tick.step, tick.epoch) for tick in ticks] == [(0, 0.0), (4, 0.4), (12, 1.2)]
+
+
+def test_minibatches_are_full_and_visit_every_sample_once_an_epoch() -> None:
+    """7 samples in batches of 3: 21 visits in 7 steps are three epochs, whatever order the steps are asked in."""
+    recipe, inputs = echo_task.RECIPE.replace(batch=3), np.arange(7, dtype=np.float32)[:, None]
+    stream = minibatches(inputs, -inputs, recipe, name="seven")
+    drawn = {step: stream.draw(step) for step in (6, 0, 3, 1, 5, 2, 4)}
+    rows = np.concatenate([drawn[step][0].numpy().ravel() for step in range(7)]).reshape(3, 7)
+    assert all(set(epoch) == set(range(7)) for epoch in rows) and stream.facts == {"name": "seven"}
+    assert all(len(x) == 3 and torch.equal(y, -x) for x, y in drawn.values())
+    assert minibatches(inputs, inputs, recipe.replace(batch=100)).batch == 7
 
 
 def test_a_memory_that_does_not_fit_is_refused() -> None:

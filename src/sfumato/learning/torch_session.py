@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..data import Stream
+from ..data import Array, Stream
 from ..errors import RunError
+from ..recipe import Recipe
+from .plan import Plan
 
-__all__ = ["Steps", "TorchSession"]
+__all__ = ["Steps", "TorchSession", "minibatches"]
 
 Loss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 """From the module and one batch to a number; a mean, so that its gradient does not grow with the batch."""
@@ -43,6 +46,24 @@ class Steps:
     def seen(self, step: int) -> int:
         """See `Position.seen`."""
         return step * self.batch
+
+
+def minibatches(inputs: Array, targets: Array, recipe: Recipe, **facts: Any) -> Stream:
+    """Samples that are stored, (N, ...) each, as batches (inputs, targets) of the recipe's size.
+
+    Each epoch visits every sample once, in an order drawn from (seed, epoch), as engines do; a batch that an
+    epoch's end cuts is filled with the next epoch's first samples, so that all are of one size.
+    """
+    plan = Plan(recipe.replace(batch=min(recipe.batch, len(inputs))), len(inputs), 1)
+
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        epoch, first = divmod(step * plan.batch, plan.samples)
+        rows = plan.epoch_order(epoch)[first : first + plan.batch]
+        if len(rows) < plan.batch:
+            rows = np.concatenate([rows, plan.epoch_order(epoch + 1)[: plan.batch - len(rows)]])
+        return torch.from_numpy(inputs[rows]), torch.from_numpy(targets[rows])
+
+    return Stream(draw, batch=plan.batch, samples=plan.samples, facts=facts)
 
 
 class TorchSession:
