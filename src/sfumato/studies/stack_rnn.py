@@ -82,7 +82,7 @@ def runs(quick: bool) -> list[Arm]:
             rates=() if quick else (0.005, 0.015),
             tuned_by="" if quick else "loss",
             trial={},
-            frames="linear:2" if quick else "linear:15",
+            frames="linear:3" if quick else "linear:15",
         )
         for language, code in languages.items()
         for name, (cell, units) in CELLS.items()
