@@ -35,6 +35,7 @@ from ._contract import (
     mean_text,
     sections,
 )
+from ._data import files_of
 from ._papers import READING_LIST, Paper
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Verdict",
     "because",
     "difference",
+    "files_of",
     "mean_text",
     "names",
     "sections",
