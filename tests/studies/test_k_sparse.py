@@ -11,7 +11,7 @@ import torch
 from sfumato.errors import RecipeError
 from sfumato.studies import k_sparse
 from sfumato.studies._running import Done
-from sfumato.studies.k_sparse import RECIPE, AutoEncoder, classify, largest, loss
+from sfumato.studies.k_sparse import RECIPE, AutoEncoder, classify, loss
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 6])
@@ -39,10 +39,6 @@ def test_loss_and_gradients_equal_those_of_numpy(k: int) -> None:
         assert parameter.grad is not None and np.allclose(
             parameter.grad.numpy(), gradient, rtol=1e-10, atol=1e-14
         )
-
-
-def test_the_largest_stay_whatever_their_sign() -> None:
-    assert largest(torch.tensor([[3.0, -1.0, -2.0, 5.0]]), 3).tolist() == [[3.0, -1.0, 0.0, 5.0]]
 
 
 def test_k_comes_down_over_the_first_half() -> None:

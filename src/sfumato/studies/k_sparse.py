@@ -55,6 +55,7 @@ from sfumato.data import Array, Stream
 from sfumato.drawing.charts import CATEGORIES, Series, chart
 from sfumato.errors import RecipeError
 from sfumato.learning.torch_session import TorchSession, minibatches
+from sfumato.nets.activations import topk
 from sfumato.neurons import features
 from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text
 
@@ -83,17 +84,6 @@ DECAY, ITERATIONS = 1e-3, 60
 """Of the logistic regression."""
 
 
-def largest(z: Tensor, k: int) -> Tensor:
-    """z (N, H) with all but the k largest values of each row set to 0; the gradient goes through those alone.
-
-    Of equal values at the border those that `torch.topk` takes stay.
-    """
-    if k >= z.shape[1]:
-        return z
-    kept = torch.zeros_like(z).scatter_(1, z.topk(k, 1).indices, 1.0)
-    return z * kept
-
-
 class AutoEncoder(nn.Module):
     """Tied weights; k = 0: rectifiers in place of the k largest; `raw`: codes are the pixels themselves."""
 
@@ -110,7 +100,7 @@ class AutoEncoder(nn.Module):
         if self.raw:
             return x
         z: Tensor = functional.linear(x, self.weight, self.bias)
-        return largest(z, k) if self.k else torch.relu(z)
+        return topk(z, k=k) if self.k else torch.relu(z)
 
     def forward(self, x: Tensor, k: int) -> Tensor:
         """The digit put together again from its code."""
