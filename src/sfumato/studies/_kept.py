@@ -45,7 +45,7 @@ def _state(name: str) -> tuple[str, str]:
 
 def reading_list() -> str:
     """docs/reading-list.md: all papers with state, verdict, effect, minutes, and what is missing."""
-    head = "| # | study | paper | verdict | effect | core minutes | missing |\n|---|---|---|---|---|---|---|"
+    head = "| # | study | paper | verdict | effect | minutes | missing |\n|---|---|---|---|---|---|---|"
     rows, parts = [], []
     for name, paper in READING_LIST.items():
         verdict, _ = _state(name)
@@ -70,7 +70,7 @@ def _part(name: str, paper: str, claim: str, found: dict[str, Any]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in table]
     lines.insert(1, "|" + "---|" * len(table[0]))
     where = (
-        f"{made['seeds']} seeds, {made['core_seconds'] / 60:.1f} core minutes, {made['date']}, "
+        f"{made['seeds']} seeds, {made['core_seconds'] / 60:.1f} minutes of runs, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}), one thread a run: `{made['command']}`"
     )
     picture = f"![what {name} measured](../src/sfumato/studies/results/{name}.png)"
@@ -86,5 +86,5 @@ Made by `python tools/reading_list.py` from the kept results of full runs; do no
 study again, `sfumato study NAME --report` explains it with drawings. The four verdicts: `holds`; `does not hold`;
 `toy only`, the direction appears, but at a scale that cannot carry the claim; `undecided`. Every verdict is about
 the scale that the study's page states, never about the paper's own. Criteria were committed before the first full
-run.
+run. Minutes are those of all runs added up, one thread each, on a machine that had other work to do as well.
 """
