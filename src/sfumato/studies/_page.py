@@ -44,7 +44,7 @@ def page(done: Done, figure: Picture | None) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(_text(__package__, "templates/study.html.jinja"))
     parts = sections(done.module.__doc__ or "")
-    del parts[""]
+    del parts[""], parts["Result"]  # the page begins with it
     drawing = getattr(done.module, "DRAWING", "")
     made = done.made
     return template.render(

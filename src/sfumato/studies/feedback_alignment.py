@@ -15,8 +15,8 @@ What we run
 MNIST, 20,000 digits, a net 784-500-10 of tanh and softmax, batches of 64, 8 epochs, SGD. Four ways back: the
 transposed weights; a random B, entries from N(0, 1/500); none at all (the hidden layer stays as it was drawn);
 the transposed weights with their sign turned. Each chooses among three rates on 10,000 digits that are neither
-trained on nor tested. Besides the test error, the angle between B e and W' e over 512 test digits is written
-down at each beat, by hidden unit of each digit.
+trained on nor tested. Besides the test error, at each beat the angle between the two errors that the hidden
+layer would get, B e and W' e, is averaged over 512 test digits.
 
 Criterion, fixed before the first full run: over five seeds the mean test error of feedback alignment is at most
 0.5 points above back-propagation's and at most half of that with a hidden layer that is never trained; its mean
@@ -278,7 +278,7 @@ DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 230" font-
 <text x="190" y="92" fill="#0072b2">weights, learned</text><text x="468" y="92" fill="#0072b2">W, learned</text>
 <path d="M620 126C560 190 480 190 424 130" fill="none" stroke="#d55e00" stroke-width="3"/>
 <path d="M422 127l3 13 8-8z" fill="#d55e00"/>
-<text x="440" y="200" fill="#d55e00">error e comes back through B: random, never changed</text>
+<text x="380" y="210" fill="#d55e00">the error e comes back through B: random, never changed</text>
 <text x="16" y="30" font-size="16">Forward as ever; the error's way back is another one</text>
 </svg>"""
 

@@ -309,8 +309,8 @@ DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 220" font-
 <g fill="none" stroke="#32333a" stroke-width="2"><rect x="20" y="70" width="150" height="70" rx="6"/>
 <rect x="240" y="70" width="120" height="70" rx="6"/><rect x="430" y="70" width="120" height="70" rx="6"/>
 <rect x="620" y="70" width="120" height="70" rx="6"/></g>
-<text x="34" y="100">elites: the best</text><text x="34" y="120">picture of each digit</text>
-<text x="256" y="100">copies,</text><text x="256" y="120">changed a little</text>
+<text x="30" y="100">elites: the best</text><text x="30" y="120">picture of a digit</text>
+<text x="256" y="100">copies,</text><text x="256" y="120">changed a bit</text>
 <text x="446" y="100">the trained</text><text x="446" y="120">classifier</text>
 <text x="634" y="100">how sure it is</text><text x="634" y="120">of 0, 1, ... 9</text>
 <g stroke="#0072b2" stroke-width="3" fill="none">

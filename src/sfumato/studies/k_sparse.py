@@ -293,7 +293,7 @@ DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 220" font-
 <g fill="#0072b2"><rect x="252" y="70" width="18" height="90"/><rect x="356" y="88" width="18" height="72"/>
 <rect x="460" y="80" width="18" height="80"/></g>
 <path d="M196 161h316" stroke="#32333a"/><text x="200" y="184" fill="#0072b2">blue: kept, and taught</text>
-<text x="360" y="184" fill="#777">grey: set to 0, and not taught</text>
+<text x="372" y="184" fill="#777">grey: set to 0, not taught</text>
 <path d="M520 125h50" stroke="#32333a" stroke-width="2"/><text x="534" y="116">W</text>
 <rect x="584" y="80" width="90" height="90" fill="none" stroke="#32333a" stroke-width="2"/>
 <text x="594" y="130">digit again</text>

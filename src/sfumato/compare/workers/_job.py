@@ -250,12 +250,19 @@ def execute(job: Job, out: str) -> Result:
 
     Raises what `experiment.perform` raises, KeyboardInterrupt if a signal stopped it with its state saved.
     """
+    place = Path(out)
+    before = _HERE.set(place)
+    try:
+        if job.needs:
+            importlib.import_module(job.needs)
+        return _executed(job, place)
+    finally:
+        _HERE.reset(before)
+
+
+def _executed(job: Job, place: Path) -> Result:
     from ... import experiment
 
-    place = Path(out)
-    _HERE.set(place)
-    if job.needs:
-        importlib.import_module(job.needs)
     done = finished(job, place)
     if done is not None:
         return done
