@@ -4,7 +4,8 @@
     python benchmarks/engine.py 8192 predict --threads 2 --clock wall --record benchmarks/record.md
 
 Each row trains (or paints) on a 300x429 picture of waves. A is the native engine, B a rival: PyTorch eager in
-float32, PyTorch with bfloat16 autocast and float32 parameters (fused Adam), or with bfloat16 parameters. The
+float32, PyTorch with bfloat16 autocast and float32 parameters (fused Adam), or with bfloat16 parameters; and, where
+they are installed, JAX and drjit.nn (rivals.py), which a thread of their own is told to keep to. The
 ratio B / A is given as the median over rounds with its smallest and largest. Rows for one instruction set force
 it for the native engine; run the one for AVX2 with ATEN_CPU_CAPABILITY=avx2, which the rival reads.
 
@@ -15,6 +16,7 @@ clock, not what they do to shared caches: quote ratios, never seconds, from a bu
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rivals
 import torch
 from torch.nn import functional
 
@@ -43,7 +46,7 @@ class Row:
 
     name: str
     recipe: Recipe
-    rival: str  # eager, autocast, bfloat16
+    rival: str  # eager, autocast, bfloat16, paint; jax, drjit: see rivals.py
     ours: dict[str, Any] = field(default_factory=dict)  # fields in which our recipe differs
     isa: str = ""
     samples: int = 16384
@@ -97,6 +100,11 @@ ROWS = (
     Row("4x300 relu trained, dense, B=8192, float32", along_a_curve(8192), "eager", epochs=10, dense=True),
     Row("4x300 relu trained, dense, B=4096, float32", along_a_curve(4096), "eager", epochs=10, dense=True),
     Row("4x300 relu trained, dense, B=1024, float32", along_a_curve(1024), "eager", epochs=10, dense=True),
+    Row("4x300 relu, B=8192, float32", adam(batch=8192), "jax"),
+    Row("4x300 relu, B=1024, float32", adam(batch=1024), "jax"),
+    Row("4x300 relu trained, B=8192, float32", along_a_curve(8192), "jax", epochs=10),
+    Row("sharp: grid + 2x64, B=8192, float32", SHARP, "jax", samples=131072),
+    Row("4x300 relu, B=1024, float32", adam(batch=1024), "drjit"),
     Row("predict 4x300 relu, float32", adam(), "paint", samples=65536),
     Row("predict 4x300 relu, bfloat16", adam(), "paint", HALF, samples=65536),
 )
@@ -184,6 +192,8 @@ def competitors(row: Row, threads: int) -> tuple[Advance, Advance]:
         recipe = row.recipe.replace(**row.ours)
         net = start(row, data)
         ours = native.NativeSession(net, data, recipe, 1 << 20)
+        if row.rival in ("jax", "drjit"):
+            return ours.advance, getattr(rivals, row.rival)(net, data, row.recipe, threads)
         return ours.advance, rival(row, data, net)
     finally:
         for name, value in before.items():
@@ -210,6 +220,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("only", nargs="*", help="parts of the rows' names; none: all")
+    options.add_argument("--rivals", nargs="*", help="only rows against these: eager, jax, drjit ...")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
@@ -227,10 +238,21 @@ def main() -> None:
     for row in ROWS:
         if wanted.only and not any(part in row.name for part in wanted.only):
             continue
+        if wanted.rivals and row.rival not in wanted.rivals:
+            continue
         if row.isa and row.isa not in native.usable_sets():
             continue
+        if row.rival in ("jax", "drjit") and importlib.util.find_spec(row.rival) is None:
+            print(f"| {row.name} | {row.rival} | not installed | | |", flush=True)
+            continue
         ratios, rate = measure(row, wanted.rounds, wanted.threads, wanted.clock)
-        names = {"eager": "eager float32", "autocast": "autocast bfloat16", "paint": "bfloat16"}
+        names = {
+            "eager": "eager float32",
+            "autocast": "autocast bfloat16",
+            "paint": "bfloat16",
+            "jax": "JAX",
+            "drjit": "drjit.nn",
+        }
         against = names.get(row.rival, "bfloat16 parameters")
         line = (
             f"| {row.name} | {against} | **{statistics.median(ratios):.2f}** |"
