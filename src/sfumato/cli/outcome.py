@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import IO
 
-from ..errors import RecipeError, RunError, SfumatoError
+from ..errors import RunError, SfumatoError
 from ..words import printable
 
 __all__ = ["Outcome", "open_streams"]
@@ -54,7 +54,9 @@ class Outcome:
         from cyclopts import CycloptsError
 
         if isinstance(error, CycloptsError):
-            self._say(_plain(error), 2)
+            from .refusals import plain
+
+            self._say(plain(error), 2)
         elif isinstance(error, MemoryError):
             self._say(RunError(f"out of memory: {error}\nhint: a smaller --batch or picture"), 1)
         elif self._debug:
@@ -80,16 +82,6 @@ class Outcome:
             print(json.dumps({"v": 1, "event": "error", "exit": code, "message": text}), flush=True)
         lines = [printable(line) for line in text.split("\n")] if text else [type(error).__name__]
         print("\n  ".join([f"error: {lines[0]}", *lines[1:]]), file=sys.stderr)
-
-
-def _plain(error: Exception) -> Exception:
-    """A complaint of the parser's in our words, where its own say little."""
-    more = getattr(error, "unused_tokens", None)
-    if not more:
-        return error
-    verb = (getattr(error, "command_chain", None) or ("sfumato",))[-1]
-    what = "one picture: sfumato compare takes several" if verb == "paint" else f"less: sfumato {verb} --help"
-    return RecipeError(f"{' '.join(more)!r} is too much\nhint: sfumato {verb} takes {what}")
 
 
 def open_streams() -> None:

@@ -14,7 +14,7 @@ from ..errors import MissingExtra, RecipeError, RunError
 from ..files import replacing, save_text
 from ..recipe import NAMED_FOR, difference, net_text
 from ..runs import Entry, RunDirectory
-from ..words import aligned, decibels, metric_text, score_text
+from ..words import aligned, decibels, metric_name, metric_text, score_text
 
 __all__ = ["as_dicts", "list_text", "text", "write"]
 
@@ -156,7 +156,7 @@ def _column(values: list[Any]) -> list[Any]:
 def _details(run: RunDirectory) -> str:
     last, origin = run.last, run.origin
     rows = [("run", str(run.folder)), ("state", run.state)]
-    rows += [(key, str(value)) for key, value in last.items() if key != "v"]
+    rows += [(metric_name(key), _shown(last, key)) for key in last if key != "v"]
     rows += [
         (
             "net",
@@ -170,7 +170,7 @@ def _details(run: RunDirectory) -> str:
     ]
     rows += [("kept steps", f"{len(run.steps())} weights, {len(run.frames())} frames")]
     changed = difference(type(run.recipe)(task=run.recipe.task), run.recipe)
-    rows += [(f"recipe {key}", str(value)) for key, (_, value) in changed.items()]
+    rows += [(f"recipe {key}", _field(key, value)) for key, (_, value) in changed.items()]
     if run.state == "interrupted":
         rows += [("go on", f"sfumato resume {shlex.quote(str(run.folder))}")]
     return aligned(rows)
@@ -180,12 +180,19 @@ def _comparison(runs: Sequence[RunDirectory]) -> str:
     names = sorted({name for run in runs for name in difference(runs[0].recipe, run.recipe)})
     rows = [("", *(run.name for run in runs))]
     for name in names:
-        rows.append((name, *(str(getattr(run.recipe, name)) for run in runs)))
+        rows.append((name, *(_field(name, getattr(run.recipe, name)) for run in runs)))
     scores = sorted({key for run in runs for key in run.last} - {"v"})
     for key in scores:
-        rows.append((key, *(_shown(run.last, key) for run in runs)))
+        rows.append((metric_name(key), *(_shown(run.last, key) for run in runs)))
     rows.append(("state", *(run.state for run in runs)))
     return aligned(rows)
+
+
+def _field(name: str, value: Any) -> str:
+    """A recipe's field as it is typed."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={part}" for key, part in value.items()) or "none"
+    return net_text(value) if name == "net" else str(value)
 
 
 def _shown(line: dict[str, Any], key: str) -> str:

@@ -15,12 +15,12 @@ from ..recipe import NAMED
 from ..words import printable
 from .flags import flag, takes_fields
 from .precedence import layered, merged, pairs
+from .refusals import asked
 
 if TYPE_CHECKING:
     from ..experiment import Say
     from ..recipe import Recipe
     from ..runs import RunDirectory
-    from ..runs.watch import Watch
 
 __all__ = ["digits", "gigapixel", "paint", "resume"]
 
@@ -68,11 +68,10 @@ def paint(
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
     chosen = chosen.replace(options=options)
+    watch, target = asked(chosen, frames, film, captions, until)
     with _telling(as_json, quiet) as say:
         from .. import experiment
-        from ..runs.watch import Until
 
-        target, watch = Until.parse(until) if until else None, _watch(frames, film, captions)
         if dry_run:
             return _dry_run(chosen, source, as_json)
         run = experiment.perform(chosen, source, out=out, watch=watch, until=target, budget=seconds, say=say)
@@ -101,10 +100,10 @@ def digits(
     """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
     chosen = layered("digits", "best", {"recipe": recipe, **fields}, settings)
     seconds = _seconds(budget, fields, settings)
+    watch, _ = asked(chosen, frames, film)
     with _telling(as_json, quiet) as say:
         from .. import experiment
 
-        watch = _watch(frames, film)
         if dry_run:
             return _dry_run(chosen, data, as_json)
         run = experiment.perform(chosen, data, out=out, watch=watch, budget=seconds, say=say)
@@ -177,14 +176,6 @@ def _seconds(budget: str | None, fields: Mapping[str, Any], settings: Sequence[s
 
     refuse_two({k: v for k, v in fields.items() if v is not None} | pairs(settings))
     return parse(budget)
-
-
-def _watch(frames: str | None, film: str | None, captions: bool = False) -> Watch:
-    """What a run keeps, where something else than usual is asked for."""
-    from ..runs.watch import Watch
-
-    usual = Watch()
-    return Watch(frames or usual.frames, film=film or usual.film, captions=captions)
 
 
 def _dry_run(recipe: Recipe, source: str | None, as_json: bool) -> int:

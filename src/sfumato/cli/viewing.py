@@ -66,7 +66,10 @@ def runs(
     elif found:
         print(tables.text(found))
     else:
-        entries = overview(out)
+        from ..progress import Waiting
+
+        with Waiting("runs") as tell:
+            entries = overview(out, tell)
         print(tables.list_text(entries, sort, out), file=sys.stdout if entries else sys.stderr)
     return 0
 

@@ -45,7 +45,8 @@ def names() -> list[str]:
 def engine(name: str) -> Engine:
     """The engine module of that name; EngineError if there is none."""
     if name not in names():
-        raise EngineError(f"engine {name!r} is unknown; known are {', '.join(['auto', *names()])}")
+        gpu = "\nhint: --engine cuda" if name.lower() in ("gpu", "nvidia") else ""
+        raise EngineError(f"engine {name!r} is unknown; known are {', '.join(['auto', *names()])}{gpu}")
     return cast(Engine, importlib.import_module(f"{__name__}.{name}"))
 
 

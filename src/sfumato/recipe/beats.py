@@ -57,25 +57,25 @@ def listed(total: int, steps: Iterable[int]) -> list[int]:
     return sorted({0, total} | {int(s) for s in steps if 0 <= s <= total})
 
 
-def parse(text: str, total: int) -> list[int]:
+def parse(text: str, total: int, name: str = "beats") -> list[int]:
     """Beats from text: `150` (that many, log-spaced), `linear:100`, `every:500`, or a list `0,10,100`.
 
-    Raises RecipeError if the text is none of these.
+    name: what a person calls them. Raises RecipeError if the text is none of these.
     """
-    name, _, rest = text.strip().rpartition(":")
+    kind, _, rest = text.strip().rpartition(":")
     try:
-        if name == "linear":
+        if kind == "linear":
             return linear(total, int(rest))
-        if name == "every":
+        if kind == "every":
             return every(total, int(rest))
-        if name in ("", "log"):
+        if kind in ("", "log"):
             numbers = [int(part) for part in rest.split(",")]
             if any(number < 0 for number in numbers):
                 raise ValueError(rest)
             return logarithmic(total, numbers[0]) if len(numbers) == 1 else listed(total, numbers)
     except ValueError:
         pass
-    raise RecipeError(f"beats={text!r} is unknown\nhint: 150, linear:100, every:500 or 0,10,100")
+    raise RecipeError(f"{name}={text!r} is unknown\nhint: 150, linear:100, every:500 or 0,10,100")
 
 
 def _few(text: str, count: int) -> None:

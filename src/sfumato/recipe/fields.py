@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, get_type_hints
 
 from ..errors import RecipeError
@@ -250,7 +251,7 @@ def coerce(changes: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises RecipeError for an unknown field or a value that cannot be read as the field's type.
     """
-    kinds = get_type_hints(Recipe)
+    kinds = _kinds()
     result: dict[str, Any] = {}
     for key, value in changes.items():
         if key not in kinds:
@@ -259,8 +260,15 @@ def coerce(changes: Mapping[str, Any]) -> dict[str, Any]:
             result[key] = _as(kinds[key], key, value)
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             kind = getattr(kinds[key], "__name__", str(kinds[key]))
-            raise RecipeError(f"{key}={short(value)} is not a valid {kind}") from error
+            hint = "\nhint: a whole number, or random on the command line" if key == "seed" else ""
+            raise RecipeError(f"{key}={short(value)} is not a valid {kind}{hint}") from error
     return result
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """The types of the fields: found once, as ten thousand recipes may be read."""
+    return get_type_hints(Recipe)
 
 
 def check(recipe: Recipe) -> None:

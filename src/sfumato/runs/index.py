@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -104,8 +104,13 @@ def listing(parent: str | os.PathLike[str] = "runs") -> list[RunDirectory]:
     return found
 
 
-def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
-    """What there is to say of the runs directly under a folder: those that cannot be opened, then oldest first."""
+def overview(
+    parent: str | os.PathLike[str] = "runs", tell: Callable[[str], None] = lambda text: None
+) -> list[Entry]:
+    """What there is to say of the runs directly under a folder: those that cannot be opened, then oldest first.
+
+    tell: hears how many runs have been read that the cache does not know.
+    """
     folder = Path(parent)
     stamps = dict(_stamps(folder))
     known = _cached(folder) if len(stamps) >= WORTH else {}
@@ -117,6 +122,8 @@ def overview(parent: str | os.PathLike[str] = "runs") -> list[Entry]:
         if body is None:
             body = _read(folder / name)
             fresh[name] = (stamp, json.dumps(body))
+            if len(fresh) % 100 == 0:
+                tell(f"{len(fresh):,} read that are new, {len(stamps):,} in all")
         entries.append(_entry(folder / name, body))
     gone = known.keys() - stamps.keys()
     if len(stamps) >= WORTH and (fresh or gone):

@@ -25,13 +25,16 @@ def value(text: str | bytes) -> Any:
     """JSON, of which Python's reader takes more than is JSON: ValueError for Infinity, NaN, nesting without end,
     and numbers of thousands of digits."""
     try:
-        return json.loads(text, parse_constant=_refused)
+        return _JSON.decode(text if isinstance(text, str) else text.decode())
     except RecursionError as error:
         raise ValueError("brackets without end") from error
 
 
 def _refused(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refused)
 
 
 def parsed(text: str, where: str) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ class Watch:
 
     def steps(self, total: int) -> tuple[list[int], list[int]]:
         """The steps of frames and of kept weights in a run of `total` steps; RecipeError for a bad text."""
-        return beats.parse(self.frames, total), beats.parse(self.keep, total)
+        return beats.parse(self.frames, total, "frames"), beats.parse(self.keep, total, "keep")
 
 
 @dataclass(frozen=True)

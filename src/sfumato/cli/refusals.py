@@ -1,0 +1,80 @@
+"""What is refused before anything heavy is imported, and the parser's complaints in our words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from cyclopts import App, CycloptsError, UnknownOptionError
+
+from ..errors import RecipeError
+from ..recipe import Recipe, pick
+
+if TYPE_CHECKING:
+    from ..runs.watch import Until, Watch
+
+__all__ = ["asked", "plain"]
+
+TRAINING = ("paint", "digits")
+"""Verbs that take --set FIELD=VALUE."""
+
+
+def asked(
+    recipe: Recipe, frames: str | None, film: str | None, captions: bool = False, until: str | None = None
+) -> tuple[Watch, Until | None]:
+    """What is watched and the target, from their texts. RecipeError for them, or for one of the recipe's variants
+    whose functions need no PyTorch: a misspelt word is told at once and not after seconds of imports."""
+    from ..learning import sampling, schedules
+    from ..picture import held_out
+    from ..runs.watch import Until, Watch
+
+    default = Watch()
+    watch = Watch(frames or default.frames, film=film or default.film, captions=captions)
+    watch.steps(1)
+    pick(schedules, recipe.schedule, "schedule")
+    pick(sampling, recipe.sampling, "sampling")
+    if recipe.task == "picture":
+        pick(held_out, recipe.held_out, "held_out")
+    return watch, Until.parse(until) if until else None
+
+
+def plain(error: CycloptsError) -> Exception:
+    """A complaint of the parser's in our words, where its own say little."""
+    more = getattr(error, "unused_tokens", None) or []
+    if isinstance(error, UnknownOptionError) and error.token.keyword:
+        more = [error.token.keyword]
+    if not more:
+        return error
+    from .commands import app
+
+    chain = tuple(getattr(error, "command_chain", None) or ())
+    if not chain:
+        return RecipeError(f"{more[0]!r} is no command\nhint: {_near(more[0], app, 'sfumato --help')}")
+    verb = " ".join(chain)
+    option = next((token for token in more if token.startswith("-")), None)
+    if option is not None:
+        return RecipeError(
+            f"sfumato {verb} has no {option.partition('=')[0]}\nhint: {_meant(option, app, chain)}"
+        )
+    what = "one picture: sfumato compare takes several" if verb == "paint" else f"less: sfumato {verb} --help"
+    return RecipeError(f"{' '.join(more)!r} is too much\nhint: sfumato {verb} takes {what}")
+
+
+def _meant(option: str, app: App, chain: tuple[str, ...]) -> str:
+    """What may have been meant by an option that a verb does not have."""
+    name = option.partition("=")[0]
+    field = name.lstrip("-").replace("-", "_")
+    if chain[-1] in TRAINING and field in {field.name for field in fields(Recipe)}:
+        return f"--set {field}=VALUE"
+    found = app
+    for part in chain:
+        found = found[part]
+    known = [flag for argument in found.assemble_argument_collection() for flag in argument.names]
+    return _near(name, known, f"sfumato {' '.join(chain)} --help")
+
+
+def _near(name: str, known: Iterable[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(name, [one for one in known if one != "--help"], n=1)
+    return f"did you mean {close[0]}?" if close else otherwise

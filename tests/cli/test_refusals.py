@@ -1,0 +1,59 @@
+"""Options that do not exist, and words that are refused before PyTorch is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sfumato.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["paint", "--schedule", "cosin"], "has no --schedule\n  hint: --set schedule=VALUE"),
+        (["paint", "--schedule=cosin"], "has no --schedule\n  hint: --set schedule=VALUE"),
+        (["digits", "--weight", "3"], "has no --weight\n  hint: "),
+        (["digits", "--schedule", "x"], "has no --schedule\n  hint: --set schedule=VALUE"),
+        (["atlas", "last", "--layr", "3"], "has no --layr\n  hint: did you mean --layer?"),
+        (["paint", "--epcohs", "3"], "has no --epcohs\n  hint: did you mean --epochs?"),
+        (["runs", "--srt", "name"], "has no --srt\n  hint: did you mean --sort?"),
+        (["compare", "--sedes", "name"], "--sedes\n  hint: did you mean --seeds?"),
+        (["atals", "last"], "'atals' is no command\n  hint: did you mean atlas?"),
+        (["zzzz"], "'zzzz' is no command\n  hint: sfumato --help"),
+        (["paint", "--seed", "x"], "hint: a whole number, or random on the command line"),
+        (["paint", "--engine", "gpu"], "engine 'gpu' is unknown; known are auto, cuda,"),
+    ],
+)
+def test_what_is_meant_is_said(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) in (2, 3)
+    err = capsys.readouterr().err
+    assert words in err and len(err.splitlines()) <= 3, err
+
+
+EARLY = {
+    "--frames x": "frames='x' is unknown",
+    "--until psnr=x": "until='psnr=x' is unknown",
+    "--set schedule=cosin": "did you mean 'cosine'?",
+    "--set sampling=uniforn": "did you mean 'uniform'?",
+    "--held-out chequer": "did you mean 'checker'?",
+}
+
+
+def test_misspelt_words_are_told_before_torch_is_imported(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom sfumato.__main__ import main\n"
+        f"for line in {list(EARLY)!r}:\n"
+        "    assert main(['paint', '--dry-run', *line.split()]) == 2\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    errors = done.stderr.split("error: ")[1:]
+    for error, words in zip(errors, EARLY.values(), strict=True):
+        assert words in error and "beats" not in error
