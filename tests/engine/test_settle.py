@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from compare import close
@@ -10,8 +12,10 @@ from sfumato import engine, nets
 from sfumato.data import Data
 from sfumato.engine import native
 from sfumato.errors import EngineError
-from sfumato.nets import activations
-from sfumato.recipe import NAMED, Recipe, public
+from sfumato.learning import losses, optimizers, sampling, schedules
+from sfumato.nets import activations, encodings, starts
+from sfumato.recipe import NAMED, Recipe, pick, public
+from sfumato.recipe.fields import PRECISIONS
 from sfumato.training import train
 
 SMALL = {"net": (6, 4), "batch": 48, "epochs": 3.0, "threads": 1, "precision": "float32"}
@@ -36,22 +40,48 @@ def test_any_activation_may_replace_that_of_a_named_recipe(recipe: str, name: st
     assert any("wake" in note for note in settled[0].notes) == (bool(NAMED[recipe][0].wake) and not rectifies)
 
 
-@pytest.mark.parametrize("name", public(activations))
-def test_every_engine_paints_the_same_from_one_recipe(name: str, tiny: Data) -> None:
-    recipe = Recipe(**SMALL, activation=name, wake=2, rate=1e-3)
-    painted = []
-    for one in ("eager", "native"):
+VARIANTS = {
+    "activation": activations,
+    "encoding": encodings,
+    "init": starts,
+    "loss": losses,
+    "optimizer": optimizers,
+    "schedule": schedules,
+    "sampling": sampling,
+}
+EVERY = [
+    *((field, name) for field, module in VARIANTS.items() for name in public(module)),
+    *(("precision", name) for name in PRECISIONS),
+    *(("skip", True), ("clip", 0.01), ("warmup", 0.5), ("dropout", (0.2, 0.3)), ("coordinates", "corners")),
+    *(("batch", 1), ("batch", 500), ("net", (7,)), ("steps", 4)),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), EVERY)
+def test_every_variant_means_the_same_to_every_engine(field: str, value: Any, tiny: Data) -> None:
+    """The same painting within tolerance, or a refusal by name of an engine that was asked for."""
+    recipe = Recipe(**{**SMALL, "wake": 2, "rate": 1e-3, field: value})
+    if pick(optimizers, recipe.optimizer, "optimizer").fact("whole_data"):
+        recipe = recipe.replace(batch=tiny.samples)
+    painted, settled = {}, {}
+    for one in ("eager", "auto", "native", "regrouped"):
         try:
-            settled = engine.settle(recipe.replace(engine=one))
+            settled[one] = engine.settle(recipe.replace(engine=one))
         except EngineError:
-            assert one == "native"
+            assert one in ("native", "regrouped")
             continue
-        net = nets.build(settled.recipe, 2, 3)
-        for _ in train(net, tiny, settled.recipe):
+        net = nets.build(settled[one].recipe, 2, 3)
+        for _ in train(net, tiny, settled[one].recipe.replace(engine=settled[one].engine)):
             pass
-        painted.append(nets.predict(net, tiny.inputs))
-    for other in painted[1:]:
-        close(other, painted[0], rel=1e-3, why="15 steps in float32, sums in another order")
+        painted[one] = nets.predict(net, tiny.inputs)
+    half = {one.recipe.precision for one in settled.values()} != {"float32"}
+    for name, other in painted.items():
+        if half:
+            close(other, painted["eager"], rel=3e-2, why=f"15 steps, operands of 8 bits: {name}")
+        else:
+            close(
+                other, painted["eager"], rel=1e-3, why=f"15 steps in float32, sums in another order: {name}"
+            )
 
 
 def test_a_passed_over_engine_is_said_with_its_price(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import MissingExtra, PictureError
-from . import _tiff
+from . import _avif, _tiff
 from ._chunks import to_srgb, without_text
 from ._refusals import READ, check_header, check_size, explained, opened, quiet_libtiff, quiet_pillow, refusal
 from ._samples import Sample, cut_to_frame, deep_values, from_cmyk, plain
@@ -107,8 +107,8 @@ def from_pillow(image: Image.Image, name: str = "") -> Picture:
 
 def _decoded(file: BinaryIO, path: Path, max_pixels: int | None) -> tuple[Values, Any, list[str]]:
     """Upright values (H, W, 1 to 4), profile and notes of an open file; raises whatever Pillow raises."""
-    notes: list[str] = []
     check_header(file, path)
+    notes = _avif.notes_of(file)
     layout = _tiff.layout_of(file, path)
     image = None
     if layout is None or layout.pillow_is_right:
