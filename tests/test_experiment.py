@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from sfumato import experiment, picture
-from sfumato.errors import RecipeError, RunError
+from sfumato.errors import EngineError, RecipeError, RunError
 from sfumato.learning.session import Tick
 from sfumato.recipe import Recipe
 from sfumato.run import Run
@@ -259,3 +259,30 @@ def test_a_task_goes_on_with_the_data_that_it_took_by_itself(
     monkeypatch.undo()  # now the larger set may be there
     again = experiment.resume(Run(run.folder), epochs=2)
     assert again.last["step"] == 2 * once
+
+
+def test_what_an_engine_refuses_leaves_no_run_and_changes_none(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An optimizer that wants other batches, threads that cannot start: known only when a session is made."""
+    run = experiment.perform(SMALL, str(photo), out=tmp_path / "runs", watch=QUIET)
+    whole = SMALL.replace(optimizer="lbfgs", batch=16)
+    with pytest.raises(RecipeError, match="looks at all"):
+        experiment.perform(whole, str(photo), out=tmp_path / "refused", watch=QUIET)
+    before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    made = experiment._begin
+
+    def refuses(net: Any, data: Any, recipe: Recipe, *more: Any) -> Any:
+        if recipe.epochs != SMALL.epochs:
+            raise EngineError("no threads")
+        return made(net, data, recipe, *more)
+
+    monkeypatch.setattr(experiment, "_begin", refuses)
+    with pytest.raises(EngineError):
+        experiment.resume(run, epochs=9)
+    with pytest.raises(EngineError):
+        experiment.fork(run, 5, {"epochs": 9.0}, out=tmp_path / "refused")
+    with pytest.raises(EngineError):
+        experiment.perform(SMALL.replace(epochs=2), str(photo), out=tmp_path / "refused")
+    after = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert after == before and not list((tmp_path / "refused").glob("*"))

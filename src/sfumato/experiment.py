@@ -132,10 +132,10 @@ def perform(
     named = source.name if isinstance(source, picture.Picture) else source
     origin = describe(recipe, named, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     origin |= {"until": str(until)} if until else {}
+    session = _begin(net, data, recipe, chosen)  # what it refuses leaves no run behind
     with RunDirectory.create(out, recipe, label, origin, _target_files(shown)) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
-        session = _begin(net, data, recipe, chosen)
         return _follow(run, data, net, session, {}, looks, until, watchers, say, pace)
 
 
@@ -182,17 +182,17 @@ def resume(
             _check_target(until, tasks.task(recipe.task), data, net)
         elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
             until = target
+        looks = run.watch.steps(recipe.planned_steps(data.samples))
+        session = _begin(net, data, recipe, chosen, state)  # what it refuses has changed nothing
         run.change_recipe(recipe)
         looked = bool(facts.get("looked", state is not None))
         run.forget_after(int(facts.get("step", 0)) - (0 if looked else 1))
-        looks = run.watch.steps(recipe.planned_steps(data.samples))
         if "first_step" in run.origin:
             looks = _from(run.origin["first_step"], looks)
         if state is not None:
             notes = (*notes, *_other_bits(run, recipe, chosen, int(facts["step"])))
         for note in notes:
             say("note", {"text": note})
-        session = _begin(net, data, recipe, chosen, state)
         return _follow(run, data, net, session, facts, looks, until, watchers, say)
 
 
@@ -249,10 +249,10 @@ def fork(
     origin["forked_with"] = {name: part for name, (_, part) in difference(run.recipe, recipe).items()}
     shown: picture.Picture | None = new_data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
+    session = _begin(new_net, new_data, recipe, chosen, state)
     with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:
         for note in notes:
             say("note", {"text": note})
-        session = _begin(new_net, new_data, recipe, chosen, state)
         return _follow(new, new_data, new_net, session, facts, looks, None, watchers, say)
 
 
