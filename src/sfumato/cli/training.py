@@ -130,7 +130,7 @@ def gigapixel(
     with _telling(as_json, quiet) as say:
         from .. import experiment
 
-        watch = _watch(frames, film)
+        watch, _ = asked(chosen, frames, film)
         if dry_run:
             return _dry_run(chosen, picture, as_json)
         run = experiment.perform(chosen, picture, out=out, watch=watch, say=say)
