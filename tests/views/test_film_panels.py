@@ -11,13 +11,14 @@ from conftest import colours
 from PIL import Image
 from test_film import decoded, swapped, synthetic
 
-from sfumato import nets, picture
+from sfumato import api, nets, picture
 from sfumato.drawing import palettes
 from sfumato.drawing.video import Frame
 from sfumato.errors import RecipeError, RunError
 from sfumato.picture import metrics
 from sfumato.recipe import Recipe
 from sfumato.run import Run
+from sfumato.runs.watch import Watch
 from sfumato.views import film, film_panels
 from sfumato.views.atlas import Gallery
 from sfumato.views.export import export
@@ -216,3 +217,17 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     (run.folder / "metrics.jsonl").unlink()
     with pytest.raises(RunError, match="no score"):
         made(run, "curve", "error")
+
+
+@pytest.mark.parametrize("words", [("curve",), ("curve", "error"), ("curve", "neurons")])
+def test_the_axes_of_a_fork_stand_still_from_its_first_step(tmp_path: Path, words: tuple[str, ...]) -> None:
+    values = colours(13, 17).reshape(13, 17, 3)
+    watch = Watch("12", "8", film="none")
+    recipe = {"net": (12,), "batch": 32, "epochs": 30, "engine": "eager"}
+    run = api.paint(values, **recipe, out=tmp_path, watch=watch, progress=False)
+    fork = api.fork(run, 60, {"rate": run.recipe.rate / 3}, out=tmp_path, progress=False)
+    assert fork.steps()[0] == fork.frames()[0][0] == 60
+    for one in (run, fork):
+        shown = list(film_panels.frames(one, words)[1])
+        for area in (np.s_[-180:, :60], np.s_[-40:]):  # numbers of the upright axis, and below the level one
+            assert all(np.array_equal(frame[area], shown[0][area]) for frame in shown)

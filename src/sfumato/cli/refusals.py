@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["asked", "plain"]
 
-TRAINING = ("paint", "digits")
+TRAINING = ("paint", "digits", "gigapixel")
 """Verbs that take --set FIELD=VALUE."""
 
 

@@ -23,7 +23,8 @@ FLAT_SHARE = 0.3
 """Of a layer's units: below it a net paints as well as without them (classic without waking loses a third)."""
 
 FEW, CLEAR = 200, 26.0
-"""Steps below which a picture under so many dB is no wonder: the quickest recipe, sharp, is at 24 dB after 200."""
+"""Steps below which a picture under so many dB is no wonder. The quickest recipe, sharp, makes 34 dB of the Mona
+Lisa in 200 (`sfumato paint --recipe sharp --set steps=200`)."""
 
 SPIKE = 4.0
 """A minibatch loss this many times the median before it is no noise of minibatches of a few hundred pixels."""
