@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, UnknownOptionError
 
 from ..errors import RecipeError
 from ..recipe import Recipe, pick
+from .app import app
 
 if TYPE_CHECKING:
     from ..runs.watch import Until, Watch
@@ -47,8 +48,6 @@ def plain(error: CycloptsError) -> Exception:
         more = [error.token.keyword]
     if not more:
         return error
-    from .commands import app
-
     chain = tuple(getattr(error, "command_chain", None) or ())
     if not chain:
         return RecipeError(f"{more[0]!r} is no command\nhint: {_near(more[0], app, 'sfumato --help')}")
