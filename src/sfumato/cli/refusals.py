@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, UnknownOptionError
 
 from ..errors import RecipeError
 from ..recipe import Recipe, pick
-from .app import app
+from .commands import app
 
 if TYPE_CHECKING:
     from ..runs.watch import Until, Watch
