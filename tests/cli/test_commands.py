@@ -77,7 +77,7 @@ def test_json_lines_tell_the_whole_story(folder: Path, capsys: pytest.CaptureFix
         (["paint", "photo.png", "--engine", "tpu"], 3, ["engine 'tpu' is unknown"]),
         (["paint", "photo.png", "--until", "loss=3"], 2, ["until='loss=3'"]),
         (["paint", "photo.png", "--held-out", "1.5"], 2, ["share=1.5"]),
-        (["paint", "photo.png", "--frames", "often"], 2, ["beats='often'"]),
+        (["paint", "photo.png", "--frames", "often"], 2, ["frames='often'"]),
         (["paint", "https://example.org/a.png"], 2, ["https://example.org/a.png"]),
         (["paint", "."], 2, ["folder"]),
         (["resume", "nothing"], 1, ["'nothing' not found", "hint: sfumato runs"]),

@@ -28,11 +28,11 @@ OTHERS = [
 def test_a_recipe_of_another_task_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], task: str, name: str
 ) -> None:
-    verb = "paint" if task == "picture" else task
-    assert main([verb, "--recipe", name, "--dry-run"]) == 2
+    verb = {"picture": ["paint"], "gigapixel": ["gigapixel", "photo.png"]}.get(task, [task])
+    assert main([*verb, "--recipe", name, "--dry-run"]) == 2
     assert f"not of {task}" in capsys.readouterr().err
     Path("file.json").write_text(json.dumps({"task": "digits" if task == "picture" else "picture"}))
-    assert main([verb, "--recipe", "file.json", "--dry-run"]) == 2
+    assert main([*verb, "--recipe", "file.json", "--dry-run"]) == 2
     assert f"not of {task}" in capsys.readouterr().err
 
 

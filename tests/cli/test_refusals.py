@@ -39,7 +39,6 @@ EARLY = {
     "--until psnr=x": "until='psnr=x' is unknown",
     "--set schedule=cosin": "did you mean 'cosine'?",
     "--set sampling=uniforn": "did you mean 'uniform'?",
-    "--held-out chequer": "did you mean 'checker'?",
 }
 
 

@@ -13,7 +13,7 @@ from sfumato.data import Data
 from sfumato.engine import native
 from sfumato.errors import EngineError
 from sfumato.learning import losses, optimizers, sampling, schedules
-from sfumato.nets import activations, encodings
+from sfumato.nets import activations, encodings, net_initializers
 from sfumato.recipe import NAMED, Recipe, pick, public
 from sfumato.recipe.fields import PRECISIONS
 from sfumato.training import train

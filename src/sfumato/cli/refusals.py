@@ -28,7 +28,6 @@ def asked(
     """What is watched and the target, from their texts. RecipeError for them, or for one of the recipe's variants
     whose functions need no PyTorch: a misspelt word is told at once and not after seconds of imports."""
     from ..learning import sampling, schedules
-    from ..picture import held_out
     from ..runs.watch import Until, Watch
 
     default = Watch()
@@ -36,8 +35,6 @@ def asked(
     watch.steps(1)
     pick(schedules, recipe.schedule, "schedule")
     pick(sampling, recipe.sampling, "sampling")
-    if recipe.task == "picture":
-        pick(held_out, recipe.held_out, "held_out")
     return watch, Until.parse(until) if until else None
 
 
