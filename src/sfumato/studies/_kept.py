@@ -6,6 +6,7 @@ import importlib
 import json
 from functools import cache
 from importlib import resources
+from types import ModuleType
 from typing import Any
 
 from . import READING_LIST, names
@@ -58,13 +59,13 @@ def reading_list() -> str:
             if found:
                 judged = found["results"]["verdict"]
                 effect, minutes = judged["effect"], f"{found['made']['core_seconds'] / 60:.1f}"
-                parts.append(_part(name, str(paper), module.CLAIM, found))
+                parts.append(_part(name, module, found))
         title = f"{paper.title} ({paper.year}), {paper.identifier}"
         rows.append(f"| {paper.number} | `{name}` | {title} | {verdict} | {effect} | {minutes} | {missing} |")
     return "\n".join([INTRODUCTION, head, *rows, "", *parts])
 
 
-def _part(name: str, paper: str, claim: str, found: dict[str, Any]) -> str:
+def _part(name: str, module: ModuleType, found: dict[str, Any]) -> str:
     made, judged = found["made"], found["results"]["verdict"]
     table = judged["table"]
     lines = [f"| {' | '.join(row)} |" for row in table]
@@ -74,9 +75,11 @@ def _part(name: str, paper: str, claim: str, found: dict[str, Any]) -> str:
         f"{made['processor']} ({made['instruction_set']}), one thread a run: `{made['command']}`"
     )
     picture = f"![what {name} measured](../src/sfumato/studies/results/{name}.png)"
-    top = [f"## {name}", "", f"{paper}.", "", f"**Claim.** {claim}", ""]
+    top = [f"## {name}", "", f"{module.PAPER}.", "", f"**Claim.** {module.CLAIM}", ""]
+    after = getattr(module, "AFTERWARDS", "")
+    looked = [f"Looked at afterwards, which decides nothing: {after}", ""] if after else []
     return "\n".join(
-        [*top, f"**{judged['holds']}**: {judged['why']}", "", *lines, "", picture, "", where, ""]
+        [*top, f"**{judged['holds']}**: {judged['why']}", "", *lines, "", *looked, picture, "", where, ""]
     )
 
 

@@ -50,6 +50,7 @@ def page(done: Done, figure: Picture | None) -> str:
     return template.render(
         paper=done.module.PAPER,
         claim=done.module.CLAIM,
+        afterwards=getattr(done.module, "AFTERWARDS", ""),
         verdict=done.verdict,
         figure=_uri("image/png", picture.encode(figure, "png")) if figure else "",
         drawing=_uri("image/svg+xml", drawing.encode()) if drawing else "",

@@ -34,7 +34,7 @@ TUNING_SEED = 1000
 CLOCKS = ("v", "seconds", "watching_seconds", "cores", "total_steps", "epoch")
 """Keys of a metrics line that no judgement reads, and that differ between two runs of the same recipe."""
 
-APART = {"judge", "figure", "runs", "PAPER", "CLAIM", "DRAWING", "SEEDS", "DATA"}
+APART = {"judge", "figure", "runs", "PAPER", "CLAIM", "DRAWING", "SEEDS", "DATA", "MISSING", "AFTERWARDS"}
 """Names of a study's file that cannot change what a recipe of its task trains."""
 
 Say = Callable[[str], None]

@@ -71,6 +71,11 @@ SEEDS, DATA = 5, ("mnist",)
 
 MISSING = "deeper nets; the picture; the native engine"
 
+AFTERWARDS = (
+    "back-propagation, feedback alignment and the frozen layer all chose 0.3, the largest rate, so that the grid "
+    "ended too early for them; whether a larger rate or a larger B closes the gap was not tried."
+)
+
 # The task ---------------------------------------------------------------------------------------------------------
 
 WAYS = ("backprop", "feedback", "frozen", "flipped")
