@@ -8,10 +8,10 @@ A study is a file of this folder, found by its name, with four names and a docst
 - `judge(results) -> Verdict`: from the outcomes of each arm to a table, one of four words, and why;
 
 and, where it needs them, `SEEDS`, `DATA` (what it learns from), `figure(results) -> Picture` (the paper's figure
-from our own runs), `DRAWING` (the mechanism as SVG), `MISSING` (what of the paper is left out, a line) and `AFTERWARDS`
-(what was found out about the reason once the verdict stood). A file with a task's names (`RECIPE`, `load`, `build`,
-...) is that task too, under the study's name. Everything that trains goes through `drive`, run directories and
-`compare.workers`.
+from our own runs), `DRAWING` (the mechanism as SVG), `MISSING` (what of the paper is left out, a line) and
+`AFTERWARDS` (what was found out about the reason once the verdict stood). A file with a task's names (`RECIPE`,
+`load`, `build`, ...) is that task too, under the study's name. Everything that trains goes through `drive`, run
+directories and `compare.workers`.
 
 Nothing is imported before it is asked for: listing is quick.
 """
