@@ -37,7 +37,8 @@ all of MNIST for many epochs. Errors of a few per cent with 5,000 labels cannot 
 
 Result
 ------
-No full run yet.
+**holds**: k = 25: -6.1 points against raw pixels, -4.40 (-4.76 to -4.04) against dense. 5 seeds, 12.0 minutes
+of runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study k_sparse`.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ CLAIM = (
 SEEDS, DATA = 5, ("mnist",)
 
 MISSING = "fine-tuning; denoising auto-encoder; the picture; strokes against digits measured"
+
+AFTERWARDS = (
+    "every auto-encoder chose 0.003, the larger rate; whether a still larger one helps was not tried."
+)
 
 # The task ---------------------------------------------------------------------------------------------------------
 
