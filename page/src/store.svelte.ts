@@ -114,7 +114,8 @@ export class Store implements Listener {
         return;
       case "status":
         this.status = news.status;
-        if (news.text) this.say(news.text, news.status === "failed");
+        // What to try with flags is for the command line; the findings say it in the words of the controls.
+        if (news.text) this.say(news.text.replace(/\nhint: try --.*/, ""), news.status === "failed");
         return;
       case "speed":
         this.speed = news.level;

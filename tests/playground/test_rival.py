@@ -46,7 +46,7 @@ class Table:
     def running(self) -> None:
         """Both have started."""
         self.race()
-        self.sitting.rival.hear(("event", {"event": "menus"}))
+        self.sitting.rival.hear(("event", {"event": "awake"}))
         self.sitting.hear(("event", run("a", RECIPE)))
         self.sitting.rival.hear(("event", run("b", RECIPE)))
         for hear in (self.sitting.hear, self.sitting.rival.hear):
@@ -75,7 +75,7 @@ def table(photo: Path) -> Iterator[Table]:
 def test_both_start_when_the_second_process_is_awake_and_on_the_same_picture(table: Table) -> None:
     table.race()
     assert table.first == [] and kinds(table.second) == ["wake"], "the first one waits for the second"
-    table.sitting.rival.hear(("event", {"event": "menus"}))
+    table.sitting.rival.hear(("event", {"event": "awake"}))
     (first,), second = table.first, table.second[1]
     assert (first["type"], second["type"]) == ("start", "start")
     assert first["recipe"] == table.kept.recipe, "the run shown, from its start"

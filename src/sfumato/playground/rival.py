@@ -90,7 +90,7 @@ class Rival:
 
     def _event(self, event: dict[str, Any]) -> None:
         kind = event["event"]
-        if kind == "menus":
+        if kind == "awake":
             self._ready = True
             self._start()
         elif not self._on:

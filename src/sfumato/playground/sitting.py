@@ -215,6 +215,8 @@ class Sitting:
             self.hub.tell(event)
             if self.status == "waking":
                 self._set("idle")
+        elif kind == "awake":
+            pass  # it takes commands before, and only answers them later
         elif kind == "run":
             self._library.runs(fresh=True)
             self.run = {key: value for key, value in event.items() if key != "event"}

@@ -41,6 +41,7 @@ def main(pipe: Connection, out: str) -> None:
         from .. import samples
 
         samples.mona_lisa()
+    pipe.send(("event", {"event": "awake"}))
     looking, layers, speed = False, [], 5
     command: dict[str, Any] | None = None
     while True:
