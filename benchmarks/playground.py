@@ -4,17 +4,21 @@
 
 Starts a server of its own, trains `classic` on the Mona Lisa, and alternates: the page open for some seconds,
 then closed for as many, again and again. The rate of steps with the page open over that with it closed is the
-median of the pairs; a spread that crosses 0.9 gives no verdict. Then: seconds from play to the first painting,
-walls of all neurons a second, rate and memory under many tabs and after a hundred pages that vanish; and how a
-server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes is gone. Let nothing
-else run on the machine meanwhile.
+median of the pairs; a spread that crosses 0.9 gives no verdict. On a busy machine steps a processor second of the
+trainer still say what looking costs it, and the browser's own share is told apart. Then: seconds from play to the
+first painting, walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge everything, as
+pages on other machines do: what drawing costs a browser is measured above) and after a hundred pages that vanish;
+and how a server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes is gone. Let
+nothing else run on the machine meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import json
+import os
 import shutil
 import signal
 import statistics
@@ -23,11 +27,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 
@@ -46,7 +52,7 @@ class Spy:
         threading.Thread(target=self._hear, daemon=True).start()
 
     def _hear(self) -> None:
-        for message in self.socket:
+        for message in self._messages():
             if isinstance(message, bytes):
                 size = int.from_bytes(message[:4], "big")
                 header = json.loads(message[4 : 4 + size])
@@ -57,6 +63,10 @@ class Spy:
             self.told.append(event)
             if event["event"] == "pulse":
                 self.steps.append((time.perf_counter(), event["step"]))
+
+    def _messages(self) -> Iterator[str | bytes]:
+        with contextlib.suppress(ConnectionClosed):  # the server has ended, which is what is measured then
+            yield from self.socket
 
     def send(self, **command: Any) -> None:
         self.socket.send(json.dumps(command))
@@ -84,6 +94,18 @@ def memory(pid: int) -> int:
     return pages * 4096 >> 20
 
 
+def seconds_of(pids: Iterable[int]) -> float:
+    """Processor seconds that processes have used so far."""
+    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def below(pid: int) -> list[int]:
+    """All processes that a process has started, and theirs."""
+    children = family(pid)[1:]
+    return children + [one for child in children for one in below(child)]
+
+
 def served(out: str) -> tuple[subprocess.Popen[str], str]:
     """A server and its address."""
     command = [sys.executable, "-m", "sfumato", "playground", "--no-open", "--port", "0", "--out", out]
@@ -92,13 +114,21 @@ def served(out: str) -> tuple[subprocess.Popen[str], str]:
     return server, server.stdout.readline().strip()
 
 
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped by init does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def ended(server: subprocess.Popen[str], number: int) -> float:
     """Seconds from a signal until server and workers are gone."""
     pids = family(server.pid)
     started = time.perf_counter()
     server.send_signal(number)
     server.wait(20)
-    while any(Path(f"/proc/{one}").exists() for one in pids):
+    while any(lives(one) for one in pids):
         assert time.perf_counter() < started + 20, "a worker outlives its server"
         time.sleep(0.01)
     return time.perf_counter() - started
@@ -118,16 +148,29 @@ def measured(spy: Spy, seconds: float) -> float:
     return spy.rate(start, time.perf_counter())
 
 
-def pairs(browser: Browser, spy: Spy, url: str, rounds: int, seconds: float) -> list[float]:
-    ratios = []
+def pairs(browser: Browser, spy: Spy, url: str, pid: int, rounds: int, seconds: float) -> list[list[float]]:
+    """Ratios of steps a second, and of steps a processor second of the trainer, with a page to those without; and
+    processor seconds a second that drawing takes (the browser's renderer and its GPU process)."""
+    trainer = max(family(pid)[1:], key=lambda one: seconds_of([one]))
+    rows: list[list[float]] = []
     for _ in range(rounds):
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(url)
-        opened = measured(spy, seconds)
-        page.close()
-        ratios.append(opened / measured(spy, seconds))
-        print(f"  open {opened:.1f} steps/s, ratio {ratios[-1]:.3f}", flush=True)
-    return ratios
+        found = []
+        for closing in (False, True):
+            if closing:
+                page.close()
+            time.sleep(1)
+            drawing = [one for one in below(os.getpid()) if one not in family(pid)]
+            used, drawn, step = seconds_of([trainer]), seconds_of(drawing), spy.steps[-1][1]
+            rate = measured(spy, seconds)
+            spent = seconds_of([trainer]) - used
+            found.append((rate, (spy.steps[-1][1] - step) / spent, seconds_of(drawing) - drawn))
+        (a, b, c), (d, e, f) = found
+        rows.append([a / d, b / e, (c - f) / (seconds + 2)])
+        said = f"a second {a / d:.3f}, a processor second {b / e:.3f}, drawing {rows[-1][2]:.2f} of a core"
+        print(f"  open {a:.1f} steps/s; open to closed: {said}", flush=True)
+    return rows
 
 
 def main() -> None:
@@ -161,9 +204,12 @@ def main() -> None:
         print(f"first painting    {time.perf_counter() - started:.2f} s after play")
         page.close()
         time.sleep(5)
-        ratios = pairs(browser, spy, url, given.rounds, given.seconds)
+        rows = pairs(browser, spy, url, server.pid, given.rounds, given.seconds)
+        ratios = [row[0] for row in rows]
+        own, drawing = (statistics.median(row[i] for row in rows) for i in (1, 2))
         print(f"step rate         {statistics.median(ratios):.3f} of that without a page")
         spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {given.rounds} pairs of {given.seconds:g} s"
+        spread += f"; a processor second {own:.3f}; drawing takes {drawing:.2f} of a core"
         print(f"                  ({spread})")
         spy.walls.clear()
         spy.send(type="watch", layers=[1, 2, 3, 4], visible=True)
@@ -172,11 +218,13 @@ def main() -> None:
         spy.send(type="watch", layers=[], visible=False)
         print(f"all 1,200 neurons {fourth / given.seconds:.2f} times a second")
         before, alone = memory(server.pid), measured(spy, given.seconds)
-        tabs = [browser.new_page() for _ in range(given.tabs)]
+        tabs = [Spy(url) for _ in range(given.tabs)]
         for tab in tabs:
-            tab.goto(url)
+            tab.send(type="watch", layers=[1, 2, 3, 4], visible=True)
         many = measured(spy, given.seconds)
         after = memory(server.pid)
+        for tab in tabs:
+            tab.socket.close()
         print(f"{given.tabs} tabs           rate {many / alone:.2f} of none, memory {before} to {after} MB")
         browser.close()
         before, handles = memory(server.pid), len(list(Path(f"/proc/{server.pid}/fd").iterdir()))

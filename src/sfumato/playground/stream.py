@@ -39,8 +39,8 @@ With 25 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come
 SPEEDS = {1: 1.0, 2: 8.0, 3: 60.0, 4: 400.0, 5: math.inf}
 """Steps a second at most, at each speed of the page."""
 
-NEWS_SECONDS = 0.1
-"""News is sent at most so often: a curve needs no more, and a page draws no more."""
+NEWS_SECONDS = 0.25
+"""News is sent at most so often: nobody reads numbers faster, and each costs a browser a layout."""
 
 CHECK_SECONDS = 4.0
 """How often all layers are looked at, on a few hundred pixels, for units that no longer learn."""

@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import itertools
 import multiprocessing
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -29,6 +31,15 @@ def deaf() -> None:
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _perform(target: Callable[..., None], *arguments: Any) -> None:
+    """Run a worker and end its process at once: PyTorch takes half a second to take itself apart, while someone
+    waits who has pressed Ctrl-C. All files are closed by then."""
+    target(*arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class Worker:
@@ -58,7 +69,9 @@ class Worker:
         context = multiprocessing.get_context("spawn")  # torch and threads do not survive a fork
         ours, theirs = context.Pipe()
         self._heard = False
-        self._process = context.Process(target=self._target, args=(theirs, *self._arguments), daemon=True)
+        self._process = context.Process(
+            target=_perform, args=(self._target, theirs, *self._arguments), daemon=True
+        )
         self._process.start()
         theirs.close()
         self._pipe = ours
