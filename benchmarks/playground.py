@@ -6,9 +6,10 @@ Starts a server of its own, trains `classic` on the Mona Lisa, and alternates: t
 then closed for as many, again and again. The rate of steps with the page open over that with it closed is the
 median of the pairs; a spread that crosses 0.9 gives no verdict. On a busy machine steps a processor second of the
 trainer still say what looking costs it, and the browser's own share is told apart. Then: seconds from play to the
-first painting, walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge everything, as
-pages on other machines do: what drawing costs a browser is measured above) and after a hundred pages that vanish;
-and how a server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes is gone. Let
+first painting, walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge
+everything, as pages on other machines do: what drawing costs a browser is measured above) and after a hundred pages
+that vanish; and how a server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes
+is gone. Let
 nothing else run on the machine meanwhile.
 """
 
