@@ -4,8 +4,9 @@
     planned.recipe.steps, planned.watch, planned.text     # "budget 90 s: 61 epochs at 88 thousand samples/s"
 
 The speed is measured on a copy of the net, by steps that are no part of the training: the result is a function of
-the stored recipe, which holds the steps that were planned. If the machine slows down in the middle, `Pace` cuts the
-rest of the schedule short, so that the net still ends annealed, and the cut is stored in the recipe too.
+the stored recipe, which holds the steps that were planned. If the machine becomes slower or faster in the middle,
+`Pace` plans the rest of the schedule anew, so that the net still ends annealed and in time, and what was planned is
+stored in the recipe too.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ FEWEST = 8
 FILM = 0.006
 """Seconds that a frame of 128,700 pixels takes in the film at the end."""
 
-LATE = 1.05
-"""A run is cut short when it would end later than its budget by this factor."""
+SLACK = 0.05
+"""A run is planned anew when it would end later or earlier than its budget by this share of it."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def plan(
 
 
 class Pace:
-    """Keeps a run to its budget: at each tick, shortens the rest of the schedule if the machine has become slower.
+    """Keeps a run to its budget: plans the rest of the schedule anew if the machine becomes slower or faster.
 
     deadline: of `time.perf_counter`, when training must be over.
     """
@@ -138,11 +139,11 @@ class Pace:
         self._next = time.perf_counter() + 0.1 * seconds
         self._mark: tuple[float, int] | None = None
 
-    def late(self, tick: Tick) -> int | None:
-        """The number of steps in which the run should end, if it has to end earlier than planned; else None.
+    def steps(self, tick: Tick) -> int | None:
+        """The number of steps in which the run should end, if that is not the planned one any more; else None.
 
-        Looked at every tenth of the budget, by the training speed since the last look, so that a short stall does
-        not cut a run and a lasting one does.
+        Looked at every tenth of the budget, by the training speed since the last look, so that a short stall
+        changes nothing and a lasting one does.
         """
         now = time.perf_counter()
         if self._mark is None:
@@ -157,10 +158,10 @@ class Pace:
         share = (tick.total_steps - tick.step) / tick.total_steps
         left = self._deadline - now - self._watching * share
         to_do = tick.total_steps - tick.step
-        if spent / steps * to_do <= left + (LATE - 1) * self._seconds:
+        if abs(spent / steps * to_do - left) <= SLACK * self._seconds:
             return None
         affordable = max(1, int(left * steps / spent))
-        return tick.step + affordable if affordable < to_do else None
+        return tick.step + affordable if affordable != to_do else None
 
 
 def _said(seconds: float) -> str:

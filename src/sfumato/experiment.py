@@ -34,7 +34,7 @@ from .runs import RunDirectory
 from .runs.directory import checkpoint_file
 from .runs.origin import arithmetic, describe
 from .runs.stopping import signals
-from .runs.watch import Until, Watch
+from .runs.watch import Looks, Until, Watch
 from .runs.watchers import Checkpoints, Frames, Weights
 from .training import advice, begin
 
@@ -126,13 +126,13 @@ def perform(
         )
         recipe, watch, notes = planned.recipe, planned.watch, (planned.text, *notes)
         pace = Pace(budget, since + budget - planned.reserve, planned.watching)
-    looks = watch.steps(recipe.planned_steps(data.samples))
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     named = source.name if isinstance(source, picture.Picture) else source
     origin = describe(recipe, named, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     origin |= {"until": str(until)} if until else {}
     session = _begin(net, data, recipe, chosen)  # what it refuses leaves no run behind
+    looks = Looks(watch, session.plan)
     with RunDirectory.create(out, recipe, label, origin, _target_files(shown)) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
@@ -182,13 +182,11 @@ def resume(
             _check_target(until, tasks.task(recipe.task), data, net)
         elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
             until = target
-        looks = run.watch.steps(recipe.planned_steps(data.samples))
         session = _begin(net, data, recipe, chosen, state)  # what it refuses has changed nothing
+        looks = Looks(run.watch, session.plan, run.origin.get("first_step", 0))
         run.change_recipe(recipe)
         looked = bool(facts.get("looked", state is not None))
         run.forget_after(int(facts.get("step", 0)) - (0 if looked else 1))
-        if "first_step" in run.origin:
-            looks = _from(run.origin["first_step"], looks)
         if state is not None:
             notes = (*notes, *_other_bits(run, recipe, chosen, int(facts["step"])))
         for note in notes:
@@ -238,7 +236,6 @@ def fork(
             if tick.step == step:
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
-    looks = _from(step, run.watch.steps(recipe.planned_steps(new_data.samples)))
     new_net.load_state_dict(net.state_dict())
     # Handed over before training begins, so that a fork that is killed at once goes on from here too.
     facts = {"step": step, "seconds": seconds, "looked": False}
@@ -250,6 +247,7 @@ def fork(
     shown: picture.Picture | None = new_data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
     session = _begin(new_net, new_data, recipe, chosen, state)
+    looks = Looks(run.watch, session.plan, step)
     with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:
         for note in notes:
             say("note", {"text": note})
@@ -288,7 +286,7 @@ def _follow(
     net: Any,
     session: Session,
     facts: Mapping[str, Any],
-    looks: tuple[list[int], list[int]],
+    looks: Looks,
     until: Until | None,
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
@@ -299,18 +297,17 @@ def _follow(
     facts: what a checkpoint says beside the weights; empty at the start.
     """
     recipe, task, watch = run.recipe, tasks.task(run.recipe.task), run.watch
-    frames = Frames(run, task, data, looks[0], facts)
+    frames = Frames(run, task, data, looks.frames, facts)
     checkpoints = Checkpoints(run, watch.checkpoint, frames)
-    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks[1]), checkpoints, *watchers]
+    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks.weights), checkpoints, *watchers]
     total = session.plan.total_steps
-    at = [*looks[0], *looks[1]]
-    say("start", {"run": run, "net": net, "data": data, "total_steps": total, "looks": at})
+    say("start", {"run": run, "net": net, "data": data, "total_steps": total, "looks": looks.all})
 
     started, watched, seconds = time.perf_counter(), frames.seconds, float(facts.get("seconds", 0.0))
     spent_before = seconds
     looked = bool(facts.get("looked", facts))  # a run that goes on has looked at its first tick
     reached = until is None
-    ticks = drive(session, net, at, pulse=0.2, seconds=seconds, hint=advice(recipe))
+    ticks = drive(session, net, looks.all, pulse=0.2, seconds=seconds, hint=advice(recipe))
     with _goes_on(run, say), closing(ticks), signals() as stop:
         for tick in ticks:
             if not looked:
@@ -320,8 +317,8 @@ def _follow(
             wall = time.perf_counter() - started
             now = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
             say("beat" if frames.line.get("step") == tick.step else "progress", now)
-            if pace is not None and (shorter := pace.late(tick)):
-                _cut(run, session, shorter, say)
+            if pace is not None and (steps := pace.steps(tick)):
+                _plan_anew(run, session, steps, looks, say)
             if until is not None and until.reached(tick, frames.line):
                 reached = True
             if stop.signal or (until is not None and reached):
@@ -357,16 +354,18 @@ def _follow(
     return run
 
 
-def _cut(run: RunDirectory, session: Session, total: int, say: Say) -> None:
-    """End the run in fewer steps than planned, and put that down in its recipe before another step is done."""
+def _plan_anew(run: RunDirectory, session: Session, total: int, looks: Looks, say: Say) -> None:
+    """End the run in another number of steps, and put that down in its recipe before another step is done."""
     plan = session.plan
     if not isinstance(plan, Plan):
         return
-    text = f"the machine has become slower: {total:,} steps in all instead of {plan.total_steps:,}"
+    change = "faster" if total > plan.total_steps else "slower"
+    text = f"training has become {change}: {total:,} steps in all instead of {plan.total_steps:,}"
     run.change_recipe(
         run.recipe.replace(cuts=",".join(filter(None, [run.recipe.cuts, f"{session.step}:{total}"])))
     )
     plan.cut(session.step, total)
+    looks.move()
     say("note", {"text": f"{text}, the rate falls to its end in them"})
 
 
@@ -424,11 +423,6 @@ def _target_files(target: picture.Picture | None) -> dict[str, bytes]:
         np.save(buffer, target.values, allow_pickle=False)
         files["target.npy"] = buffer.getvalue()
     return files
-
-
-def _from(step: int, looks: tuple[list[int], list[int]]) -> tuple[list[int], list[int]]:
-    """The same beats and the step at which a fork begins."""
-    return [step, *looks[0]], [step, *looks[1]]
 
 
 def _other_bits(run: RunDirectory, recipe: Recipe, chosen: str, step: int) -> list[str]:

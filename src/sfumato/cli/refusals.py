@@ -32,7 +32,7 @@ def asked(
 
     default = Watch()
     watch = Watch(frames or default.frames, film=film or default.film, captions=captions)
-    watch.steps(1)
+    watch.check()
     pick(schedules, recipe.schedule, "schedule")
     pick(sampling, recipe.sampling, "sampling")
     return watch, Until.parse(until) if until else None

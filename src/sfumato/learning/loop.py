@@ -6,7 +6,7 @@ Knows the protocol `Session` alone: neither recipes nor engines nor that targets
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ EXPLODED = 1e6
 def drive(
     session: Session,
     net: Any,
-    beats: Sequence[int] = (),
+    beats: Collection[int] = (),
     *,
     pulse: float | None = None,
     seconds: float = 0.0,
@@ -34,7 +34,8 @@ def drive(
     """Train to the end of the session's budget, yielding a Tick at each beat; the clock runs only in between.
 
     net: the module that ticks show, of the session's own shape. beats: steps at which to stop and look; the step
-    where the session stands and the last always are. Beats never change the weights. pulse: yield also between
+    where the session stands and the last always are. Beats never change the weights, and may change between two
+    ticks, as the budget may. pulse: yield also between
     beats about every so many seconds. seconds: training time that went before. hint: printed where training
     diverges. At each tick `tick.net` is `net` itself with the weights of that moment; after the loop `net` has
     those of the last tick, whether they were looked at or not, and the session is closed.
@@ -43,13 +44,12 @@ def drive(
     """
     tick, wall, used = None, 0.0, 0.0
     try:
-        start, ahead = session.plan.seen(session.step), sorted(set(beats))
+        start = session.plan.seen(session.step)
         tick = Tick(session, net, seconds, np.empty(0, np.float32), True, 0)
         yield tick
         guess = 1
         while session.step < session.plan.total_steps:
-            left = [beat for beat in ahead if beat > session.step]
-            beat = min([*left, session.plan.total_steps])  # at each tick anew: the budget may have been cut
+            beat = min([session.plan.total_steps, *(step for step in beats if step > session.step)])
             count = beat - session.step if pulse is None else min(guess, beat - session.step)
             if tick.at_most is not None:
                 count = max(1, min(count, tick.at_most))

@@ -7,7 +7,7 @@ see the same minibatches. The one exception is a sampling that follows the sampl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -56,12 +56,17 @@ class Plan:
         self._latest = self._errors.copy()
 
     @property
+    def planned_steps(self) -> int:
+        """Steps of the budget as it was planned when the run began."""
+        return self._spans[0][1]
+
+    @property
     def total_steps(self) -> int:
         """Steps of the budget, after its cuts."""
         return self._spans[-1][1]
 
     def cut(self, step: int, total_steps: int) -> None:
-        """Shorten the budget from `step` on: what is left of the schedule is gone through in fewer steps.
+        """Plan the budget anew from `step` on: the rest of the schedule is gone through in other `total_steps`.
 
         The recipe's `cuts` must get the same entry, so that a resumed run has the same rates.
         """
@@ -80,6 +85,17 @@ class Plan:
             slope = (1 - base) / (total - at)
             share = np.where(steps >= at, base + slope * (steps - at), share)
         return np.minimum(share, 1.0)
+
+    def moved(self, planned: Iterable[int]) -> list[int]:
+        """Where steps that were `planned` before any cut stand now: those of the same shares of the schedule."""
+        steps = np.asarray(list(planned), np.float64)
+        (_, before), *cuts = self._spans
+        shares, start, base, slope = steps / before, 0, 0.0, 1 / before
+        for at, total in cuts:
+            start, base = at, base + slope * (at - start)
+            slope = (1 - base) / (total - at)
+            steps = np.where(shares > base, start + (shares - base) / slope, steps)
+        return [int(step) for step in np.rint(steps)]
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""

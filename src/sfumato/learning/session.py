@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,20 @@ class Position(Protocol):
     """Where a step stands in the data."""
 
     samples: int
-    total_steps: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the budget, as it is planned at the moment."""
+        ...
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of the budget as it was planned when the run began."""
+        ...
+
+    def moved(self, planned: Iterable[int]) -> list[int]:
+        """Where steps of the budget as it was planned stand now."""
+        ...
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""

@@ -11,7 +11,7 @@ a batch depends on its step alone, and a loss that draws nothing at random.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,11 @@ class Steps:
 
     def __init__(self, samples: int, batch: int, total_steps: int) -> None:
         self.samples, self.batch, self.total_steps = samples, batch, total_steps
+        self.planned_steps = total_steps
+
+    def moved(self, planned: Iterable[int]) -> list[int]:
+        """See `Position.moved`: such a budget is never planned anew."""
+        return list(planned)
 
     def epochs(self, step: int) -> float:
         """See `Position.epochs`."""

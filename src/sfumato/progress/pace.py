@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 __all__ = ["Pace", "viewer_share"]
@@ -12,8 +12,8 @@ __all__ = ["Pace", "viewer_share"]
 class Pace:
     """Samples a second of training over its last minute, and what a look costs beside it."""
 
-    def __init__(self, looks: Iterable[int] = ()) -> None:
-        self._looks = sorted(set(looks))
+    def __init__(self, looks: Collection[int] = ()) -> None:
+        self._looks = looks
         self._marks: list[tuple[float, int]] = []
         self._cost = 0.0
         self._first: int | None = None

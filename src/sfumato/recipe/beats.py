@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ..errors import RecipeError
 
-__all__ = ["every", "linear", "listed", "logarithmic", "parse"]
+__all__ = ["every", "is_number", "linear", "listed", "logarithmic", "parse"]
 
 
 MOST = 100_000
@@ -55,6 +55,12 @@ def logarithmic(total: int, count: int) -> list[int]:
 def listed(total: int, steps: Iterable[int]) -> list[int]:
     """The given steps that lie in [0, `total`], sorted, without repeats, 0 and `total` added."""
     return sorted({0, total} | {int(s) for s in steps if 0 <= s <= total})
+
+
+def is_number(text: str) -> bool:
+    """Whether text asks for a number of beats, wherever they lie, and not for steps: `150`, `linear:100`."""
+    kind, _, rest = text.strip().rpartition(":")
+    return kind in ("", "log", "linear") and "," not in rest
 
 
 def parse(text: str, total: int, name: str = "beats") -> list[int]:

@@ -89,7 +89,7 @@ class Recipe:
     batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *ALL)
     epochs: float = _said(500.0, "the budget in passes over the data", *ALL)
     steps: int = _said(0, "the budget in steps, if not 0; wins over epochs")
-    cuts: str = _said("", "where a run on a time budget had to be shortened: at:total steps, comma-separated")
+    cuts: str = _said("", "where a run on a time budget was planned anew: at:total steps, comma-separated")
     seed: int = _said(0, "of everything random; `random` draws one and prints it", *ALL)
     held_out: str = _said(
         "none", "pixels never trained on: 0.1, {picture.held_out}; blocks:share=0.1,size=16", "paint"
@@ -109,10 +109,12 @@ class Recipe:
     def replace(self, **changes: Any) -> Recipe:
         """A copy with some fields changed; raises RecipeError for an unknown field or a bad value.
 
-        A budget in epochs takes the place of one in steps, unless both are given.
+        A budget in epochs takes the place of one in steps, unless both are given; a new budget is one without cuts.
         """
-        if "epochs" in changes and "steps" not in changes:
-            changes["steps"] = 0
+        if "epochs" in changes:
+            changes = {"steps": 0} | changes
+        if changes.keys() & {"epochs", "steps"}:
+            changes = {"cuts": ""} | changes
         return dataclasses.replace(self, **coerce(changes))
 
     def total_steps(self, samples: int) -> int:
@@ -233,14 +235,14 @@ def net_text(widths: tuple[int, ...]) -> str:
 def parse_cuts(text: str) -> tuple[tuple[int, int], ...]:
     """`1200:1500,1300:1400` as ((1200, 1500), (1300, 1400)): from step 1200 on, 1500 in all, and so on.
 
-    Raises RecipeError for another form, or a cut that is not later than the one before and does not shorten.
+    Raises RecipeError for another form, or a cut that lies before the one before it or behind its own end.
     """
     cuts: list[tuple[int, int]] = []
     for part in filter(None, text.split(",")):
         match = re.fullmatch(r"(\d{1,12}):(\d{1,12})", part)
         at, total = (int(match[1]), int(match[2])) if match else (0, 0)
-        before = cuts[-1] if cuts else (0, 1 << 41)
-        if not match or not before[0] <= at < total < before[1]:
+        before = cuts[-1][0] if cuts else 0
+        if not match or not before <= at < total:
             raise RecipeError(f"cuts={short(text)}: {short(part)} is no cut\nhint: at:total, e.g. 1200:1500")
         cuts.append((at, total))
     return tuple(cuts)

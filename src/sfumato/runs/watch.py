@@ -11,9 +11,9 @@ from ..recipe import beats
 from ..words import decibels
 
 if TYPE_CHECKING:
-    from ..learning.session import Tick
+    from ..learning.session import Position, Tick
 
-__all__ = ["Until", "Watch", "outcome"]
+__all__ = ["Looks", "Until", "Watch", "outcome"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,45 @@ class Watch:
     captions: bool = False
     checkpoint: float = 10.0
 
-    def steps(self, total: int) -> tuple[list[int], list[int]]:
-        """The steps of frames and of kept weights in a run of `total` steps; RecipeError for a bad text."""
-        return beats.parse(self.frames, total, "frames"), beats.parse(self.keep, total, "keep")
+    def check(self) -> None:
+        """RecipeError where the beats can be meant for no run, before one is made ready."""
+        beats.parse(self.frames, 1, "frames")
+        beats.parse(self.keep, 1, "keep")
+
+    def steps(self, plan: Position) -> tuple[list[int], list[int]]:
+        """The steps of frames and of kept weights in a run of this plan; RecipeError for a bad text.
+
+        Where a budget was planned anew, a number of looks keeps its number and they move with the schedule; steps
+        that were asked for stay.
+        """
+        return self._steps(self.frames, plan, "frames"), self._steps(self.keep, plan, "keep")
+
+    def _steps(self, text: str, plan: Position, name: str) -> list[int]:
+        if beats.is_number(text):
+            return plan.moved(beats.parse(text, plan.planned_steps, name))
+        return beats.parse(text, plan.total_steps, name)
+
+
+class Looks:
+    """The steps at which one run is looked at, from its first on, as its budget is planned at the moment.
+
+    frames, weights: of frames with their metrics, and of kept weights. all: both. The sets change in place.
+    """
+
+    def __init__(self, watch: Watch, plan: Position, first: int = 0) -> None:
+        """first: where a fork begins, a look of its own. Raises RecipeError for beats that cannot be read."""
+        self._watch, self._plan, self._first = watch, plan, first
+        self.frames: set[int] = set()
+        self.weights: set[int] = set()
+        self.all: set[int] = set()
+        self.move()
+
+    def move(self) -> None:
+        """Follow a plan that has changed."""
+        frames, weights = self._watch.steps(self._plan)
+        for steps, now in ((self.frames, frames), (self.weights, weights), (self.all, [*frames, *weights])):
+            steps.clear()
+            steps.update(now, [self._first])
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ..errors import RecipeError, TaskError
 from ..learning import sampling
 from ..learning.plan import Plan
 from ..learning.session import Position, Session
+from ..learning.torch_session import Steps
 from ..nets import Net
 from ..painting import paint, predict
 from ..picture import Picture, metrics
@@ -231,23 +232,18 @@ class ShardSession:
         self._inner = None
 
 
-class ShardPlan:
+class ShardPlan(Steps):
     """The `Position` of a session over shards."""
 
     def __init__(self, recipe: Recipe, data: Shards, total_steps: int) -> None:
-        self.samples, self.batch = data.samples, min(recipe.batch, data.shard_samples)
+        super().__init__(data.samples, min(recipe.batch, data.shard_samples), total_steps)
         self._shard = data.shard_samples
         self.per_shard = Plan(recipe, data.shard_samples, 1).per_epoch
-        self.total_steps = total_steps
 
     def seen(self, step: int) -> int:
         """See `Position.seen`."""
         visits, part = divmod(step, self.per_shard)
         return visits * self._shard + part * self.batch
-
-    def epochs(self, step: int) -> float:
-        """See `Position.epochs`."""
-        return self.seen(step) / self.samples
 
 
 def draw(net: Net, data: Shards) -> Picture:
