@@ -155,8 +155,8 @@ def test_the_theme_turns_and_text_stays_readable(page: Page) -> None:
     page.click("#theme")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
     assert min(page.evaluate(measure)) >= 4.5
-    # It is remembered. A page's storage reaches the browser a moment after the click, on a busy machine later than a
-    # reload at once: nobody reloads so soon, so it may take more than one.
+    # It is remembered. A page's storage reaches the browser a moment after the click, on a busy machine later
+    # than a reload at once: nobody reloads so soon, so it may take more than one.
     end = time.monotonic() + 20
     while True:
         page.reload()
