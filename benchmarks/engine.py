@@ -226,6 +226,7 @@ def main() -> None:
     options.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
     options.add_argument("--record", type=Path, help="a Markdown file to which the table is added")
     wanted = options.parse_args()
+    torch.set_flush_denormal(True)  # moments of silent units decay into denormals: PyTorch's Adam would crawl
     lines = [
         f"\n## Native engine, {date.today()}\n",
         f"{machine.processor()}; best set {native.usable_sets()[0]}; threads {wanted.threads}; {wanted.clock}"

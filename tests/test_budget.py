@@ -157,7 +157,7 @@ class Slow:
 
     def __init__(self, *unused: Any) -> None: ...
 
-    def steps(self, tick: Tick) -> int | None:
+    def steps(self, tick: Tick, frames: Any) -> int | None:
         return {20: 30, 24: 60}.get(tick.step)
 
 
@@ -199,31 +199,31 @@ def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytes
     """100 s for 1000 steps at 10 steps/s; then the machine does 5 a second."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    pace = budget.Pace(100.0, deadline=100.0, watching=0.0)
+    pace = budget.Pace(100.0, deadline=100.0, frame=0.0)
 
     def tick(step: int, seconds: float) -> Any:
         clock[0] = seconds
         return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
 
-    assert pace.steps(tick(0, 0.0)) is None
-    assert pace.steps(tick(100, 10.1)) is None
-    assert pace.steps(tick(180, 20.2)) == 180 + int((100 - 20.2) * 80 / 10.1)
-    assert pace.steps(tick(190, 22.0)) is None  # not again before a tenth of the budget is over
+    assert pace.steps(tick(0, 0.0), ()) is None
+    assert pace.steps(tick(100, 10.1), ()) is None
+    assert pace.steps(tick(180, 20.2), ()) == 180 + int((100 - 20.2) * 80 / 10.1)
+    assert pace.steps(tick(190, 22.0), ()) is None  # not again before a tenth of the budget is over
 
 
 def test_a_machine_that_becomes_faster_uses_the_whole_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A net that trains falls silent on part of the picture: its steps become quicker than the measured ones."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    pace = budget.Pace(100.0, deadline=100.0, watching=0.0)
+    pace = budget.Pace(100.0, deadline=100.0, frame=0.0)
 
     def tick(step: int, seconds: float) -> Any:
         clock[0] = seconds
         return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
 
-    assert pace.steps(tick(0, 0.0)) is None
-    assert pace.steps(tick(102, 10.0)) is None  # 2 % are no reason
-    assert pace.steps(tick(302, 20.0)) == 302 + 80 * 20
+    assert pace.steps(tick(0, 0.0), ()) is None
+    assert pace.steps(tick(102, 10.0), ()) is None  # 2 % are no reason
+    assert pace.steps(tick(302, 20.0), ()) == 302 + 80 * 20
 
 
 @pytest.mark.parametrize(("frames", "expected"), [("7", 7), ("linear:5", 5)])
@@ -244,3 +244,18 @@ def test_a_new_budget_is_one_without_cuts() -> None:
     assert recipe.replace(rate=0.1).cuts == "200:300"
     for changes in ({"epochs": 9.0}, {"steps": 40}, {"epochs": 9.0, "steps": 0}):
         assert recipe.replace(**changes).cuts == ""
+
+
+def test_frames_are_paid_for_at_what_they_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measured on a busy machine, a frame seemed to take 10 s; the first two took half a second each."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    pace = budget.Pace(100.0, deadline=100.0, frame=10.0)
+    frames = [0, 100, 500, 700, 1000]
+
+    def tick(step: int, wall: float, seconds: float) -> Any:
+        clock[0] = wall
+        return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
+
+    assert pace.steps(tick(0, 0.0, 0.0), frames) is None
+    assert pace.steps(tick(200, 11.0, 10.0), frames) == 200 + int((100 - 11 - 3 * 0.5) * 20)

@@ -1,6 +1,6 @@
 """A budget in seconds: how many steps, frames and kept weights fit into it on this machine at this moment.
 
-    planned = plan(recipe, "native", data, net, task, Watch(), seconds=90, since=time.perf_counter())
+    planned = plan(recipe, begin, data, net, task, Watch(), seconds=90, since=time.perf_counter())
     planned.recipe.steps, planned.watch, planned.text     # "budget 90 s: 61 epochs at 88 thousand samples/s"
 
 The speed is measured on a copy of the net, by steps that are no part of the training: the result is a function of
@@ -16,7 +16,7 @@ import dataclasses
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,14 +51,14 @@ class Planned:
     """What fits into a budget.
 
     recipe: its steps planned. watch: with as many frames as fit. text: said when the run starts. reserve: seconds
-    kept back for what comes after training. watching: seconds that all frames take together.
+    kept back for what comes after training. frame: seconds that a frame takes.
     """
 
     recipe: Recipe
     watch: Watch
     text: str
     reserve: float
-    watching: float
+    frame: float
 
 
 def parse(text: str | float) -> float:
@@ -124,7 +124,7 @@ def plan(
     unit = "thousand " if speed >= 1e4 else ""
     rate = f"{speed / (1e3 if unit else 1):.0f} {unit}samples/s"
     text = f"budget {_said(seconds)}: {epochs_text(steps / per_epoch)} epochs at {rate}, {count} frames"
-    return Planned(recipe.replace(steps=steps), watch, text, reserve, count * frame)
+    return Planned(recipe.replace(steps=steps), watch, text, reserve, frame)
 
 
 class Pace:
@@ -133,17 +133,18 @@ class Pace:
     deadline: of `time.perf_counter`, when training must be over.
     """
 
-    def __init__(self, seconds: float, deadline: float, watching: float) -> None:
-        """watching: seconds that the frames still to come will take together."""
-        self._seconds, self._deadline, self._watching = seconds, deadline, watching
-        self._next = time.perf_counter() + 0.1 * seconds
+    def __init__(self, seconds: float, deadline: float, frame: float) -> None:
+        """frame: seconds that a frame takes, before any of this run has been seen."""
+        self._seconds, self._deadline, self._frame = seconds, deadline, frame
+        self._start = time.perf_counter()
+        self._next = self._start + 0.1 * seconds
         self._mark: tuple[float, int] | None = None
 
-    def steps(self, tick: Tick) -> int | None:
+    def steps(self, tick: Tick, frames: Collection[int]) -> int | None:
         """The number of steps in which the run should end, if that is not the planned one any more; else None.
 
-        Looked at every tenth of the budget, by the training speed since the last look, so that a short stall
-        changes nothing and a lasting one does.
+        frames: the steps of all frames. Looked at every tenth of the budget, by the training speed since the last
+        look, so that a short stall changes nothing and a lasting one does. What was not training went into frames.
         """
         now = time.perf_counter()
         if self._mark is None:
@@ -155,8 +156,10 @@ class Pace:
         self._mark = (tick.seconds, tick.step)
         if steps < 1:
             return None
-        share = (tick.total_steps - tick.step) / tick.total_steps
-        left = self._deadline - now - self._watching * share
+        ahead = sum(step > tick.step for step in frames)
+        seen = len(frames) - ahead
+        frame = (now - self._start - tick.seconds) / seen if seen else self._frame
+        left = self._deadline - now - frame * ahead
         to_do = tick.total_steps - tick.step
         if abs(spent / steps * to_do - left) <= SLACK * self._seconds:
             return None

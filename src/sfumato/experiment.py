@@ -125,7 +125,7 @@ def perform(
             since=since,
         )
         recipe, watch, notes = planned.recipe, planned.watch, (planned.text, *notes)
-        pace = Pace(budget, since + budget - planned.reserve, planned.watching)
+        pace = Pace(budget, since + budget - planned.reserve, planned.frame)
     shown: picture.Picture | None = data.facts.get("picture")
     label = name or (shown.name if shown else str(data.facts.get("name", recipe.task)))
     named = source.name if isinstance(source, picture.Picture) else source
@@ -317,7 +317,7 @@ def _follow(
             wall = time.perf_counter() - started
             now = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
             say("beat" if frames.line.get("step") == tick.step else "progress", now)
-            if pace is not None and (steps := pace.steps(tick)):
+            if pace is not None and (steps := pace.steps(tick, looks.frames)):
                 _plan_anew(run, session, steps, looks, say)
             if until is not None and until.reached(tick, frames.line):
                 reached = True
