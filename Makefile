@@ -46,7 +46,7 @@ lint: for-test
 sanitize: $(SANITIZED)
 
 # Once for each state of native/; without a compiler it fails, because nothing was proved.
-build/check-%/.passed: CMakeLists.txt $(wildcard native/*) | for-test
+build/check-%/.passed: CMakeLists.txt $(wildcard native/*.* native/check/*) | for-test
 	$(BIN)/cmake --log-level=WARNING -S . -B $(@D) -G Ninja -D CMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 	  -D SFUMATO_CHECK=ON -D "SFUMATO_SANITIZE=$(subst +,$(comma),$*)"
 	+$(BIN)/ninja --quiet -C $(@D)

@@ -301,6 +301,7 @@ NB_MODULE(_native, m) {
   // A trainer that still lives when the interpreter ends (in a global, in a generator that nobody finished) is no leak.
   nb::set_leak_warnings(false);
   m.doc() = "Fused minibatch training of multi-layer perceptrons on the CPU.";
+  m.attr("sources") = SFUMATO_SOURCES;  // the digest that CMakeLists.txt takes of native/
   m.def("usable_sets", &sfumato::usable_sets, "Instruction sets that can run here, best first.");
   m.def("half_is_fast", [](const std::string& isa) { return sfumato::pick_kernels(isa).half_is_fast; }, "isa"_a = "",
         "Whether the processor multiplies bfloat16 itself, so that bfloat16 pays.");

@@ -8,6 +8,8 @@ import numpy
 from numpy.typing import NDArray
 
 
+sources: str = ...
+
 def usable_sets() -> list[str]:
     """Instruction sets that can run here, best first."""
 

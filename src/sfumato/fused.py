@@ -63,8 +63,8 @@ class FusedMLP(nn.Module):
         threads: int = 0,
     ) -> None:
         super().__init__()
-        if not native.usable_sets():
-            raise EngineError("FusedMLP needs the native engine, which is not built here\nhint: use nets.Net")
+        if reason := native.missing():
+            raise EngineError(f"FusedMLP needs the native engine: {reason}, or use nets.Net")
         chosen = pick(activations, activation, "activation")
         if not native.can_compute(chosen):
             raise EngineError(f"FusedMLP: the native engine has no activation {chosen.name}")

@@ -59,9 +59,9 @@ def text(found: dict[str, Any]) -> str:
         ("processor", f"{found['processor']}, {found['threads']} threads"),
         ("flags", " ".join(found["cpu_flags"]) or "none that matter here"),
         *((f"engine {name}", state.replace("\nhint: ", "; ")) for name, state in found["engines"].items()),
-        ("native isa", found["isa"] or "not built"),
+        ("native isa", found["isa"] or "none"),
         *(
-            (f"extra {name}", "there" if there else f"missing: {hint(name)}")
+            (f"extra {name}", "there" if there else f"missing: {hint(found, name)}")
             for name, there in found["extras"].items()
         ),
         ("codecs", ", ".join(found["codecs"])),
@@ -75,18 +75,17 @@ def has(found: dict[str, Any], part: str) -> bool:
     return found["engines"].get(part) == "ready" or bool(found["extras"].get(part, False))
 
 
-def hint(part: str) -> str:
-    """How to get a part."""
+def hint(found: dict[str, Any], part: str) -> str:
+    """How to get a part; what an engine says of itself comes first."""
     if part in EXTRAS:
         return f'pip install "sfumato[{part}]"'
-    return {
-        "native": "install a C++20 compiler and sfumato again",
-        "cuda": "needs an NVIDIA GPU and a CUDA build of torch",
-    }.get(part, f"known are {', '.join(['native', 'cuda', *EXTRAS])}")
+    _, _, own = found["engines"].get(part, "").partition("\nhint: ")
+    otherwise = {"cuda": "needs an NVIDIA GPU and a CUDA build of torch"}
+    return own or otherwise.get(part, f"known are {', '.join([*found['engines'], *EXTRAS])}")
 
 
 def _isa() -> str:
-    """Instruction sets the native engine can use here, best first; empty if it is not built."""
+    """Instruction sets the native engine can use here, best first; empty if it is missing."""
     from ..engine import native
 
     return " ".join(native.usable_sets())

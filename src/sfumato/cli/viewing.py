@@ -114,7 +114,7 @@ def doctor(
     print(json.dumps(found, indent=2) if as_json else text(found))
     missing = [part for part in needed if not has(found, part)]
     for part in missing:
-        print(f"missing: {part}\nhint: {hint(part)}", file=sys.stderr)
+        print(f"missing: {part}\nhint: {hint(found, part)}", file=sys.stderr)
     return 3 if missing else 0
 
 

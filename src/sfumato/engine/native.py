@@ -1,7 +1,8 @@
 """The native engine: C++ that trains without coming back to Python between steps (`sfumato._native`).
 
 It does what `eager` does, in float32, with the same minibatches and rates. What it lacks, `why_not` names. The
-module is optional: without it the package works and this engine says that it is not built.
+module is optional: without it, or where it is of other sources than the checkout's (`_sources`), the package
+works and this engine says so.
 """
 
 from __future__ import annotations
@@ -24,20 +25,25 @@ from ..machine import available_threads
 from ..nets import Net, activations
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
+from ._sources import why_stale
 from ._torch import borrowed
 from .eager import DROPOUT_STREAM
 
 try:
     import sfumato._native as _native
 except ImportError as error:  # pure Python installation, or a module built for another Python
-    _native = None  # type: ignore[assignment]
-    _REASON = f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
+    _MISSING: str | None = (
+        f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
+    )
+else:
+    _MISSING = why_stale(getattr(_native, "sources", ""))  # modules built before there were digests have none
 
 __all__ = [
     "NativeSession",
     "can_compute",
     "can_paint",
     "instruction_set",
+    "missing",
     "peak",
     "predict",
     "prepare",
@@ -59,15 +65,20 @@ PAINTED_ROWS = 1 << 16
 """Samples encoded at a time when painting."""
 
 
+def missing() -> str | None:
+    """Why the module cannot be used here for anything, as a sentence and a hint; None where it can."""
+    return _MISSING
+
+
 def usable_sets() -> list[str]:
-    """Instruction sets that can run here, best first; empty if the module is not built."""
-    return list(_native.usable_sets()) if _native is not None else []
+    """Instruction sets that can run here, best first; empty if the module is missing."""
+    return [] if missing() else list(_native.usable_sets())
 
 
 def peak(isa: str = "") -> float:
     """FLOP a second that one core's float32 multiply-adds reach at this moment, measured in a few milliseconds.
 
-    isa: as in `trainer`. The module must be built.
+    isa: as in `trainer`. The module must not be missing.
     """
     return float(_native.peak(isa))
 
@@ -79,8 +90,8 @@ def instruction_set() -> str:
 
 def why_not(recipe: Recipe) -> str | None:
     """The first thing that the native engine lacks for this recipe, as a sentence; None if it can run it."""
-    if _native is None:
-        return _REASON
+    if reason := missing():
+        return reason
     activation = pick(activations, recipe.activation, "activation")
     if not can_compute(activation):
         return f"it has no activation {activation.name}"
@@ -228,18 +239,18 @@ class NativeSession:
 
 def can_paint(net: Net) -> bool:
     """Whether `predict` works here for this net."""
-    return _native is not None and net.plain and can_compute(net.activation)
+    return not missing() and net.plain and can_compute(net.activation)
 
 
 def can_compute(activation: Choice) -> bool:
-    """Whether the module, which must be built, has this activation and means the same by its name."""
+    """Whether the module, which must not be missing, has this activation and means the same by its name."""
     return activation.fact("native") in _native.Activation.__members__
 
 
 def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
     """What `net` puts out for inputs (N, D), in bounded memory: float32 (N, C).
 
-    threads: 0 = all that this process may use. Raises EngineError if the module is not built or lacks the net's
+    threads: 0 = all that this process may use. Raises EngineError if the module is missing or lacks the net's
     activation.
     """
     recipe = Recipe(
