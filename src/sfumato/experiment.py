@@ -41,7 +41,7 @@ from .training import advice, begin
 __all__ = ["fork", "perform", "prepare", "resume", "settle"]
 
 Say = Callable[[str, Mapping[str, Any]], None]
-"""Receives what happens: ("start" | "note" | "progress" | "beat" | "done", facts)."""
+"""Receives what happens: ("start" | "note" | "doing" | "progress" | "beat" | "done", facts)."""
 
 
 def prepare(recipe: Recipe, source: str | picture.Picture | None) -> tuple[Any, Any]:
@@ -231,8 +231,12 @@ def fork(
             state, seconds = kept, float(facts["seconds"])
     before = settle(run.recipe)
     session = _begin(net, data, before.recipe, before.engine, state)
-    with closing(drive(session, net, [step], seconds=seconds, hint=advice(run.recipe))) as ticks:
+    with closing(drive(session, net, [step], pulse=0.2, seconds=seconds, hint=advice(run.recipe))) as ticks:
         for tick in ticks:
+            say(
+                "doing",
+                {"text": f"training again to step {step}, where the fork leaves: {tick.step} of {step}"},
+            )
             if tick.step == step:
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
@@ -371,7 +375,7 @@ def _plan_anew(run: RunDirectory, session: Session, total: int, looks: Looks, sa
 
 def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:
     """The derived files: painting and film."""
-    say("finishing", {})
+    say("doing", {"text": "painting and film"})
     picture.save(painting, run.file("painting.png"))
     if watch.film != "none":
         from .views import film

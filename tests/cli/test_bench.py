@@ -26,7 +26,9 @@ def test_what_cannot_run_says_why_and_an_unknown_workload_is_refused(monkeypatch
     monkeypatch.setattr(
         bench, "measure", lambda title, recipe, name, steps, rounds: {"workload": title, "engine": name}
     )
-    rows = bench.run(1, 1)
+    told: list[str] = []
+    rows = bench.run(1, 1, tell=told.append)
+    assert told == ["cuda: dropped"] * ("cuda" in {row["engine"] for row in rows}) + ["native: dropped"]
     assert {row["workload"] for row in rows} == {"dropped"}
     with pytest.raises(RecipeError, match="dropped"):
         bench.run(1, 1, "no such workload")

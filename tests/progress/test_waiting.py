@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from conftest import FAST
 from sfumato import progress
 from sfumato.__main__ import main
 from sfumato.cli import preview
-from sfumato.progress import now
+from sfumato.cli.commands import VERBS
+from sfumato.progress import now, renderers
 from sfumato.runs import listing
 
 
@@ -98,10 +100,90 @@ def test_paint_in_a_terminal_says_what_goes_on_and_shows_the_painting(
     assert len(shown) == 1
 
 
+LASTING = {
+    "paint": ["nothing.png"],
+    "digits": ["--data", "nothing"],
+    "gigapixel": ["nothing.tif"],
+    "resume": ["nothing"],
+    "runs": ["nothing"],
+    "export": ["nothing", "film.mp4"],
+    "atlas": ["nothing"],
+    "doctor": ["nothing"],
+    "bench": ["--only", "nothing"],
+    "compare": ["--recipes", "nothing"],
+    "sweep": ["nothing.toml"],
+    "study": ["nothing"],
+}
+"""Verbs that may last, each with words that it soon refuses."""
+
+
+def test_every_verb_says_a_word_before_it_works(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(LASTING) | {"playground"} == set(VERBS), "the playground prints its address and stays"
+    for verb, words in [*LASTING.items(), ("compare", ["depth", "nothing.png"])]:
+        terminal = at_a_terminal(monkeypatch)
+        assert main([verb, *words]) in (1, 2, 3), verb
+        assert terminal.getvalue().startswith(("\r\x1b[K" + verb, "\r\x1b[Kstarting")), verb
+        assert "sfumato-progress" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_results_of_many_runs_stay_and_the_line_goes_on() -> None:
+    """compare, sweep and study write a line a result; between two of them minutes may pass."""
+    stream = Terminal()
+    with progress.Waiting("compare", stream, live=True) as tell:
+        tell.write("runs 1/40  siren 30.2 dB")
+        stream.written.clear()
+        assert stream.written.wait(30), "nobody calls, and yet it says more"
+    assert "\r\x1b[Kruns 1/40  siren 30.2 dB\n\r\x1b[Kcompare" in stream.getvalue()
+    with progress.Waiting("compare", stream := Terminal(), quiet=True) as tell:
+        tell.write("runs 1/40")
+    assert stream.getvalue() == ""
+
+
+def test_the_line_lives_while_it_is_asked_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead units are counted after the last step, which took seconds for a wide net; then all is said at once."""
+    stream = Terminal()
+    live = progress.Live(stream)
+
+    def closing(facts: object, *, python: bool) -> list[str]:
+        stream.written.clear()
+        assert stream.written.wait(30), "nothing is said meanwhile"
+        return ["PSNR 30 dB"]
+
+    monkeypatch.setattr(renderers, "closing", closing)
+    with live.telling():
+        live("doing", {"text": "painting and film"})
+        live("done", {})
+    assert "painting and film" in stream.getvalue() and stream.getvalue().endswith("PSNR 30 dB\n\r\x1b[K")
+
+
+def test_a_fork_that_trains_again_says_how_far_it_is(photo: Path, tmp_path: Path) -> None:
+    from sfumato import experiment
+    from sfumato.recipe import Recipe
+    from sfumato.runs.watch import Watch
+
+    small = Recipe(net=(6,), batch=16, epochs=3.0, engine="eager", threads=1)
+    run = experiment.perform(small, str(photo), out=tmp_path, watch=Watch(frames="2", film="none"))
+    told: list[str] = []
+    experiment.fork(
+        run, 9, {}, out=tmp_path, say=lambda event, facts: told.append(f"{event} {facts.get('text')}")
+    )
+    again = "doing training again to step 9, where the fork leaves: "
+    assert [text for text in told if text.startswith(again)][:1] == [f"{again}0 of 9"]
+    assert told.index(f"{again}9 of 9") < next(k for k, text in enumerate(told) if text.startswith("start"))
+
+
+def test_a_command_leaves_without_a_last_look_at_everything(tmp_path: Path) -> None:
+    """The collector's last round over all of PyTorch took 0.8 seconds of processor time, after the last word."""
+    script = (
+        "import atexit, gc, sys; from sfumato.__main__ import main; sys.argv = ['sfumato', '--version'];"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0)); sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_a_dry_run_needs_no_compiler_of_pytorch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """torch._dynamo takes a third of the start; it comes with the first of PyTorch's own optimizers."""
-    import subprocess
-
     script = (
         "import sys; from sfumato.__main__ import main; "
         "assert main(['paint', 'photo.png', '--dry-run']) == 0; assert 'torch' in sys.modules; "

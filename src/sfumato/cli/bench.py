@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +58,13 @@ WORKLOADS = (
 )
 
 
-def run(rounds: int = 7, threads: int = 0, only: str = "") -> list[dict[str, Any]]:
+def run(
+    rounds: int = 7, threads: int = 0, only: str = "", tell: Callable[[str], None] = lambda text: None
+) -> list[dict[str, Any]]:
     """Measure every workload on every engine that can run it: dictionaries, as `text` prints them.
 
-    rounds: pairs of measurements, >= 1. threads: 0 = all. only: a part of the workloads' names.
+    rounds: pairs of measurements, >= 1. threads: 0 = all. only: a part of the workloads' names. tell: receives what
+    is measured now.
     Raises EngineError if no engine but the specification is ready, RecipeError if no workload is left.
     """
     others = [name for name in engine.names() if name not in ("eager", "regrouped")]
@@ -80,6 +84,7 @@ def run(rounds: int = 7, threads: int = 0, only: str = "") -> list[dict[str, Any
             if reason:
                 rows.append({"workload": work.name, "engine": name, "why_not": reason})
             else:
+                tell(f"{name}: {work.name}")
                 rows.append(measure(work.name, recipe, name, work.steps, rounds))
     return rows
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError
+from ..progress import Waiting
 from .flags import flag
-
-if TYPE_CHECKING:
-    from ..compare.comparison import Say
 
 __all__ = ["compare", "sweep"]
 
@@ -33,10 +31,6 @@ TuneOn = Annotated[
         name="--tune-on", help="pictures for that, not scored; none: dead leaves", consume_multiple=True
     ),
 ]
-
-
-def _say(quiet: bool) -> Say:
-    return (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr, flush=True))
 
 
 @compare.default
@@ -62,34 +56,35 @@ def recipes_(
     quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """Several recipes on the same pictures under one budget, tuned alike: tables, verdicts, plots, one page."""
-    from ..compare.budget import Budget
-    from ..compare.comparison import Request, read_contestant
-    from ..compare.comparison import compare as run
+    with Waiting("compare", quiet=quiet) as tell:
+        from ..compare import page, summary
+        from ..compare.budget import Budget
+        from ..compare.comparison import Request, read_contestant
+        from ..compare.comparison import compare as run
 
-    request = Request(
-        contestants=tuple(map(read_contestant, recipes)),
-        pictures=tuple(pictures) or (None,),
-        budget=Budget.parse(budget),
-        seeds=seeds,
-        tune=tune,
-        tune_on=tune_on,
-        held_out=held_out,
-        targets=_numbers(targets),
-        max_pixels=max_pixels,
-    )
-    folder = Path(out) if out else Path("comparisons") / request.name
-    done = run(
-        request,
-        folder,
-        workers=workers,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        say=_say(quiet),
-    )
-    from ..compare import page, summary
-
+        request = Request(
+            contestants=tuple(map(read_contestant, recipes)),
+            pictures=tuple(pictures) or (None,),
+            budget=Budget.parse(budget),
+            seeds=seeds,
+            tune=tune,
+            tune_on=tune_on,
+            held_out=held_out,
+            targets=_numbers(targets),
+            max_pixels=max_pixels,
+        )
+        folder = Path(out) if out else Path("comparisons") / request.name
+        done = run(
+            request,
+            folder,
+            workers=workers,
+            retry_failed=retry_failed,
+            fail_fast=fail_fast,
+            say=tell.write,
+        )
+        notes = page.write(done)
     print(summary.text(done))
-    for note in page.write(done):
+    for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(f"\n{folder}")
     return 1 if done.failures else 0
@@ -118,31 +113,31 @@ def depth(
     quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """One to eight hidden layers at equal parameters, units and seconds: the claim of 2012 with error bars."""
-    from ..compare.comparison import Contestant, Request
-    from ..compare.depth import Depths, text
-    from ..compare.depth import depth as run
-    from ..recipe import Recipe
-
     whole = tuple(int(n) if n.is_integer() and 1 <= n <= 100 else 0 for n in _numbers(layers))
     if not whole or 0 in whole or len(set(whole)) != len(whole):
         raise RecipeError(f"layers={layers!r} must be different whole numbers from 1 to 100: 1,2,4")
     if not (width >= 1 and 0 < epochs < 1e6 and 0 < seconds < 1e7):
         raise RecipeError("width, epochs and seconds must be greater than 0")
-    asked = Request(
-        (Contestant("depth", Recipe()),),
-        pictures=tuple(pictures) or (None,),
-        seeds=seeds,
-        tune=tune,
-        tune_on=tune_on,
-        held_out=held_out,
-        max_pixels=max_pixels,
-    )
     names = "-".join(Path(p).stem for p in pictures) or "mona-lisa"
     folder = Path(out) if out else Path("comparisons") / f"depth_{names}_{width}x3_{epochs:g}epochs"
     equals = tuple(filter(None, equal.split(",")))
-    done = run(
-        Depths(whole, width, 3, epochs, seconds), equals, asked, folder, workers=workers, say=_say(quiet)
-    )
+    with Waiting("compare depth", quiet=quiet) as tell:
+        from ..compare.comparison import Contestant, Request
+        from ..compare.depth import Depths, text
+        from ..compare.depth import depth as run
+        from ..recipe import Recipe
+
+        asked = Request(
+            (Contestant("depth", Recipe()),),
+            pictures=tuple(pictures) or (None,),
+            seeds=seeds,
+            tune=tune,
+            tune_on=tune_on,
+            held_out=held_out,
+            max_pixels=max_pixels,
+        )
+        depths = Depths(whole, width, 3, epochs, seconds)
+        done = run(depths, equals, asked, folder, workers=workers, say=tell.write)
     print(text(done))
     print(f"\n{folder}")
     return 1 if any(one.failures for one in done.values()) else 0
@@ -174,23 +169,24 @@ def sweep_file(
     quiet: Annotated[bool, flag("no progress")] = False,
 ) -> int:
     """Many values of a recipe's fields: a grid, random points or a search, here or on a Ray cluster."""
-    from ..compare import sweep as sweeping
-    from ..compare.sweep_file import read
-
-    asked = read(file)
     folder = Path(out) if out else Path("sweeps") / file.stem
-    trials = sweeping.run(
-        asked,
-        folder,
-        workers=workers,
-        ray=ray,
-        gpus=gpus,
-        store=runs,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        say=_say(quiet),
-    )
-    sweeping.write_csv(asked, trials, folder / "results.csv")
+    with Waiting("sweep", quiet=quiet) as tell:
+        from ..compare import sweep as sweeping
+        from ..compare.sweep_file import read
+
+        asked = read(file)
+        trials = sweeping.run(
+            asked,
+            folder,
+            workers=workers,
+            ray=ray,
+            gpus=gpus,
+            store=runs,
+            retry_failed=retry_failed,
+            fail_fast=fail_fast,
+            say=tell.write,
+        )
+        sweeping.write_csv(asked, trials, folder / "results.csv")
     print(sweeping.text(asked, trials))
     print(f"\n{folder}")
     return 1 if any(trial.error for trial in trials) else 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from ..errors import RecipeError
+from ..progress import Waiting
+from ..words import aligned, printable
 from .flags import flag
 
 __all__ = ["study"]
@@ -51,25 +52,25 @@ def study_(
         return 0
     if seeds < 0 or seeds > 1000:
         raise RecipeError(f"seeds={seeds} must be 0 (the study's own number) to 1000")
-    from ..budget import parse
-    from ..studies import _page, _running, study
-    from ..words import aligned
-
-    study(name)  # an unknown name is refused before a folder is made
-    seconds = None if budget is None else parse(budget)
     folder = Path(out) if out else Path("studies") / (f"{name}-quick" if quick else name)
     parts = [f"sfumato study {name}", "--quick" if quick else "", f"--seeds {seeds}" if seeds else ""]
-    done = _running.run(
-        name,
-        folder,
-        quick=quick,
-        seeds=seeds,
-        budget=seconds,
-        workers=workers,
-        command=" ".join(filter(None, parts)),
-        say=(lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr, flush=True)),
-    )
-    made = _page.write(done, folder, report=report)
+    with Waiting(printable(f"study {name}"), quiet=quiet) as tell:
+        from ..budget import parse
+        from ..studies import _page, _running, study
+
+        study(name)  # an unknown name is refused before a folder is made
+        done = _running.run(
+            name,
+            folder,
+            quick=quick,
+            seeds=seeds,
+            budget=None if budget is None else parse(budget),
+            workers=workers,
+            command=" ".join(filter(None, parts)),
+            say=tell.write,
+        )
+        tell("page")
+        made = _page.write(done, folder, report=report)
     if done.verdict is None:
         print(f"no seed is complete yet\ngo on: sfumato study {name} --out {shlex.quote(str(folder))}")
     else:

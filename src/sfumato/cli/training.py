@@ -156,8 +156,8 @@ def resume(
 
     if fork is None and settings:
         raise RecipeError("--set changes a run's recipe only with --fork STEP")
-    found = find(run, out)
     with _telling(as_json, quiet) as say:
+        found = find(run, out)
         from .. import experiment
 
         if fork is None:

@@ -29,6 +29,7 @@ def runs(
     as_json: Annotated[bool, flag("one JSON object", "--json")] = False,
 ) -> int:
     """List the runs of a folder, show one, or compare several."""
+    from ..progress import Waiting
     from ..runs import find, overview, remove, where
     from . import tables
 
@@ -41,10 +42,10 @@ def runs(
             remove(folder)
             print(printable(f"deleted {folder}"), file=sys.stderr)
         return 0
-    found = [find(name, out) for name in names]
+    with Waiting("runs"):  # ten thousand, or those of a slow disk
+        found = [find(name, out) for name in names]
     _say_taken(names, [run.folder for run in found])
     if report is not None:
-        from ..progress import Waiting
         from ..views.report import write
 
         if not found:
@@ -53,24 +54,21 @@ def runs(
             made = write(found, report)
         print(printable(str(made.path)))
         return 0
-    if to is not None:
-        chosen = [run.folder for run in found]
-        tables.write([e for e in overview(out) if not found or e.folder in chosen], to)
-        print(printable(str(to)))
-    elif as_json:
-        print(
-            json.dumps(
-                tables.as_dicts([r.folder for r in found] or [e.folder for e in overview(out)]), indent=2
-            )
-        )
-    elif found:
-        print(tables.text(found))
-    else:
-        from ..progress import Waiting
-
-        with Waiting("runs") as tell:
-            entries = overview(out, tell)
-        print(tables.list_text(entries, sort, out), file=sys.stdout if entries else sys.stderr)
+    if found and to is None:
+        folders = [run.folder for run in found]
+        print(json.dumps(tables.as_dicts(folders), indent=2) if as_json else tables.text(found))
+        return 0
+    with Waiting("runs") as tell:
+        entries = overview(out, tell)
+        if to is not None:
+            chosen = [run.folder for run in found]
+            tables.write([e for e in entries if not found or e.folder in chosen], to)
+            told = printable(str(to))
+        elif as_json:
+            told = json.dumps(tables.as_dicts([e.folder for e in entries]), indent=2)
+        else:
+            told = tables.list_text(entries, sort, out)
+    print(told, file=sys.stdout if entries or to or as_json else sys.stderr)
     return 0
 
 
@@ -108,9 +106,11 @@ def doctor(
     as_json: Annotated[bool, flag("one JSON object", "--json")] = False,
 ) -> int:
     """Versions, processor, engines, codecs, extras: the first answer to most questions about an installation."""
+    from ..progress import Waiting
     from .doctor import facts, has, hint, text
 
-    found = facts()
+    with Waiting("doctor"):  # imports PyTorch
+        found = facts()
     print(json.dumps(found, indent=2) if as_json else text(found))
     missing = [part for part in needed if not has(found, part)]
     for part in missing:
@@ -191,13 +191,16 @@ def bench(
     as_json: Annotated[bool, flag("one JSON object", "--json")] = False,
 ) -> int:
     """Fixed workloads: how many times as fast as PyTorch each engine trains on this machine."""
-    from . import bench as workloads
-    from .doctor import facts
+    from ..progress import Waiting
 
     if rounds < 1:
         raise RecipeError(f"rounds={rounds} must be at least 1")
-    rows = workloads.run(rounds, threads, only)
-    where = {key: facts()[key] for key in ("processor", "threads", "packages", "isa")}
+    with Waiting("bench") as tell:
+        from . import bench as workloads
+        from .doctor import facts
+
+        rows = workloads.run(rounds, threads, only, tell)
+        where = {key: facts()[key] for key in ("processor", "threads", "packages", "isa")}
     print(json.dumps({"v": 1, "machine": where, "rows": rows}, indent=2) if as_json else workloads.text(rows))
     return 0
 

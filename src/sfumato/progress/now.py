@@ -118,6 +118,11 @@ class Waiting:
         if self._now is not None:
             self._now.set(f"{self._what}  {text}", restart=False)
 
+    def write(self, text: str) -> None:
+        """A line that stays, such as one result of many."""
+        if self._now is not None:
+            self._now.write(printable(text))
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -69,11 +69,12 @@ class Lines:
             self._now.set("the first step")
         elif event == "note":
             self.write(str(facts["text"]))
-        elif event == "finishing":
-            self._now.set("painting and film")
+        elif event == "doing":
+            self._now.set(str(facts["text"]))
         elif event == "done":
+            lines = closing(facts, python=self._python)  # asks what went wrong, which may take seconds
             self._now.set("")
-            for text in closing(facts, python=self._python):
+            for text in lines:
                 self.write(text)
 
     def show(self, parts: Mapping[str, str]) -> None:
