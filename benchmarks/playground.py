@@ -7,10 +7,8 @@ then closed for as many, again and again. The rate of steps with the page open o
 median of the pairs; a spread that crosses 0.9 gives no verdict. On a busy machine steps a processor second of the
 trainer still say what looking costs it, and the browser's own share is told apart. Then: seconds from play to the
 first painting, walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge
-everything, as pages on other machines do: what drawing costs a browser is measured above) and after a hundred pages
-that vanish; and how a server ends by Ctrl-C, with its terminal, and killed: seconds until the last of its processes
-is gone. Let
-nothing else run on the machine meanwhile.
+everything, as pages on other machines do) and after a hundred pages that vanish; and how a server ends by Ctrl-C,
+with its terminal, and killed: seconds until the last of its processes is gone. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
@@ -97,8 +95,12 @@ def memory(pid: int) -> int:
 
 def seconds_of(pids: Iterable[int]) -> float:
     """Processor seconds that processes have used so far."""
-    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in pids]
-    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+    spent = 0
+    for one in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            spent += int(fields[11]) + int(fields[12])
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 def below(pid: int) -> list[int]:
@@ -151,26 +153,37 @@ def measured(spy: Spy, seconds: float) -> float:
 
 def pairs(browser: Browser, spy: Spy, url: str, pid: int, rounds: int, seconds: float) -> list[list[float]]:
     """Ratios of steps a second, and of steps a processor second of the trainer, with a page to those without; and
-    processor seconds a second that drawing takes (the browser's renderer and its GPU process)."""
+    processor seconds a second that drawing takes (the browser's renderer and its GPU process).
+
+    Each stretch with a page is held against the mean of those before and after it: key moments, each a painting,
+    become rarer as a run goes on.
+    """
     trainer = max(family(pid)[1:], key=lambda one: seconds_of([one]))
+
+    def stretch() -> tuple[float, float, float]:
+        time.sleep(1)
+        drawing = [one for one in below(os.getpid()) if one not in family(pid)]
+        used, drawn, step = seconds_of([trainer]), seconds_of(drawing), spy.steps[-1][1]
+        rate = measured(spy, seconds)
+        steps = (spy.steps[-1][1] - step) / (seconds_of([trainer]) - used)
+        return rate, steps, (seconds_of(drawing) - drawn) / (seconds + 2)
+
     rows: list[list[float]] = []
+    before = stretch()
     for _ in range(rounds):
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.goto(url)
-        found = []
-        for closing in (False, True):
-            if closing:
-                page.close()
-            time.sleep(1)
-            drawing = [one for one in below(os.getpid()) if one not in family(pid)]
-            used, drawn, step = seconds_of([trainer]), seconds_of(drawing), spy.steps[-1][1]
-            rate = measured(spy, seconds)
-            spent = seconds_of([trainer]) - used
-            found.append((rate, (spy.steps[-1][1] - step) / spent, seconds_of(drawing) - drawn))
-        (a, b, c), (d, e, f) = found
-        rows.append([a / d, b / e, (c - f) / (seconds + 2)])
-        said = f"a second {a / d:.3f}, a processor second {b / e:.3f}, drawing {rows[-1][2]:.2f} of a core"
-        print(f"  open {a:.1f} steps/s; open to closed: {said}", flush=True)
+        opened = stretch()
+        page.close()
+        after = stretch()
+        closed = [statistics.mean(two) for two in zip(before, after, strict=True)]
+        rows.append([opened[0] / closed[0], opened[1] / closed[1], opened[2] - closed[2]])
+        said = f"a second {rows[-1][0]:.3f}, a processor second {rows[-1][1]:.3f}"
+        print(
+            f"  open {opened[0]:.1f} steps/s; open to closed: {said}, drawing {rows[-1][2]:.2f} of a core",
+            flush=True,
+        )
+        before = after
     return rows
 
 
@@ -204,24 +217,24 @@ def main() -> None:
         page.locator("[aria-label^='Painting: step']").wait_for()
         print(f"first painting    {time.perf_counter() - started:.2f} s after play")
         page.close()
-        time.sleep(5)
+        spy.wait(lambda: spy.steps[-1][1] > 1000)  # the first moments are kept every few steps
         rows = pairs(browser, spy, url, server.pid, given.rounds, given.seconds)
         ratios = [row[0] for row in rows]
         own, drawing = (statistics.median(row[i] for row in rows) for i in (1, 2))
         print(f"step rate         {statistics.median(ratios):.3f} of that without a page")
         spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {given.rounds} pairs of {given.seconds:g} s"
-        spread += f"; a processor second {own:.3f}; drawing takes {drawing:.2f} of a core"
         print(f"                  ({spread})")
+        print(f"  a processor s   {own:.3f} of that without; drawing takes {drawing:.2f} of a core")
         spy.walls.clear()
-        spy.send(type="watch", layers=[1, 2, 3, 4], visible=True)
+        spy.send(type="watch", layers=[1, 2, 3, 4], beside=[], visible=True)
         time.sleep(given.seconds)
         fourth = sum(layer == 4 for _, layer in spy.walls)
-        spy.send(type="watch", layers=[], visible=False)
+        spy.send(type="watch", layers=[], beside=[], visible=False)
         print(f"all 1,200 neurons {fourth / given.seconds:.2f} times a second")
         before, alone = memory(server.pid), measured(spy, given.seconds)
         tabs = [Spy(url) for _ in range(given.tabs)]
         for tab in tabs:
-            tab.send(type="watch", layers=[1, 2, 3, 4], visible=True)
+            tab.send(type="watch", layers=[1, 2, 3, 4], beside=[], visible=True)
         many = measured(spy, given.seconds)
         after = memory(server.pid)
         for tab in tabs:

@@ -5,7 +5,7 @@ export type Fields = Record<string, Value>;
 
 export type Command =
   | { type: "ack"; id: number }
-  | { type: "watch"; layers: number[]; visible: boolean }
+  | { type: "watch"; layers: number[]; beside: number[]; visible: boolean }
   | { type: "start"; recipe: Fields; picture: string }
   | { type: "play" | "pause" | "stop" }
   | { type: "step"; count: number }

@@ -65,7 +65,7 @@ export class Server implements Source {
     try {
       const { channel } = look.header;
       if (channel === "painting") await this.listener?.onPainting(look as Looked<PaintingHeader>);
-      else if (channel === "rival") await this.listener?.onRival(look as Looked<PaintingHeader>);
+      else if (channel === "rival painting") await this.listener?.onRival(look as Looked<PaintingHeader>);
       else await this.listener?.onWall(look as unknown as Looked<WallHeader>);
     } finally {
       this.send({ type: "ack", id: look.header.id });

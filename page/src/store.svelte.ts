@@ -7,6 +7,7 @@ import type {
   Status, Story, WallHeader,
 } from "./protocol";
 import type { Listener, Source } from "./source";
+import { plain } from "./words";
 
 export interface Painting extends PaintingHeader {
   image: ImageData;
@@ -51,6 +52,8 @@ export class Store implements Listener {
   target = $state.raw<ImageData | null>(null);
   painting = $state.raw<Painting | null>(null);
   walls = $state.raw<Record<number, Wall>>({});
+  /** Whose neurons are shown while two runs are compared. */
+  side = $state<"a" | "b">("a");
   layer = $state(1);
   selected = $state.raw<NeuronKey | null>(null);
   removed = $state.raw<NeuronKey[]>([]);
@@ -62,6 +65,8 @@ export class Store implements Listener {
   learning = $state("mona-lisa");
 
   private canTrain = $state(false);
+  private coming: Record<number, Wall> = {};
+  private showing: ReturnType<typeof setTimeout> | null = null;
   private looked = 0; // only the answer to the newest question is shown
   private cache = new Map<string, Painting>();
 
@@ -88,13 +93,20 @@ export class Store implements Listener {
     return this.opened ? newest : Math.max(newest, this.pulses.at(-1)?.step ?? 0);
   });
   line = $derived(this.at === null ? this.lines.at(-1) : this.lines[this.at]);
-  shown = $derived(this.poorer ?? this.painting);
+  shown = $derived(this.poorer && this.poorer.run !== this.other?.run ? this.poorer : this.painting);
+  shownOther = $derived(this.poorer && this.poorer.run === this.other?.run ? this.poorer : this.otherPainting);
+  /** The run whose neurons are shown, and the step that they are of. */
+  inner = $derived<RunFacts | null>(this.side === "b" && this.other ? this.other : this.run);
+  innerStep = $derived(this.inner === this.run ? this.step : (this.otherPainting?.step ?? 0));
+  /** Whether its newest moment comes from the training itself, not from files. */
+  streamed = $derived(this.now && this.training && (this.side === "a" || this.racing));
   error = $derived(
     this.target && this.shown && this.palettes ? difference(this.target, this.shown.image, this.palettes.heat) : null,
   );
   psnr = $derived.by(() => {
     if (this.at !== null || this.opened) return this.line?.psnr ?? null;
-    return this.scores.at(-1)?.psnr ?? this.line?.psnr ?? null;
+    const score = this.scores.at(-1);
+    return score && score.step >= (this.line?.step ?? 0) ? score.psnr : (this.line?.psnr ?? null);
   });
 
   // News ---------------------------------------------------------------------------------------------------------
@@ -114,8 +126,7 @@ export class Store implements Listener {
         return;
       case "status":
         this.status = news.status;
-        // What to try with flags is for the command line; the findings say it in the words of the controls.
-        if (news.text) this.say(news.text.replace(/\nhint: try --.*/, ""), news.status === "failed");
+        if (news.text) this.say(plain(news.text), news.status === "failed");
         return;
       case "speed":
         this.speed = news.level;
@@ -144,7 +155,7 @@ export class Store implements Listener {
         if (!news.text.startsWith("decoded from")) this.say(news.text, false);
         return;
       case "refused":
-        return this.say(news.text, true);
+        return this.say(plain(news.text), true);
       case "flat":
     }
   }
@@ -172,6 +183,7 @@ export class Store implements Listener {
     this.racing = rival !== null;
     this.other = rival && { ...rival.run, history: rival.beats, frames: [], kept: [] };
     this.otherPainting = null;
+    if (!rival) this.neuronsOf("a");
   }
 
   private takeMenus(menus: Menus): void {
@@ -197,6 +209,7 @@ export class Store implements Listener {
     this.selected = null;
     this.removed = [];
     this.poorer = null;
+    this.side = "a";
     this.layer = Math.min(this.layer, run.widths.length);
     this.watch();
     void this.guarded(async () => {
@@ -218,8 +231,16 @@ export class Store implements Listener {
   }
 
   async onWall(look: Looked<WallHeader>): Promise<void> {
+    if (!this.now || look.header.run !== this.inner?.run) return;
     const made = await this.decodedWall(look);
-    if (this.now && made.run === this.live?.run) this.walls = { ...this.walls, [made.layer]: made };
+    // The layers of one look come one by one; they are shown together, as one new picture on the screen.
+    this.coming = { ...this.coming, [made.layer]: made };
+    this.showing ??= setTimeout(() => {
+      const fresh = Object.entries(this.coming).filter(([, wall]) => this.now && wall.run === this.inner?.run);
+      if (fresh.length) this.walls = { ...this.walls, ...Object.fromEntries(fresh) };
+      this.coming = {};
+      this.showing = null;
+    }, 60);
   }
 
   private async decodedPainting(look: Looked<PaintingHeader>): Promise<Painting> {
@@ -237,6 +258,7 @@ export class Store implements Listener {
   // What a person does -------------------------------------------------------------------------------------------
 
   send(command: Command): void {
+    if (this.connection === "lost") return this.say("There is no connection to the server: nothing was done.", true);
     this.message = null;
     this.source.send(command);
   }
@@ -255,10 +277,11 @@ export class Store implements Listener {
 
   /** Tell the server what this page shows, so that it draws nothing that nobody sees. */
   watch(): void {
-    const widths = this.live?.widths ?? [];
+    const widths = this.inner?.widths ?? [];
     const all = widths.reduce((sum, width) => sum + width, 0) <= TOGETHER;
-    const layers = this.now ? (all ? widths.map((_, i) => i + 1) : [this.layer]) : [];
-    this.source.send({ type: "watch", layers, visible: !document.hidden && this.now });
+    const shown = this.now ? (all ? widths.map((_, i) => i + 1) : [this.layer]) : [];
+    const [layers, beside] = this.side === "a" ? [shown, []] : [[], this.racing ? shown : []];
+    this.source.send({ type: "watch", layers, beside, visible: !document.hidden && this.now });
   }
 
   /** Look at a key moment, or (null) at the present. */
@@ -285,15 +308,16 @@ export class Store implements Listener {
   }
 
   private async fetchWalls(turn: number): Promise<void> {
-    const run = this.run;
+    const run = this.inner;
     if (!run) return;
     const sum = run.widths.reduce((a, b) => a + b, 0);
     const every = run.widths.map((_, i) => i + 1);
     const first = [this.layer, ...every.filter((layer) => layer !== this.layer && sum <= TOGETHER)];
     for (const layer of first) {
-      const look = await this.source.wall(run.run, this.step, layer, run.widths[layer - 1] ?? 300);
+      const look = await this.source.wall(run.run, this.innerStep, layer, run.widths[layer - 1] ?? 300);
       const made = await this.decodedWall(look);
       if (turn !== this.looked) return;
+      if (this.streamed && (this.walls[layer]?.step ?? -1) > made.step) continue; // training was quicker
       this.walls = { ...this.walls, [layer]: made };
     }
   }
@@ -314,7 +338,21 @@ export class Store implements Listener {
   async chooseLayer(layer: number): Promise<void> {
     this.layer = layer;
     this.watch();
-    if (!this.now && !this.walls[layer]) await this.guarded(() => this.fetchWalls(this.looked));
+    if (!this.streamed && !this.walls[layer]) await this.guarded(() => this.fetchWalls(this.looked));
+  }
+
+  /** Show the neurons of the other run of a comparison: as they were kept, then as training brings them. */
+  neuronsOf(side: "a" | "b"): void {
+    if (side === this.side) return;
+    this.side = side;
+    this.walls = {};
+    this.removed = [];
+    this.poorer = null;
+    const widths = this.inner?.widths ?? [];
+    this.layer = Math.min(this.layer, Math.max(1, widths.length));
+    if (this.selected && this.selected[1] >= (widths[this.selected[0] - 1] ?? 0)) this.selected = null;
+    this.watch();
+    void this.guarded(() => this.fetchWalls(++this.looked));
   }
 
   /** Open a run from its files. */
@@ -335,7 +373,7 @@ export class Store implements Listener {
   }
 
   async remove(neurons: NeuronKey[]): Promise<void> {
-    const run = this.run;
+    const run = this.inner;
     if (!run) return;
     this.removed = neurons;
     if (!neurons.length) {
@@ -343,7 +381,7 @@ export class Store implements Listener {
       return;
     }
     await this.guarded(async () => {
-      const look = await this.source.without(run.run, this.now && this.training ? null : this.step, neurons);
+      const look = await this.source.without(run.run, this.streamed ? null : this.innerStep, neurons);
       const made = await this.decodedPainting(look);
       if (this.removed === neurons) this.poorer = made;
     });
@@ -357,7 +395,7 @@ export class Store implements Listener {
     if (name === null) {
       this.other = null;
       this.otherPainting = null;
-      return;
+      return this.neuronsOf("a");
     }
     await this.guarded(async () => {
       this.other = await this.source.story(name);
@@ -375,6 +413,7 @@ export class Store implements Listener {
     const nearest = other.history.reduce((best, line) => (off(line) < off(best) ? line : best));
     if (this.otherPainting?.run === other.run && this.otherPainting.step === nearest.step) return;
     this.otherPainting = await this.paintingOf(other.run, nearest.step, nearest.psnr ?? null);
+    if (this.side === "b" && this.now && this.training) await this.fetchWalls(this.looked);
   }
 
   private place(line: Line | undefined, step: number): number {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { unpacked } from "./protocol";
-import { changes, clock, count, netText, small } from "./words";
+import { changes, clock, count, netText, plain, small } from "./words";
 
 test("numbers read as people write them", () => {
   expect([count(7), count(9999), count(12_400), count(2_500_000)]).toEqual(["7", "9,999", "12.4k", "2.50M"]);
@@ -14,6 +14,12 @@ test("nets and changes have the short form of the command line", () => {
   const a = { net: [300, 300], rate: 0.1, engine: "native" };
   expect(changes(a, { ...a, rate: 0.2, engine: "eager" })).toBe("rate 0.1 → 0.2");
   expect(changes(a, { ...a })).toBe("");
+});
+
+test("errors of the command line are said without its flags", () => {
+  expect(plain("diverged\nhint: try --lr 3e-4 or --clip 1")).toBe("diverged");
+  expect(plain("no\nhint: --batch 36864")).toBe("no\nhint: batch 36864");
+  expect(plain("no\nhint: --set precision=auto")).toBe("no\nhint: precision=auto");
 });
 
 test("a frame is header and picture", async () => {

@@ -23,6 +23,11 @@ export function small(value: number | null | undefined): string {
   return Math.abs(value) >= 0.01 || value === 0 ? value.toPrecision(3) : value.toExponential(1);
 }
 
+/** An error of the command line in the words of the controls: what to try with flags the findings say better. */
+export function plain(text: string): string {
+  return text.replace(/\nhint: try --.*/, "").replace(/--(?:set )?(?=[a-z])/g, "");
+}
+
 /** What changed between two recipes, as `field a -> b`. */
 export function changes(a: Record<string, unknown>, b: Record<string, unknown>): string {
   const leave = new Set(["format", "engine", "threads", "precision"]);

@@ -346,6 +346,7 @@ def test_two_runs_are_trained_at_once_and_compared(page: Page) -> None:
     page.keyboard.press("Space")
     expect(page.locator(".state")).to_have_text("paused")
     expect(page.get_by_label(re.compile(r"\|A − B\|: dark: equal"))).to_be_visible()
+    neurons_of_b(page)
     late = page.context.new_page()
     late.set_default_timeout(PATIENCE)
     late.goto(page.url.partition("#")[0])
@@ -364,6 +365,21 @@ def test_two_runs_are_trained_at_once_and_compared(page: Page) -> None:
     expect(page.get_by_label(re.compile("Painting B"))).to_have_count(0)
     page.get_by_role("button", name="Kept runs").click()
     expect(page.get_by_role("dialog").get_by_text("2x16-tanh").first).to_be_visible()
+
+
+def neurons_of_b(page: Page) -> None:
+    """The wall, one neuron at full size and the painting without it, of the second run; then back to the first."""
+    expect(page.get_by_text(re.compile("^Layer 1 of A"))).to_be_visible()
+    page.get_by_role("button", name="B", exact=True).click()
+    expect(page.get_by_text(re.compile("^Layer 1 of B"))).to_be_visible()
+    chosen_neuron(page)
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.get_by_label(re.compile("Painting B without 1:2"))).to_be_visible()
+    expect(page.get_by_label(re.compile("Painting A: step"))).to_be_visible()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("b")
+    expect(page.get_by_text(re.compile("^Layer 1 of A"))).to_be_visible()
 
 
 def opens(file: str, content: bytes) -> bool:
@@ -546,6 +562,9 @@ def test_a_server_that_dies_and_comes_back(browser: Browser, tmp_path: Path) -> 
     assert len(trainers) >= 2
     first.stop(signal.SIGKILL)
     expect(opened.get_by_role("alert")).to_contain_text("connection to the server is lost")
+    expect(opened.locator(".state")).to_have_text("no connection")
+    opened.get_by_test_id("play").click()
+    expect(opened.get_by_text("There is no connection to the server: nothing was done.")).to_be_visible()
     gone(trainers)
     second = Server(tmp_path, "--port", first.port)
     expect(opened.get_by_text("connection to the server is lost")).to_have_count(0)

@@ -97,6 +97,10 @@ def test_who_comes_later_gets_the_newest_pictures() -> None:
     hub.show("painting", {"step": 1}, b"")
     hub.show("painting", {"step": 2}, b"")
     assert header(sent(hub.join(), 1)[0])["step"] == 2
+    hub.show("rival painting", {"step": 3}, b"")
+    hub.show("rival wall:1", {"step": 3}, b"")
+    hub.forget("rival")
+    assert header(sent(hub.join(), 1)[0])["step"] == 2
     hub.forget()
     assert waits(hub.join())
 
@@ -122,10 +126,10 @@ def test_leaving_twice_is_harmless() -> None:
 
 def test_only_visible_pages_want_something() -> None:
     hub = Hub()
-    assert hub.wanted() == (False, [])
+    assert hub.wanted() == (False, [], [])
     one, two = hub.join(), hub.join()
     one.visible, one.layers = True, frozenset({2, 1})
-    two.layers = frozenset({3})
-    assert hub.wanted() == (True, [1, 2])
+    two.layers, two.beside = frozenset({3}), frozenset({4, 1})
+    assert hub.wanted() == (True, [1, 2], [])
     two.visible = True
-    assert hub.wanted() == (True, [1, 2, 3])
+    assert hub.wanted() == (True, [1, 2, 3], [1, 4])

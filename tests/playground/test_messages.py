@@ -14,7 +14,7 @@ from sfumato.playground.messages import COMMANDS, MOST_BYTES, parse
 
 GOOD: dict[str, dict[str, Any]] = {
     "ack": {"id": 7},
-    "watch": {"layers": [1, 4], "visible": True},
+    "watch": {"layers": [1, 4], "beside": [], "visible": True},
     "start": {"recipe": {"base": "classic", "rate": "0.02", "seed": 3}, "picture": "mona-lisa"},
     "play": {},
     "pause": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from PIL import Image
 
 from sfumato import experiment
+from sfumato.errors import RunError
 from sfumato.playground.hub import Client
 from sfumato.playground.library import Library, Shelved
 from sfumato.playground.messages import parse
+from sfumato.playground.moment import LAST
 from sfumato.playground.sitting import Sitting
 from sfumato.recipe import Recipe
 from sfumato.runs.watch import Watch
@@ -102,7 +105,48 @@ def test_pages_hear_of_both_and_a_late_one_catches_up(table: Table) -> None:
     late = table.sitting.join()
     (everything,) = told(late)
     assert everything["rival"]["run"]["run"] == "b" and everything["rival"]["beats"] == [LINE]
-    assert set(late._frames) == {"rival"}, "of the second run its painting alone"
+    assert set(late._frames) == {"rival painting", "rival wall:1"}
+    table.sitting.rival.hear(("picture", "painting", {"run": "before", "step": 9}, b"jpeg"))
+    assert b"before" not in late._frames["rival painting"].data, "the last words of an earlier run"
+    table.obey(type="alone")
+    assert not table.sitting.join()._frames
+
+
+def test_each_is_asked_for_the_neurons_that_pages_show_of_it(table: Table) -> None:
+    table.running()
+    table.obey(type="watch", layers=[1], beside=[2], visible=True)
+    assert table.first[-1] == {"type": "wants", "looking": True, "layers": [1]}
+    assert table.second[-1] == {"type": "wants", "looking": True, "layers": [2]}
+    table.sitting.leave(table.page)
+    for commands in (table.first, table.second):
+        assert commands[-1] == {"type": "wants", "looking": False, "layers": []}
+
+
+@pytest.mark.parametrize("of", ["a", "b"])
+@pytest.mark.parametrize("end", ["kept", "done", "died"])
+def test_the_present_moment_of_either_is_kept_for_a_close_look(table: Table, of: str, end: str) -> None:
+    """Where training ends meanwhile its last weights are meant; where its process dies, that is said."""
+    table.running()
+    hear, commands = (
+        (table.sitting.hear, table.first) if of == "a" else (table.sitting.rival.hear, table.second)
+    )
+
+    async def look() -> int:
+        looking = asyncio.create_task(table.sitting.kept(of, -1))
+        await asyncio.sleep(0)
+        assert commands[-1] == {"type": "keep"}
+        if end == "kept":
+            hear(("event", {"event": "kept", "step": 3}))
+        else:
+            hear(("event", {"event": "status", "status": "done"}) if end == "done" else None)
+        return await looking
+
+    if end == "died":
+        with pytest.raises(RunError, match="has died"):
+            asyncio.run(look())
+    else:
+        assert asyncio.run(look()) == (3 if end == "kept" else LAST)
+    assert asyncio.run(table.sitting.kept(of, 2)) == 2
 
 
 def test_the_longer_one_is_what_is_training(table: Table) -> None:

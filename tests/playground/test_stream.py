@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from sfumato import experiment
+from sfumato.errors import SfumatoError
 from sfumato.playground.stream import Stream
 from sfumato.playground.trainer import key_steps, menus, recipe_of
 from sfumato.recipe import NAMED, Recipe
@@ -223,3 +224,35 @@ def test_a_pages_recipe_is_checked() -> None:
     ]:
         with pytest.raises(RecipeError, match=says):
             recipe_of(wrong)
+
+
+def offered() -> list[tuple[str, str]]:
+    """Every entry of every menu, as (field, what the page sends)."""
+    found = menus()
+    variants = [(field, one["name"]) for field, listed in found["variants"].items() for one in listed]
+    bases = [("base", one["name"]) for one in found["recipes"]]
+    return [*variants, *bases, *(("engine", name) for name in found["engines"])]
+
+
+@pytest.mark.parametrize(("field", "name"), offered())
+def test_every_entry_of_every_menu_trains_and_is_looked_at_or_says_why_not(
+    photo: Path, field: str, name: str
+) -> None:
+    """Chosen alone beside the small net and picture; where it cannot be, the page gets a reason and a hint."""
+    page = Page()
+    asked = {"base": "classic", "net": "2x8", "batch": "32", "steps": "3", "threads": "1"}
+    try:
+        run, _ = performed(photo, page, recipe_of({**asked, field: name}))
+    except SfumatoError as error:
+        page.stop()
+        needs = {
+            "lbfgs": "all pixels",
+            "cuda": "a GPU",
+            "regrouped": "one layer",
+            "blocks": "a larger picture",
+        }
+        assert name in needs
+        assert name in str(error) and "hint: " in str(error)
+        return
+    assert run.state == "done" and run.last["step"] == 3
+    assert {one[0] for one in page.pictures} == {"painting", "wall:1", "wall:2"}

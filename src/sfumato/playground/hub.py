@@ -46,6 +46,7 @@ class Client:
     def __init__(self) -> None:
         self.visible = False
         self.layers: frozenset[int] = frozenset()
+        self.beside: frozenset[int] = frozenset()
         self.lost = False
         self._news: deque[str] = deque()
         self._frames: dict[str, Frame] = {}
@@ -121,12 +122,13 @@ class Hub:
         for client in self.clients:
             client.show(frame)
 
-    def forget(self, channel: str | None = None) -> None:
-        """The pictures of the last run (or of one channel) are no longer shown to newcomers."""
-        for name in [channel] if channel else list(self._newest):
-            self._newest.pop(name, None)
+    def forget(self, kind: str = "") -> None:
+        """The pictures of the last run (or of channels whose name begins so) are no longer shown to newcomers."""
+        self._newest = {name: frame for name, frame in self._newest.items() if not name.startswith(kind)}
 
-    def wanted(self) -> tuple[bool, list[int]]:
-        """Whether any page is looking, and the hidden layers that are on some screen."""
+    def wanted(self) -> tuple[bool, list[int], list[int]]:
+        """Whether any page is looking, and the hidden layers that are on some screen: of the run in training, and
+        of the one beside."""
         looking = [client for client in self.clients if client.visible]
-        return bool(looking), sorted(set().union(*(client.layers for client in looking)))
+        layers = sorted(set().union(*(client.layers for client in looking)))
+        return bool(looking), layers, sorted(set().union(*(client.beside for client in looking)))

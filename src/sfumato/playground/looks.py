@@ -29,8 +29,11 @@ from ..picture import metrics, pixels
 
 __all__ = ["Look", "encoded", "full_size", "painted", "tile_size", "walls", "without"]
 
-WALL_VALUES = 700_000
-"""Values of one wall: what 300 neurons take at 40 x 56, about 35 ms of one core for a 4x300 net."""
+WALL_VALUES = 450_000
+"""Values of one wall while training goes on: 1,200 neurons at 16 x 24, about 13 ms of one core for a 4x300 net."""
+
+STILL_VALUES = 1_500_000
+"""Values of a wall that nobody has to wait for: of a run at rest, or from its files."""
 
 Header = dict[str, Any]
 Mask = npt.NDArray[np.bool_]
@@ -87,10 +90,10 @@ def painted(net: Net, target: Array, where: str, stride: int = 1, hidden: Mask |
 # Neurons -------------------------------------------------------------------------------------------------------
 
 
-def tile_size(units: int, height: int, width: int) -> tuple[int, int]:
+def tile_size(units: int, height: int, width: int, values: int = STILL_VALUES) -> tuple[int, int]:
     """(h, w) of a tile where `units` neurons are shown: multiples of 8, at least 16, never above the picture's
     size rounded up."""
-    area = min(WALL_VALUES / max(units, 1), 96 * 96)
+    area = min(values / max(units, 1), 96 * 96)
     share = math.sqrt(area / (height * width))
     return _eighths(height * share, height), _eighths(width * share, width)
 

@@ -63,7 +63,8 @@ KEY = text(200)
 
 COMMANDS: Mapping[str, Mapping[str, Check]] = {
     "ack": {"id": whole(0, 1 << 53)},  # a picture was drawn: the next one of its kind may come
-    "watch": {"layers": layers, "visible": flag},  # what this page shows now
+    # What this page shows now: hidden layers of the first run, or of the one beside
+    "watch": {"layers": layers, "beside": layers, "visible": flag},
     "start": {"recipe": fields, "picture": KEY},  # a new run
     "play": {},
     "pause": {},

@@ -1,8 +1,8 @@
 """The run beside: a second training at the same time, on the same picture, in a process of its own.
 
-What it paints and how well goes to the pages as news and pictures of their own names; its neurons are looked at
-once it is opened as a run. It pauses, steps and plays with the first one. Both take their pixels in the order that
-the seed gives, so with the same seed and batch they see the same ones, step by step.
+What it paints, its neurons and how well it does go to the pages as news and pictures of their own names. It
+pauses, steps and plays with the first one. Both take their pixels in the order that the seed gives, so with the
+same seed and batch they see the same ones, step by step.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .hub import Hub
+from .moment import LAST, Moment
 
 __all__ = ["ACTIVE", "Rival"]
 
@@ -29,6 +30,7 @@ class Rival:
         self.status = ""
         self.run: dict[str, Any] | None = None
         self.beats: list[dict[str, Any]] = []
+        self.moment = Moment(lambda: self.tell({"type": "keep"}))
         self._on = self._ready = False
         self._begin: Callable[[], None] | None = None
         self._command: Mapping[str, Any] = {}
@@ -78,13 +80,14 @@ class Rival:
         """Take a message of its trainer; None: it has died."""
         if message is None:
             self._ready = False
+            self.moment.died()
             if self.active:
                 self._fail("the training process of B has died\nhint: what it had saved is kept")
             return
         if message[0] == "picture":
             _, channel, header, data = message
-            if channel == "painting" and self.run is not None and header["run"] == self.run["run"]:
-                self._hub.show("rival", header, data)
+            if self.run is not None and header["run"] == self.run["run"]:
+                self._hub.show(f"rival {channel}", header, data)
             return
         self._event(message[1])
 
@@ -99,6 +102,8 @@ class Rival:
             self.run = {key: value for key, value in event.items() if key != "event"}
             self.beats = []
             self._hub.tell({"event": "rival", "rival": self.snapshot()})
+        elif kind == "kept":
+            self.moment.kept(event["step"])
         elif kind == "beat":
             self.beats.append(event["line"])
             self._hub.tell({"event": "rival beat", "line": event["line"]})
@@ -106,6 +111,8 @@ class Rival:
             self._fail(f"B: {event.get('text', '')}")
         elif kind == "status":
             self.status = event["status"]
+            if self.status not in ACTIVE:
+                self.moment.kept(LAST)
             self._settled()
 
     def _fail(self, text: str) -> None:

@@ -6,17 +6,17 @@ pages as a hub; nothing here is about HTTP, so a test drives it with a trainer o
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import RecipeError, RunError, SfumatoError
+from ..errors import RecipeError, SfumatoError
 from ..learning.symptoms import findings
 from ..recipe import Recipe
 from ..runs import RunDirectory
 from .hub import Client, Hub
 from .library import Library
+from .moment import LAST, Moment
 from .rival import ACTIVE, Rival
 
 __all__ = ["Sitting"]
@@ -50,8 +50,8 @@ class Sitting:
         self.flat: list[float] = []
         self._rectifier = True
         self.findings: list[dict[str, str]] = []
-        self._kept: list[asyncio.Future[int]] = []
-        self._wanted: tuple[bool, list[int]] = (False, [])
+        self._moment = Moment(lambda: self._send({"type": "keep"}))
+        self._wanted: tuple[bool, list[int], list[int]] = (False, [], [])
         self._waiting: dict[str, Any] | None = None
 
     # Pages ------------------------------------------------------------------------------------------------------
@@ -106,7 +106,8 @@ class Sitting:
         if kind == "ack":
             client.drawn(command["id"])
         elif kind == "watch":
-            client.visible, client.layers = command["visible"], frozenset(command["layers"])
+            client.visible = command["visible"]
+            client.layers, client.beside = frozenset(command["layers"]), frozenset(command["beside"])
             self._tell_wants()
         elif kind == "speed":
             self.speed = command["level"]
@@ -157,7 +158,7 @@ class Sitting:
         def begin() -> None:
             self._send({**first, "paused": False})
             self.rival.tell({"type": "speed", "level": self.speed})
-            self.rival.tell({"type": "wants", "looking": self._wanted[0], "layers": []})
+            self.rival.tell({"type": "wants", "looking": self._wanted[0], "layers": self._wanted[2]})
 
         self.rival.start({**second, "paused": False}, begin)
 
@@ -182,19 +183,17 @@ class Sitting:
         if wanted != self._wanted:
             self._wanted = wanted
             self._send({"type": "wants", "looking": wanted[0], "layers": wanted[1]})
-            self.rival.tell({"type": "wants", "looking": wanted[0], "layers": []})
+            self.rival.tell({"type": "wants", "looking": wanted[0], "layers": wanted[2]})
 
     async def kept(self, name: str, step: int) -> int:
         """The step to look at closely: of a run in training the present one, whose weights are then kept."""
-        if self.run is None or self.run["run"] != name or self.status not in ACTIVE or step >= 0:
-            return max(step, 0) if step >= 0 else 1 << 40
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._kept.append(future)
-        self._send({"type": "keep"})
-        try:
-            return await asyncio.wait_for(future, 10)
-        except TimeoutError as error:
-            raise RunError("training is busy: a single step takes long\nhint: try again") from error
+        if step >= 0:
+            return step
+        if self.run is not None and self.run["run"] == name and self.status in ACTIVE:
+            return await self._moment.step()
+        if self.rival.run is not None and self.rival.run["run"] == name and self.rival.active:
+            return await self.rival.moment.step()
+        return LAST
 
     # The trainer ------------------------------------------------------------------------------------------------
 
@@ -228,10 +227,7 @@ class Sitting:
         elif kind == "status":
             self._set(event["status"], event.get("text", ""))
         elif kind == "kept":
-            for future in self._kept:
-                if not future.done():
-                    future.set_result(event["step"])
-            self._kept.clear()
+            self._moment.kept(event["step"])
         else:
             self._remember(kind, event)
             self.hub.tell(event)
@@ -278,6 +274,8 @@ class Sitting:
 
     def _set(self, status: str, text: str = "") -> None:
         self.status, self.text = status, text
+        if status not in ACTIVE:  # the end of a run is kept anyway, and its trainer has stopped listening
+            self._moment.kept(LAST)
         self._settle()
         if status == "failed":
             self._diagnose()
@@ -286,16 +284,13 @@ class Sitting:
         self.hub.tell({"event": "status", "status": self.shown, "text": self.text})
 
     def _died(self) -> None:
-        for future in self._kept:
-            if not future.done():
-                future.set_exception(RunError("the training process has died"))
-        self._kept.clear()
+        self._moment.died()
         if self.menus is None:
             self._set("failed", "the training process cannot start\nhint: sfumato doctor")
         elif self.status in ACTIVE:
             hint = "hint: what it had saved is kept; resume the run, or start a new one"
             self._set("failed", f"the training process has died\n{hint}")
-        self._wanted = (False, [])
+        self._wanted = (False, [], [])
 
 
 def refusal(error: SfumatoError) -> dict[str, Any]:

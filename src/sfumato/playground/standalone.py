@@ -33,6 +33,9 @@ MOST_FRAMES = 60
 MOST_WALLS = 9
 """Key steps with neurons: nine of them and sixty frames keep the default run below 3 MB."""
 
+MOST_VALUES = 700_000
+"""Values of all neurons at one step."""
+
 MOST_WEIGHTS = 1_500_000
 """Parameters that travel along: 4 MB of text. Larger nets show their little pictures only."""
 
@@ -52,7 +55,7 @@ def _packed(run: RunDirectory) -> dict[str, Any]:
     walls = {}
     for step in spread(run.steps(), MOST_WALLS):
         net = run.net(step)
-        tile = looks.tile_size(max(sum(net.widths), 600), target.height, target.width)
+        tile = looks.tile_size(max(sum(net.widths), 600), target.height, target.width, MOST_VALUES)
         numbers = list(range(1, len(net.widths) + 1))
         made = looks.walls(net, numbers, target.height, target.width, where, tile)
         walls[step] = [{"header": dict(one.header), "picture": _text(_webp(one.picture, 70))} for one in made]

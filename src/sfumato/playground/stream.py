@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_SECONDS", "SHARE", "SPEEDS", "Stream"]
 
-SHARE = 0.07
-"""Of the wall time, for looking while training goes on: with what a browser itself takes it stays below 10 %."""
+SHARE = 0.05
+"""Of the wall time, for looking while training goes on: a browser on the same machine takes as much again."""
 
-LOOK_SECONDS = 0.04
+LOOK_SECONDS = 0.03
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
-With 25 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come round within a second."""
+With 13 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come round within a second."""
 
 SPEEDS = {1: 1.0, 2: 8.0, 3: 60.0, 4: 400.0, 5: math.inf}
 """Steps a second at most, at each speed of the page."""
@@ -121,7 +121,7 @@ class Stream:
             if self.looking and self._shown != tick.step:
                 self._shown = tick.step
                 self._painting(tick, 1)
-                self._walls(tick)
+                self._walls(tick, looks.STILL_VALUES)
                 self._check(tick)
             if not self.paused or tick.last:
                 break
@@ -238,10 +238,10 @@ class Stream:
         score = {name: value for name, value in look.header.items() if name.startswith("psnr")}
         self._send("score", {"step": tick.step, **score})
 
-    def _walls(self, tick: Tick) -> None:
+    def _walls(self, tick: Tick, values: int = looks.WALL_VALUES) -> None:
         height, width = self._target.shape[:2]
         layers = [layer for layer in self.layers if layer <= len(tick.net.widths)]
-        tile = looks.tile_size(sum(tick.net.widths[layer - 1] for layer in layers), height, width)
+        tile = looks.tile_size(sum(tick.net.widths[layer - 1] for layer in layers), height, width, values)
         for look in looks.walls(tick.net, layers, height, width, self._facts["where"], tile):
             self._show(f"wall:{look.header['layer']}", tick, look)
 
