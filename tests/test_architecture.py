@@ -222,9 +222,12 @@ def test_names_of_variants_are_compared_nowhere_else() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("name", ["runs.directory", "runs.index", "cli.commands", "recipe.fields", ""])
+QUICK = ["runs.directory", "runs.index", "cli.commands", "recipe.fields", "playground.server", ""]
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_quick_rooms_wait_with_torch_and_numpy(name: str) -> None:
-    """Listing runs and printing help must be quick: importing torch takes longer than all the rest."""
+    """Listing runs, printing help, serving a page must be quick: importing torch takes longer than all the rest."""
     seen, waiting = set(), [name]
     while waiting:
         one = waiting.pop()

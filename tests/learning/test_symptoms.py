@@ -8,7 +8,7 @@ import pytest
 
 from sfumato.learning.symptoms import findings
 
-RECIPE = {"rate": 0.04, "encoding": "none"}
+RECIPE = {"rate": 0.04}
 
 
 def falling(count: int = 60, end: float = 0.001) -> list[tuple[int, float]]:
@@ -58,7 +58,7 @@ def test_a_score_that_stands_at_a_blur_means_a_picture_beyond_the_net() -> None:
     scores = [(10 * i, min(18.0, 10 + i)) for i in range(60)]
     (found,) = findings(RECIPE, falling(end=0.016), scores, total_steps=600)
     assert found.kind == "beyond the net" and "fourier" in found.advice
-    encoded = findings({**RECIPE, "encoding": "grid"}, falling(end=0.016), scores, total_steps=600)
+    encoded = findings(RECIPE, falling(end=0.016), scores, plain=False, total_steps=600)
     assert "fourier" not in encoded[0].advice
     sharp = [(10 * i, min(38.0, 10 + i)) for i in range(60)]
     assert kinds(falling(), sharp, total_steps=600) == []

@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..nets import encodings
-from ..recipe import pick
-
 __all__ = ["Finding", "findings"]
 
 Points = Sequence[tuple[int, float]]
@@ -49,6 +46,7 @@ def findings(
     *,
     flat: Sequence[float] = (),
     rectifier: bool = True,
+    plain: bool = True,
     total_steps: int = 0,
     failed: str = "",
     mean_colour: float = math.nan,
@@ -57,8 +55,9 @@ def findings(
 
     recipe: fields of a recipe. losses: (step, mean minibatch loss since the point before). scores: (step,
     PSNR in dB). flat: share of each hidden layer's units whose activation is flat wherever one looks.
-    rectifier: whether such units are dead rather than saturated. total_steps: of the budget. failed: the
-    error that ended the training, or empty. mean_colour: PSNR in dB of the picture's mean colour.
+    rectifier: whether such units are dead rather than saturated. plain: whether the net is told the bare place,
+    without an encoding that helps. total_steps: of the budget. failed: the error that ended the training, or
+    empty. mean_colour: PSNR in dB of the picture's mean colour.
     """
     rate = float(recipe.get("rate", 0.0))
     losses = [(step, loss) for step, loss in losses if math.isfinite(loss)]
@@ -79,7 +78,7 @@ def findings(
         found.append(mean)
     if not high and not units and not mean:
         slow = _slow(losses, rate, total_steps)
-        found += [slow] if slow else _beyond(recipe, losses, scores, total_steps)
+        found += [slow] if slow else _beyond(plain, losses, scores, total_steps)
     return found
 
 
@@ -164,7 +163,7 @@ def _slow(losses: Points, rate: float, total_steps: int) -> Finding | None:
     return None
 
 
-def _beyond(recipe: Mapping[str, Any], losses: Points, scores: Points, total_steps: int) -> list[Finding]:
+def _beyond(plain: bool, losses: Points, scores: Points, total_steps: int) -> list[Finding]:
     """A score that has stopped growing at a level at which details are missing."""
     if len(losses) < 12 or len(scores) < 6 or losses[-1][0] < 0.25 * total_steps:
         return []
@@ -172,7 +171,6 @@ def _beyond(recipe: Mapping[str, Any], losses: Points, scores: Points, total_ste
     before = [value for at, value in scores if at <= step * 2 / 3]
     if not before or score >= 26 or score - max(before) > 0.35:
         return []
-    plain = pick(encodings, str(recipe.get("encoding", "none")), "encoding").fact("plain", False)
     advice = (
         "give the net finer inputs: encoding=fourier:bands=128,sigma=10, or the recipe sharp."
         if plain

@@ -35,15 +35,30 @@ from ..runs.kept import nearest
 from . import messages, trainer, viewer
 from .guard import Guard, new_token
 from .library import MOST_BYTES, Library, Shelved, safe_name
+from .rival import ACTIVE
 from .sitting import Sitting, refusal
 from .workers import Viewer, Worker
 
 __all__ = ["PORT", "application", "serve"]
 
 PORT = 8421
+SAVING = 2.0
+"""Seconds that a run in training has at the end for its step and its checkpoint."""
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says goodbye to its pages while the workers already end."""
+
+    def __init__(self, config: uvicorn.Config, playground: Playground) -> None:
+        super().__init__(config)
+        self._playground = playground
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.gather(self._playground.end(), super().shutdown(sockets))
 
 
 class Playground:
@@ -55,7 +70,8 @@ class Playground:
         self._picture, self._paused = picture, paused
         self._trainer = Worker(trainer.main, (out,), self._hear)
         self._beside = Worker(trainer.main, (out,), self._hear_beside)
-        self.viewer = Viewer(viewer.main)
+        self.viewer = Viewer(viewer.main, (str(self.library.folder),))
+        self._ending: asyncio.Task[None] | None = None
         self.sitting = Sitting(self.library, self._trainer.send, self._send_beside)
 
     @contextlib.asynccontextmanager
@@ -68,9 +84,21 @@ class Playground:
             yield
         finally:
             shelving.cancel()
-            stopping = (self._trainer.stop, self._beside.stop, self.viewer.stop)
-            await asyncio.gather(*(asyncio.to_thread(stop) for stop in stopping))
-            self.library.close()
+            await self.end()
+
+    async def end(self) -> None:
+        """End the workers, whichever is in training saving what it has; a second call waits for the first."""
+        self._ending = self._ending or asyncio.create_task(self._end())
+        await self._ending
+
+    async def _end(self) -> None:
+        self.viewer.stop()
+        first = SAVING if self.sitting.status in ACTIVE else 0
+        second = SAVING if self.sitting.rival.active else 0
+        await asyncio.gather(
+            asyncio.to_thread(self._trainer.stop, first), asyncio.to_thread(self._beside.stop, second)
+        )
+        self.library.close()
 
     def _hear(self, message: tuple[Any, ...] | None) -> None:
         self.sitting.hear(message)
@@ -367,7 +395,7 @@ def serve(
     print("Ctrl-C ends it; what was trained stays in " + out, file=sys.stderr)
     if open_browser:
         webbrowser.open(url + fragment)
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, playground).run(sockets=[listening])
 
 
 def _bound(host: str, port: int | None) -> socket.socket:

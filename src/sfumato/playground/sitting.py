@@ -7,6 +7,8 @@ pages as a hub; nothing here is about HTTP, so a test drives it with a trainer o
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +25,9 @@ __all__ = ["Sitting"]
 
 MOST_POINTS = 3000
 """Points of the live curve kept for pages that come later; beyond, every second one goes."""
+
+DIAGNOSIS_SECONDS = 1.0
+"""How often the numbers are looked through for what goes wrong: 10 ms of this process for 3,000 points."""
 
 
 class Sitting:
@@ -48,7 +53,8 @@ class Sitting:
         self.scores: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
         self.flat: list[float] = []
-        self._rectifier = True
+        self._rectifier = self._plain = True
+        self._diagnosed = -math.inf
         self.findings: list[dict[str, str]] = []
         self._moment = Moment(lambda: self._send({"type": "keep"}))
         self._wanted: tuple[bool, list[int], list[int]] = (False, [], [])
@@ -231,7 +237,8 @@ class Sitting:
         else:
             self._remember(kind, event)
             self.hub.tell(event)
-            self._diagnose()
+            if time.monotonic() > self._diagnosed + DIAGNOSIS_SECONDS:
+                self._diagnose()
 
     def _remember(self, kind: str, event: dict[str, Any]) -> None:
         if kind == "pulse":
@@ -245,12 +252,13 @@ class Sitting:
         elif kind == "beat":
             self.beats.append(event["line"])
         elif kind == "flat":
-            self.flat, self._rectifier = event["shares"], event["rectifier"]
+            self.flat, self._rectifier, self._plain = event["shares"], event["rectifier"], event["plain"]
 
     def _diagnose(self) -> None:
         """Tell the pages when what is to be said of the run has changed."""
         if self.run is None:
             return
+        self._diagnosed = time.monotonic()
         losses = [(one["step"], one["loss"]) for one in self.curve if one["loss"] is not None]
         scores = [(one["step"], one["psnr"]) for one in self.scores if one.get("psnr") is not None]
         found = findings(
@@ -259,6 +267,7 @@ class Sitting:
             scores,
             flat=self.flat,
             rectifier=self._rectifier,
+            plain=self._plain,
             total_steps=self.run["total_steps"],
             failed=self.text,
         )
@@ -277,7 +286,7 @@ class Sitting:
         if status not in ACTIVE:  # the end of a run is kept anyway, and its trainer has stopped listening
             self._moment.kept(LAST)
         self._settle()
-        if status == "failed":
+        if status not in ACTIVE:
             self._diagnose()
 
     def _settle(self) -> None:

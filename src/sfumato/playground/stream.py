@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..nets import encodings
 from ..neurons.flat import flat_shares
 from ..neurons.previews import is_rectifier
+from ..recipe import pick
 from . import looks
 from .governor import Governor
 from .stories import about
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_SECONDS", "SHARE", "SPEEDS", "Stream"]
 
-SHARE = 0.05
+SHARE = 0.045
 """Of the wall time, for looking while training goes on: a browser on the same machine takes as much again."""
 
-LOOK_SECONDS = 0.03
+LOOK_SECONDS = 0.02
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
 With 13 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come round within a second."""
 
@@ -249,8 +251,10 @@ class Stream:
         self._checked = time.perf_counter()
         height, width = self._target.shape[:2]
         shares = flat_shares(tick.net, height, width, where=self._facts["where"])
+        assert self._run is not None
+        plain = pick(encodings, self._run.recipe.encoding, "encoding").fact("plain", False)
         facts = {"shares": [round(share, 4) for share in shares], "rectifier": is_rectifier(tick.net)}
-        self._send("flat", {"step": tick.step, **facts})
+        self._send("flat", {"step": tick.step, "plain": plain, **facts})
 
     def _news(self, tick: Tick) -> None:
         now = time.perf_counter()

@@ -33,6 +33,7 @@ def main(pipe: Connection, out: str) -> None:
     # for the default picture). Engines have threads of their own.
     torch.set_num_threads(1)
     pipe.send(("event", {"event": "menus", **menus()}))
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # PyTorch's first one imports a compiler: a second
     from .. import experiment  # noqa: F401  # everything heavy is imported while the page is still opening
     from ..engine import native  # noqa: F401
     from .stream import Stream

@@ -31,9 +31,11 @@ EXPORTS = ("painting.png", "film.mp4", "film.webp", "film.gif", "sheet.png", "ne
 Answer = tuple[Mapping[str, Any], bytes]
 
 
-def main(pipe: Connection) -> None:
-    """Answer questions, {id, what, arguments} each, until the pipe ends."""
+def main(pipe: Connection, folder: str) -> None:
+    """Answer questions, {id, what, arguments} each, until the pipe ends. folder: for what is made on the way, which
+    the server deletes."""
     deaf()
+    tempfile.tempdir = folder
     if hasattr(os, "nice"):
         os.nice(5)
     import torch
@@ -98,7 +100,7 @@ def story(folder: str) -> dict[str, Any]:
 
 
 def picture(path: str, name: str) -> Answer:
-    """Check an uploaded file and write what will be learned of it beside it; a small PNG to show."""
+    """Check an uploaded file; one of more pixels than are learned is replaced by what will be. Facts, and a PNG."""
     from .. import picture as pictures
     from .looks import encoded
 
@@ -109,7 +111,10 @@ def picture(path: str, name: str) -> Answer:
         hint = [line for line in rest if line.startswith("hint:")]
         raise PictureError("\n".join([first.replace(Path(path).name, name), *hint])) from error
     facts = {"width": loaded.width, "height": loaded.height, "notes": list(loaded.notes)}
-    return facts, encoded(loaded.values, "PNG")
+    png = encoded(loaded.values, "PNG")
+    if any(note.startswith("downscaled") for note in loaded.notes):
+        Path(path).write_bytes(png)
+    return facts, png
 
 
 def sample(name: str, path: str) -> Answer:

@@ -89,15 +89,18 @@ class Worker:
             with contextlib.suppress(OSError, ValueError):
                 self._pipe.send(dict(message))
 
-    def stop(self, seconds: float = 2.0) -> None:
-        """Ask the process to end; one that does not within `seconds` is killed."""
+    def stop(self, seconds: float) -> None:
+        """Ask the process to end, which saves what it has; one that does not within `seconds` is killed, and with 0
+        seconds, because it has nothing to save, nobody is asked."""
         self._stopping = True
-        self.send({"type": "leave"})  # closing would not be heard while the reading thread holds the pipe
-        if self._process is not None:
+        if self._process is None:
+            return
+        if seconds:
+            self.send({"type": "leave"})  # closing would not be heard while the reading thread holds the pipe
             self._process.join(seconds)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
 
     def _read(self, pipe: Connection, loop: asyncio.AbstractEventLoop) -> None:
         message: Message | None
@@ -130,8 +133,9 @@ class Viewer:
         self._worker.start()
 
     def stop(self) -> None:
-        """End the process."""
-        self._worker.stop()
+        """End the process at once; what waits for an answer gets a RunError."""
+        self._fail("the playground has ended")
+        self._worker.stop(0)
 
     async def ask(self, what: str, **arguments: Any) -> Any:
         """The answer of `looks.<what>(**arguments)`; raises the SfumatoError that it raised."""
@@ -144,11 +148,14 @@ class Viewer:
         finally:
             self._waiting.pop(number, None)
 
+    def _fail(self, text: str) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(RunError(text))
+
     def _hear(self, message: Message | None) -> None:
         if message is None:
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(RunError("looking failed: its process has died\nhint: try again"))
+            self._fail("looking failed: its process has died\nhint: try again")
             self._worker.restart()
             return
         number, answer = message

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from ..learning.symptoms import Finding, findings
+from ..nets import encodings
 from ..neurons.flat import flat_shares
 from ..neurons.previews import is_rectifier
+from ..recipe import pick
 from ..runs import RunDirectory
 
 __all__ = ["symptoms"]
@@ -24,5 +26,6 @@ def symptoms(run: RunDirectory) -> list[Finding]:
         [(line["step"], line["psnr"]) for line in history if line.get("psnr") is not None],
         flat=flat_shares(net, target.height, target.width, where=run.recipe.coordinates),
         rectifier=is_rectifier(net),
+        plain=pick(encodings, run.recipe.encoding, "encoding").fact("plain", False),
         total_steps=history[-1].get("total_steps", 0),
     )
