@@ -70,6 +70,14 @@ BACKWARD = "            loss.backward()\n            if self"
 CENTRES = "x, y = (np.arange(width) + 0.5) / width, (np.arange(first, last) + 0.5) / height"
 
 MUTANTS = [
+    # Budgets that are planned anew, and the silence after the last word
+    Mutant("frames stay where the first plan had them", "runs/watchers.py", "task, data, steps\n", "task, data, set(steps)\n", "promises", "runs/test_cut_runs.py"),
+    Mutant("kept weights stay there too", "runs/watchers.py", "self._run, self._steps = run, steps", "self._run, self._steps = run, set(steps)", "promises", "runs/test_cut_runs.py"),
+    Mutant("a look falls on a step that is over", PLAN, "np.maximum(at + 1, np.rint", "np.maximum(0, np.rint", "promises", "runs/test_cut_runs.py"),
+    Mutant("a group keeps the rates of its beginning", "engine/regrouped.py", "rates = self.plan.rates(self.step, len(losses_out))", "rates = self.plan.rates(self.step - self._done, len(losses_out))", "promises", "runs/test_cut_runs.py"),
+    Mutant("the target of a resume is forgotten", "experiment.py", "if new_target:", "if False:", "promises", "runs/test_cut_runs.py"),
+    Mutant("sines 1e-4 too fast in eager alone", "nets/activations.py", "torch.sin(omega * x)", "torch.sin(omega * 1.0001 * x)", "promises", "engine/test_amplified_rounding.py"),
+    Mutant("the line dies before symptoms are sought", "progress/renderers.py", "lines = closing(facts, python=self._python)", "self._now.set('')\n            lines = closing(facts, python=self._python)", "promises", "progress/test_waiting.py"),
     # The ten of the measured experiment
     Mutant("beta2 0.99", "learning/optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "reference"),
     Mutant("beta2 0.99, trace", "learning/optimizers.py", "betas=(beta1, beta2)", "betas=(beta1, 1 - 10 * (1 - beta2))", "golden"),

@@ -29,7 +29,7 @@ from .learning import losses, optimizers
 from .learning.loop import drive
 from .learning.plan import Plan
 from .learning.session import Session, Tick
-from .recipe import Recipe, difference, pick
+from .recipe import Recipe, difference, pick, steps_per_epoch
 from .runs import RunDirectory
 from .runs.directory import checkpoint_file
 from .runs.origin import arithmetic, describe
@@ -153,8 +153,8 @@ def resume(
     source: the picture of a run that is too large to keep a copy of it; no path that a run names is followed.
 
     On the same engine, thread count and instruction set the result is bit for bit that of a run that never stopped,
-    unless `epochs` changes the schedule; where they differ, a note says so. until: a target; if None, the one that
-    the run was started with and has not reached yet. Raises RunError if another process holds the run, or nothing
+    unless `epochs` changes the schedule; where they differ, a note says so. until: the run's target from now on; if
+    None, the one that it has and has not reached yet. Raises RunError if another process holds the run, or nothing
     is left to do.
     """
     with run.lock():
@@ -172,12 +172,13 @@ def resume(
                         f"{run.folder} has reached {recipe.epochs:g} epochs already: step {facts['step']}\n"
                         f"hint: sfumato resume {run.folder} goes on to the end that it was planned for"
                     )
-                longer = 2 * max(recipe.epochs, run.recipe.epochs)
+                longer = round(2 * int(facts["step"]) / steps_per_epoch(data.samples, recipe.batch)) or 1
                 state_of_it = f"past {epochs:g} epochs" if epochs else "done"
                 raise RunError(
                     f"{run.folder} is {state_of_it}: it stands at step {facts['step']}\n"
-                    f"hint: sfumato resume {shlex.quote(str(run.folder))} --epochs {longer:g}"
+                    f"hint: sfumato resume {shlex.quote(str(run.folder))} --epochs {longer}"
                 )
+        new_target = until is not None
         if until is not None:
             _check_target(until, tasks.task(recipe.task), data, net)
         elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
@@ -185,6 +186,8 @@ def resume(
         session = _begin(net, data, recipe, chosen, state)  # what it refuses has changed nothing
         looks = Looks(run.watch, session.plan, run.origin.get("first_step", 0))
         run.change_recipe(recipe)
+        if new_target:
+            run.change_origin(until=str(until))
         looked = bool(facts.get("looked", state is not None))
         run.forget_after(int(facts.get("step", 0)) - (0 if looked else 1))
         if state is not None:

@@ -64,6 +64,10 @@ def _meant(option: str, app: App, chain: tuple[str, ...]) -> str:
     field = name.lstrip("-").replace("-", "_")
     if chain[-1] in TRAINING and field in {field.name for field in fields(Recipe)}:
         return f"--set {field}=VALUE"
+    if chain[-1] == "resume" and field in {field.name for field in fields(Recipe)}:
+        return f"a run keeps its recipe; --fork STEP --set {field}=VALUE leaves it for another"
+    if chain[-1] == "resume" and field == "budget":
+        return "--epochs N goes on to N in all; --until time=60s stops after so much training"
     found = app
     for part in chain:
         found = found[part]

@@ -144,6 +144,9 @@ def resume(
     epochs: Annotated[
         float | None, flag("go on to this many epochs in all; the schedule is planned anew")
     ] = None,
+    until: Annotated[
+        str | None, flag("stop early at psnr=30 or time=60s; none: the run's own target")
+    ] = None,
     fork: Annotated[int | None, flag("start a new run that leaves this one at a step")] = None,
     settings: Settings = (),
     source: Annotated[str | None, flag("the picture of a gigapixel run, which keeps no copy of it")] = None,
@@ -153,15 +156,21 @@ def resume(
 ) -> int:
     """Go on with a run after Ctrl-C, a crash, or for more epochs."""
     from ..runs import find
+    from ..runs.watch import Until
 
     if fork is None and settings:
         raise RecipeError("--set changes a run's recipe only with --fork STEP")
+    if fork is not None and until is not None:
+        raise RecipeError(
+            "--until is for going on, not for --fork\nhint: fork, stop with Ctrl-C, resume --until"
+        )
+    target = None if until is None else Until.parse(until)
     with _telling(as_json, quiet) as say:
         found = find(run, out)
         from .. import experiment
 
         if fork is None:
-            done = experiment.resume(found, epochs=epochs, source=source, say=say)
+            done = experiment.resume(found, epochs=epochs, until=target, source=source, say=say)
         else:
             changes = merged(found.recipe, pairs(settings))
             changes |= {"epochs": epochs} if epochs is not None else {}

@@ -200,7 +200,6 @@ class RegroupedSession:
         part = self.step % self.plan.per_epoch
         count = min(GROUP - part % GROUP, self.plan.per_epoch - part)
         self._order = self.plan.stretch(self.step, count)[0]
-        self._rates = self.plan.rates(self.step, count)
         x = self._group = self._inputs[torch.from_numpy(self._order)]
         rows = _Rows(x)
         pre = torch.cat([rows.sums(tile) for tile in self._hidden], 1)  # (K, H)
@@ -220,7 +219,10 @@ class RegroupedSession:
         positive = np.empty(width, bool)
         products: Floats = np.empty(len(readout), np.float32)
         weights: Floats = np.empty(len(readout), np.float32)
-        for index in range(len(losses_out)):
+        rates = self.plan.rates(
+            self.step, len(losses_out)
+        )  # asked late: a budget may be planned anew within a group
+        for index, rate in enumerate(rates):
             n = self._done
             first = n - n % BLOCK
             if n and n == first:
@@ -243,10 +245,10 @@ class RegroupedSession:
             losses_out[index] = 0.5 * np.dot(error, error)
             weights[:outputs] = error
             np.dot(errors[first:n], error, out=weights[outputs:rows])
-            weights[:rows] *= np.float32(-self._rates[n] * self._factors[0])
+            weights[:rows] *= np.float32(-rate * self._factors[0])
             np.dot(weights[:rows], readout[:rows], out=change)
             np.multiply(change, slope, out=moves[n])
-            np.multiply(error, np.float32(-self._rates[n] * self._factors[1]), out=errors[n])
+            np.multiply(error, np.float32(-rate * self._factors[1]), out=errors[n])
             self._done += 1
             self.step += 1
 

@@ -87,15 +87,19 @@ class Plan:
         return np.minimum(share, 1.0)
 
     def moved(self, planned: Iterable[int]) -> list[int]:
-        """Where steps that were `planned` before any cut stand now: those of the same shares of the schedule."""
+        """Where steps that were `planned` before any cut stand now: those of the same shares of the schedule.
+
+        At each cut those that lay behind it, to the whole step, are moved and stay behind it; the others are over.
+        """
         steps = np.asarray(list(planned), np.float64)
         (_, before), *cuts = self._spans
         shares, start, base, slope = steps / before, 0, 0.0, 1 / before
         for at, total in cuts:
             start, base = at, base + slope * (at - start)
             slope = (1 - base) / (total - at)
-            steps = np.where(shares > base, start + (shares - base) / slope, steps)
-        return [int(step) for step in np.rint(steps)]
+            then = np.maximum(at + 1, np.rint(start + (shares - base) / slope))
+            steps = np.where(steps > at, then, steps)
+        return [int(step) for step in steps]
 
     def epochs(self, step: int) -> float:
         """Passes over the data that are complete after `step` steps; fractional."""

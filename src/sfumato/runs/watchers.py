@@ -1,6 +1,7 @@
 """What is done at a beat: callables that take a `Tick`, look, and write. They never change the weights.
 
-Each does its part only at the steps given to it, so one loop serves frames, kept weights and checkpoints.
+Each does its part only at the steps given to it, so one loop serves frames, kept weights and checkpoints. These
+steps are not copied: a budget that is planned anew moves them while the run goes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Frames:
         steps: Collection[int],
         before: Mapping[str, Any] | None = None,
     ) -> None:
-        self._run, self._task, self._data, self._steps = run, task, data, set(steps)
+        self._run, self._task, self._data, self._steps = run, task, data, steps
         before = before or {}
         self._loss, self._count = float(before.get("loss_sum", 0.0)), int(before.get("loss_count", 0))
         self.line: dict[str, Any] = {}
@@ -90,7 +91,7 @@ class Weights:
     """At its beats: the weights in half precision, from which every neuron can be drawn later."""
 
     def __init__(self, run: RunDirectory, steps: Collection[int]) -> None:
-        self._run, self._steps = run, set(steps)
+        self._run, self._steps = run, steps
 
     def __call__(self, tick: Tick) -> None:
         if tick.step in self._steps or tick.last:
