@@ -31,8 +31,8 @@ HINTS = {
     errno.ENOTDIR: "a part of the path is no folder",
     errno.EISDIR: "a folder has that name; choose another",
     errno.EROFS: "the disk is read-only; choose another folder (--out)",
-    errno.EACCES: "the folder may not be written; choose another (--out)",
-    errno.EPERM: "the folder may not be written; choose another (--out)",
+    errno.EACCES: "it may not be written; choose another folder, or work on a copy",
+    errno.EPERM: "it may not be written; choose another folder, or work on a copy",
 }
 
 KINDS = {

@@ -204,7 +204,8 @@ def _keep(folder: Path, fresh: dict[str, tuple[str, str]], gone: set[str]) -> No
     for _ in range(2):
         try:
             with closing(sqlite3.connect(path, timeout=1)) as base, base:
-                base.execute("PRAGMA journal_mode = WAL")
+                # Not WAL: a folder that may only be read could not be opened, nor one on a share.
+                base.execute("PRAGMA journal_mode = DELETE")
                 if base.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                     base.execute("DROP TABLE IF EXISTS runs")
                     base.execute(
