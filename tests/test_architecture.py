@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import sfumato
+from sfumato.recipe import registries
 
 ROOT = Path(sfumato.__file__).parent
 
@@ -160,11 +161,7 @@ def _knot(graph: dict[str, set[str]]) -> set[str]:
         left = {name: needs for name, needs in left.items() if name in wanted}
 
 
-VARIANTS = (
-    *("nets.activations", "nets.encodings", "nets.net_initializers"),
-    *("learning.losses", "learning.optimizers", "learning.schedules", "learning.sampling"),
-    "picture.held_out",
-)
+VARIANTS = tuple(registries.of_fields().values())
 """Registries whose names are compared nowhere else: whoever asks reads an attribute of the function."""
 
 PLAIN = {"blocks", "error", "none", "random"}

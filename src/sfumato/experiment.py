@@ -107,7 +107,7 @@ def perform(
     recipe, chosen, notes = settle(recipe)
     watch = watch or Watch()
     data, net = prepare(recipe, source)
-    _check_film(watch)
+    watch.check()
     if until is not None:
         _check_target(until, tasks.task(recipe.task), data, net)
     pace = None
@@ -385,16 +385,6 @@ def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say
 
         made = film.film(run, watch.film, captions=watch.captions)
         say("note", {"text": f"film: {made.name}"})
-
-
-def _check_film(watch: Watch) -> None:
-    """Refuse before hours of training a film that could not be written after them."""
-    if watch.film != "none":
-        from .drawing import video
-        from .views import film
-
-        if film.kind_of(watch.film) == "mp4":
-            video.require_mp4()
 
 
 def _check_target(until: Until, task: Any, data: Any, net: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,14 @@ def test_each_flag_of_a_field_reaches_the_recipe(
     assert {name: recipe[name] for name in names} == {name: wanted[name] for name in names}
 
 
-def test_the_help_lists_what_the_registry_holds() -> None:
-    assert flags._listed("nets.activations") == list(public(activations))
+def test_the_help_lists_what_the_registry_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paint", "--help"]) == 0
+    said = "".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "ofthehiddenlayers:" + ",".join(public(activations)) + ";" in said
+
+
+def test_no_help_text_keeps_a_place_to_be_filled() -> None:
+    assert not any("{" in flags._filled(f.name, f.metadata["help"]) for f in fields(Recipe))
 
 
 def test_the_help_of_every_verb_ends_with_examples_of_it(capsys: pytest.CaptureFixture[str]) -> None:

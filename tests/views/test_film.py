@@ -78,7 +78,7 @@ def frames_of(run: Run) -> list[Frame]:
 # Time and place ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", film.KINDS)
+@pytest.mark.parametrize("kind", video.KINDS)
 def test_every_frame_is_shown_once_in_order_and_the_last_one_is_held(kind: str, tmp_path: Path) -> None:
     run = synthetic(tmp_path)
     made = film.film(run, kind)
@@ -182,7 +182,7 @@ def test_small_saturated_details_survive(kind: str, mean: float, least: float, t
 # Sizes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", film.KINDS)
+@pytest.mark.parametrize("kind", video.KINDS)
 @pytest.mark.parametrize("width, height", [(1, 1), (1, 300), (500, 1), (5, 7)])
 def test_tiny_pictures_make_films_that_show_their_pixels(
     kind: str, width: int, height: int, tmp_path: Path
@@ -286,11 +286,11 @@ def test_a_pyav_without_its_encoder_counts_as_missing(
 
 
 def test_kinds_are_checked_with_near_misses(tmp_path: Path) -> None:
-    assert film.kind_of(".MP4") == "mp4"
+    assert video.kind_of(".MP4") == "mp4"
     with pytest.raises(RecipeError, match="did you mean 'mp4'"):
         film.film(synthetic(tmp_path), "mp5")
     with pytest.raises(RecipeError, match="known are auto, none, mp4, webp, gif"):
-        film.kind_of("quicktime")
+        video.kind_of("quicktime")
 
 
 def test_a_run_without_frames_is_refused(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_run_without_frames_is_refused(tmp_path: Path) -> None:
         film.film(run)
 
 
-@pytest.mark.parametrize("kind", film.KINDS)
+@pytest.mark.parametrize("kind", video.KINDS)
 def test_a_damaged_frame_is_named_and_leaves_the_old_film(kind: str, tmp_path: Path) -> None:
     run = synthetic(tmp_path)
     made = film.film(run, kind)
@@ -321,7 +321,7 @@ def full_disk() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("kind", film.KINDS)
+@pytest.mark.parametrize("kind", video.KINDS)
 def test_a_disk_that_fills_up_leaves_no_half_film(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -334,7 +334,7 @@ def test_a_disk_that_fills_up_leaves_no_half_film(
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     run = synthetic(tmp_path, 2)
-    for kind in film.KINDS:
+    for kind in video.KINDS:
         with pytest.raises(RunError, match="create the folder"):
             film.film(run, kind, path=tmp_path / "absent" / f"film.{kind}")
 
@@ -358,7 +358,7 @@ def swapped() -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("kind", film.KINDS)
+@pytest.mark.parametrize("kind", video.KINDS)
 def test_a_colour_profile_travels_or_is_converted(kind: str, tmp_path: Path) -> None:
     run = synthetic(tmp_path, icc=swapped())
     made = film.film(run, kind)
@@ -413,6 +413,6 @@ def test_grey_frames_make_films(tmp_path: Path) -> None:
         with Image.open(path) as image:
             image.convert("L").save(buffer, "JPEG")
         path.write_bytes(buffer.getvalue())
-    for kind in film.KINDS:
+    for kind in video.KINDS:
         shown = decoded(film.film(run, kind))[0][-1].astype(int)
         assert np.ptp(shown, axis=2).mean() < 2  # grey stays grey, within the codec's rounding

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Parameter
 
 from ..recipe import Recipe, flags
+from ..recipe.registries import of_fields, signatures
 
 __all__ = ["OPTIONS", "flag", "takes_fields"]
 
@@ -51,7 +50,7 @@ def takes_fields(verb: Verb) -> Verb:
 
 def _of_field(name: str, text: str) -> inspect.Parameter:
     kind: Any = str if name in TYPED else _kinds()[name]
-    annotation = Annotated[kind | None, Parameter(name=NAMES.get(name), help=_filled(text))]
+    annotation = Annotated[kind | None, Parameter(name=NAMES.get(name), help=_filled(name, text))]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
@@ -60,31 +59,6 @@ def _kinds() -> dict[str, Any]:
     return get_type_hints(Recipe)
 
 
-def _filled(text: str) -> str:
-    """A help text with `{nets.activations}` replaced by what that module lists, read without importing it."""
-    before, brace, rest = text.partition("{")
-    if not brace:
-        return text
-    module, _, after = rest.partition("}")
-    return f"{before}{', '.join(_listed(module))}{after}"
-
-
-@cache
-def _listed(module: str) -> list[str]:
-    """The functions of a module that its `__all__` names: its variants, helpers marked `_variant` left out."""
-    *folders, name = module.split(".")
-    source = Path(__file__).parents[1].joinpath(*folders, f"{name}.py").read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    listed: list[str] = []
-    helpers = set()
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            target = node.targets[0]
-            if isinstance(target, ast.Name) and target.id == "__all__":
-                listed = list(ast.literal_eval(node.value))
-            if isinstance(target, ast.Attribute) and target.attr == "_variant":
-                helpers.add(ast.unparse(target.value))
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    # A registry may have variants in modules beside it, from which it imports them.
-    functions |= {a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
-    return [one for one in listed if one in functions - helpers]
+def _filled(field: str, text: str) -> str:
+    """A help text with `{}` replaced by the names of the field's variants, read without importing them."""
+    return text.replace("{}", ", ".join(signatures(of_fields()[field]))) if "{}" in text else text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 from ..errors import RecipeError
-from ..recipe import Recipe, pick
+from ..recipe import Recipe, check_names
 from .commands import app
 
 if TYPE_CHECKING:
@@ -25,16 +25,14 @@ TRAINING = ("paint", "digits", "gigapixel")
 def asked(
     recipe: Recipe, frames: str | None, film: str | None, captions: bool = False, until: str | None = None
 ) -> tuple[Watch, Until | None]:
-    """What is watched and the target, from their texts. RecipeError for them, or for one of the recipe's variants
-    whose functions need no PyTorch: a misspelt word is told at once and not after seconds of imports."""
-    from ..learning import sampling, schedules
+    """What is watched and the target, from their texts. Errors for them, or for a name in the recipe that no
+    registry holds: a misspelt word is told at once and not after seconds of imports."""
     from ..runs.watch import Until, Watch
 
+    check_names(recipe)
     default = Watch()
     watch = Watch(frames or default.frames, film=film or default.film, captions=captions)
     watch.check()
-    pick(schedules, recipe.schedule, "schedule")
-    pick(sampling, recipe.sampling, "sampling")
     return watch, Until.parse(until) if until else None
 
 

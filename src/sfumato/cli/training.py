@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ..errors import RecipeError
-from ..recipe import NAMED
+from ..recipe import NAMED, check_names
 from ..words import printable
 from .flags import flag, takes_fields
 from .precedence import layered, merged, pairs
@@ -127,10 +127,10 @@ def gigapixel(
 ) -> int:
     """A picture larger than memory, learned shard by shard; `sfumato export RUN painting.tif` paints it whole."""
     chosen = layered("gigapixel", "large", {"recipe": recipe, **fields}, settings)
+    watch, _ = asked(chosen, frames, film)
     with _telling(as_json, quiet) as say:
         from .. import experiment
 
-        watch, _ = asked(chosen, frames, film)
         if dry_run:
             return _dry_run(chosen, picture, as_json)
         run = experiment.perform(chosen, picture, out=out, watch=watch, say=say)
@@ -167,13 +167,13 @@ def resume(
     target = None if until is None else Until.parse(until)
     with _telling(as_json, quiet) as say:
         found = find(run, out)
+        changes = merged(found.recipe, pairs(settings)) | ({} if epochs is None else {"epochs": epochs})
+        check_names(found.recipe.replace(**changes))
         from .. import experiment
 
         if fork is None:
             done = experiment.resume(found, epochs=epochs, until=target, source=source, say=say)
         else:
-            changes = merged(found.recipe, pairs(settings))
-            changes |= {"epochs": epochs} if epochs is not None else {}
             done = experiment.fork(found, fork, changes, out=out, say=say)
     return _finished(done, as_json, quiet)
 

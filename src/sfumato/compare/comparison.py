@@ -22,7 +22,7 @@ from typing import Any
 
 from ..errors import RecipeError, RunError
 from ..files import save_text, writing
-from ..recipe import Recipe, read_recipe
+from ..recipe import Recipe, check_names, read_recipe
 from ..runs.lock import holding
 from .budget import Budget, seconds_per_step, with_parameters
 from .statistics import time_to
@@ -54,13 +54,15 @@ class Contestant:
 def read_contestant(text: str) -> Contestant:
     """`siren`, a JSON file, or either with fields changed: `classic+optimizer=adam+rate=0.002`.
 
-    Raises RecipeError as `read_recipe` does.
+    Raises RecipeError as `read_recipe` does, and what `check_names` raises.
     """
     base, *changes = re.split(r"\+(?=[a-z_]+=)", text)
     recipe = read_recipe(base)
     pairs = dict(change.split("=", 1) for change in changes)
     label = Path(base).stem if base.endswith(".json") else base
-    return Contestant("+".join([label, *changes]), recipe.replace(**pairs) if pairs else recipe)
+    recipe = recipe.replace(**pairs) if pairs else recipe
+    check_names(recipe)
+    return Contestant("+".join([label, *changes]), recipe)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Request:
         ):
             if not fine:
                 raise RecipeError(text)
+        check_names(Recipe(held_out=self.held_out))
 
     @property
     def name(self) -> str:

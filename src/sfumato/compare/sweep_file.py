@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecipeError
-from ..recipe import Recipe, read_recipe
+from ..errors import EngineError, RecipeError, TaskError
+from ..recipe import Recipe, check_names, read_recipe
 
 __all__ = ["Range", "Sweep", "read"]
 
@@ -67,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> Sweep:
     """The sweep of a TOML file; paths in it are relative to it.
 
     Raises RecipeError with the file's name for anything that cannot be meant, an unknown field or a bad value of an
-    axis included.
+    axis included; EngineError and TaskError for one that does not exist.
     """
     file = Path(path)
     try:
@@ -78,8 +78,8 @@ def read(path: str | os.PathLike[str]) -> Sweep:
         raise RecipeError(f"{file} is not TOML: {error}") from error
     try:
         return _sweep(body, file.parent)
-    except RecipeError as error:
-        raise RecipeError(f"{file}: {error}") from error
+    except (RecipeError, EngineError, TaskError) as error:
+        raise type(error)(f"{file}: {error}") from error
 
 
 def _sweep(body: dict[str, Any], home: Path) -> Sweep:
@@ -98,12 +98,13 @@ def _sweep(body: dict[str, Any], home: Path) -> Sweep:
     trials = table.pop("trials", 0) if kind != "grid" else 0
     if kind != "grid" and (not isinstance(trials, int) or not 1 <= trials <= MOST_TRIALS):
         raise RecipeError(f"[{kind}] needs trials = a whole number from 1 to {MOST_TRIALS:,}")
+    check_names(recipe)
     axes = {name: _axis(kind, name, value) for name, value in table.items()}
     if not axes:
         raise RecipeError(f"[{kind}] names no field")
     for name, axis in axes.items():
         for value in axis if isinstance(axis, list) else (axis.low, axis.high):
-            recipe.replace(**{name: value})
+            check_names(recipe.replace(**{name: value}))
     unknown = set(halving or {}) - {"first", "factor"}
     first: Any = 0.0 if halving is None else halving.get("first", 0.1)
     factor: Any = (halving or {}).get("factor", 3)

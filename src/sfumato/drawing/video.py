@@ -7,6 +7,7 @@ profile: their frames must be sRGB; WebP takes a profile along.
 
 from __future__ import annotations
 
+import difflib
 import io
 import math
 import struct
@@ -20,12 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..errors import MissingExtra
+from ..errors import MissingExtra, RecipeError
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
-__all__ = ["Frame", "gif", "has_mp4", "mp4", "require_mp4", "webp"]
+__all__ = ["KINDS", "Frame", "gif", "has_mp4", "kind_of", "mp4", "require_mp4", "webp"]
+
+KINDS = ("mp4", "webp", "gif")
+"""Suffixes of films."""
 
 Frame = npt.NDArray[np.uint8]
 """(H, W, 3), values 0 ... 255."""
@@ -45,6 +49,18 @@ WEBP_QUALITY, WEBP_EFFORT = 75, 2
 
 RARE, MISSED = 32, 24
 """Colours of a GIF's palette kept for what its crowd misses, and by how many levels of 255 that must be."""
+
+
+def kind_of(text: str) -> str:
+    """`mp4`, `webp` or `gif` of what a person typed; `auto` is mp4 where it can be written. RecipeError else."""
+    kind = text.lower().removeprefix(".")
+    if kind == "auto":
+        return "mp4" if has_mp4() else "webp"
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, [*KINDS, "auto", "none"], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are auto, none, {', '.join(KINDS)}"
+        raise RecipeError(f"film={text!r} is unknown; {hint}")
+    return kind
 
 
 def has_mp4() -> bool:

@@ -9,7 +9,6 @@ specification; the others are opinions about it and are tested against it.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, cast
 
@@ -20,6 +19,7 @@ from ..errors import EngineError
 from ..learning.session import Session
 from ..nets import Net, activations
 from ..recipe import Recipe, pick
+from ..recipe.registries import members, unknown_engine
 
 __all__ = ["Engine", "Settled", "engine", "names", "settle"]
 
@@ -38,15 +38,14 @@ PREFERENCE = ("cuda", "native", "regrouped", "eager")
 
 def names() -> list[str]:
     """Engines in the order of preference; a file added to this folder comes last."""
-    files = {m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")}
-    return [n for n in PREFERENCE if n in files] + sorted(files - set(PREFERENCE))
+    files = members("engine")
+    return [n for n in PREFERENCE if n in files] + [n for n in files if n not in PREFERENCE]
 
 
 def engine(name: str) -> Engine:
     """The engine module of that name; EngineError if there is none."""
     if name not in names():
-        gpu = "\nhint: --engine cuda" if name.lower() in ("gpu", "nvidia") else ""
-        raise EngineError(f"engine {name!r} is unknown; known are {', '.join(['auto', *names()])}{gpu}")
+        raise unknown_engine(name)
     return cast(Engine, importlib.import_module(f"{__name__}.{name}"))
 
 

@@ -5,8 +5,18 @@ Nothing runs here, and nothing heavy is imported.
 
 from __future__ import annotations
 
-from .fields import PRECISIONS, Recipe, difference, flags, net_text, parse_net, steps_per_epoch
+from .fields import (
+    PRECISIONS,
+    Recipe,
+    difference,
+    flags,
+    held_out_pattern,
+    net_text,
+    parse_net,
+    steps_per_epoch,
+)
 from .named import NAMED, NAMED_FOR, for_budget, named, of_task, read_recipe
+from .registries import check_names
 from .variants import Choice, parse_variant, pick, public, value_of
 
 __all__ = [
@@ -15,9 +25,11 @@ __all__ = [
     "PRECISIONS",
     "Choice",
     "Recipe",
+    "check_names",
     "difference",
     "flags",
     "for_budget",
+    "held_out_pattern",
     "named",
     "net_text",
     "of_task",

@@ -23,6 +23,7 @@ __all__ = [
     "coerce",
     "difference",
     "flags",
+    "held_out_pattern",
     "net_text",
     "parse_cuts",
     "parse_net",
@@ -44,9 +45,12 @@ ALL = ("paint", "digits", "gigapixel")
 """The verbs that train."""
 
 
-def _said(default: Any, help_text: str, *verbs: str) -> Any:
-    """A field with its default, its help text, and the verbs that have a flag for it; the rest goes by --set."""
-    return field(default=default, metadata={"help": help_text, "verbs": verbs})
+def _said(default: Any, help_text: str, *verbs: str, registry: str = "") -> Any:
+    """A field with its default, its help text, and the verbs that have a flag for it; the rest goes by --set.
+
+    registry: the module of this package that holds its variants, where it names one.
+    """
+    return field(default=default, metadata={"help": help_text, "verbs": verbs, "registry": registry})
 
 
 def flags(verb: str) -> dict[str, str]:
@@ -60,22 +64,33 @@ class Recipe:
 
     task: str = _said("picture", "what is learned: a file of sfumato.tasks")
     net: tuple[int, ...] = _said((300, 300, 300, 300), "hidden layers: 4x300, 6000 or 300,300,64", *ALL)
-    activation: str = _said("relu", "of the hidden layers: {nets.activations}; sine:omega=30", *ALL)
+    activation: str = _said(
+        "relu", "of the hidden layers: {}; sine:omega=30", *ALL, registry="nets.activations"
+    )
     encoding: str = _said(
-        "none", "of the inputs: {nets.encodings}; fourier:bands=128,sigma=10", "paint", "gigapixel"
+        "none",
+        "of the inputs: {}; fourier:bands=128,sigma=10",
+        *("paint", "gigapixel"),
+        registry="nets.encodings",
     )
     skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
     residual: int = _said(
         0,
         "what enters every so many hidden layers is added to their last one's sums; 2: He et al. 2016; 0: never",
     )
-    init: str = _said("published", "the activation's own start, published:gain=0.5, or gaussian:scale=0.3")
+    init: str = _said(
+        "published",
+        "the activation's own start, published:gain=0.5, or gaussian:scale=0.3",
+        registry="nets.net_initializers",
+    )
     coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
-    loss: str = _said("mse", "mse or l1; a task may offer more")
-    optimizer: str = _said("adam", "{learning.optimizers}; sgd:momentum=0.9", *ALL)
+    loss: str = _said("mse", "{}; cross_entropy:smoothing=0.1", registry="learning.losses")
+    optimizer: str = _said("adam", "{}; sgd:momentum=0.9", *ALL, registry="learning.optimizers")
     rate: float = _said(0.002, "learning rate at the top of the schedule", *ALL)
     schedule: str = _said(
-        "cosine", "constant, cosine, hold:share_held=0.6,floor=0.02; planned for the whole budget"
+        "cosine",
+        "{}; hold:share_held=0.6,floor=0.02; planned for the whole budget",
+        registry="learning.schedules",
     )
     warmup: float = _said(0.0, "share of the budget over which the rate rises linearly from 0")
     clip: float = _said(0.0, "largest global norm of the gradient; 0 = no limit")
@@ -84,7 +99,9 @@ class Recipe:
         0, "every so many steps, rectified units silent on the whole minibatch are woken; 0 = never"
     )
     sampling: str = _said(
-        "uniform", "which samples a step sees: uniform, stratified, error:mix=0.2,power=0.5"
+        "uniform",
+        "which samples a step sees: {}; error:mix=0.2,power=0.5",
+        registry="learning.sampling",
     )
     batch: int = _said(512, "samples a step; the last batch of an epoch may be shorter", *ALL)
     epochs: float = _said(500.0, "the budget in passes over the data", *ALL)
@@ -92,7 +109,10 @@ class Recipe:
     cuts: str = _said("", "where a run on a time budget was planned anew: at:total steps, comma-separated")
     seed: int = _said(0, "of everything random; `random` draws one and prints it", *ALL)
     held_out: str = _said(
-        "none", "pixels never trained on: 0.1, {picture.held_out}; blocks:share=0.1,size=16", "paint"
+        "none",
+        "pixels never trained on: 0.1, {}; blocks:share=0.1,size=16",
+        "paint",
+        registry="picture.held_out",
     )
     precision: str = _said(
         "float32", "of operands: float32, bfloat16 (first layer float32), bfloat16-all, auto"
@@ -220,6 +240,11 @@ def parse_net(text: str | int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
     if len(widths) > MOST_LAYERS or max(widths) > 1_000_000:
         raise RecipeError(f"net={short(text)} is too large: at most {MOST_LAYERS} layers of 1,000,000 units")
     return widths
+
+
+def held_out_pattern(text: str) -> str:
+    """The variant that `held_out` names; a share alone, such as 0.1, stands for that share of random pixels."""
+    return f"random:share={float(text)}" if text.replace(".", "", 1).isdigit() else text
 
 
 def net_text(widths: tuple[int, ...]) -> str:

@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeVar
 
 from ..errors import RecipeError
 
-__all__ = ["Choice", "facts", "near", "parse_variant", "pick", "public", "short", "value_of"]
+__all__ = [
+    "Choice",
+    "arguments",
+    "facts",
+    "near",
+    "parse_variant",
+    "pick",
+    "public",
+    "read_variant",
+    "short",
+    "value_of",
+]
 
 
 @dataclass(frozen=True)
@@ -80,27 +91,44 @@ def pick(module: ModuleType, choice: str | Callable[..., Any], what: str = "") -
     """The variant of `module` that `choice` names, its arguments checked against the signature.
 
     choice: text such as `fourier:bands=128,sigma=10`, or a callable, which is taken as it is.
-    what: the recipe's field, for messages. Raises RecipeError for an unknown name (with near misses), an
-    unknown argument, or an argument whose type differs from its default's.
+    what: the recipe's field, for messages. Raises RecipeError as `read_variant` does.
     """
     if callable(choice):
         return Choice(getattr(choice, "__name__", "callable"), choice)
-    what = what or module.__name__.rpartition(".")[2].rstrip("s")
-    name, arguments = parse_variant(choice)
     variants = public(module)
-    if name not in variants:
-        raise RecipeError(f"{what}={choice!r} is unknown; {near(name, list(variants))}")
-    function = variants[name]
-    allowed = {p.name: p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    for key, value in arguments.items():
-        if key not in allowed:
-            raise RecipeError(f"{what}={choice!r}: {name} has no {key!r}; {near(key, list(allowed))}")
-        default = allowed[key].default
+    what = what or module.__name__.rpartition(".")[2].rstrip("s")
+    name, given = read_variant(choice, what, variants, lambda name: arguments(variants[name]))
+    return Choice(name, variants[name], given)
+
+
+def arguments(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword arguments of a variant with their defaults; `inspect.Parameter.empty` where there is none."""
+    every = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in every if p.kind is p.KEYWORD_ONLY}
+
+
+def read_variant(
+    text: str, what: str, names: Collection[str], allowed: Callable[[str], Mapping[str, Any]]
+) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a variant as a person typed it, checked against what there is.
+
+    what: the recipe's field, for messages. names: of all variants. allowed: from a name to its `arguments`. Raises
+    RecipeError for an unknown name (with near misses), an unknown argument, or an argument whose type differs from
+    its default's.
+    """
+    name, given = parse_variant(text)
+    if name not in names:
+        raise RecipeError(f"{what}={text!r} is unknown; {near(name, list(names))}")
+    takes = allowed(name)
+    for key, value in given.items():
+        if key not in takes:
+            raise RecipeError(f"{what}={text!r}: {name} has no {key!r}; {near(key, list(takes))}")
+        default = takes[key]
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-            arguments[key] = float(value)
+            given[key] = float(value)
         elif default is not inspect.Parameter.empty and type(value) is not type(default):
-            raise RecipeError(f"{what}={choice!r}: {key} must be {type(default).__name__}, got {value!r}")
-    return Choice(name, function, arguments)
+            raise RecipeError(f"{what}={text!r}: {key} must be {type(default).__name__}, got {value!r}")
+    return name, given
 
 
 def value_of(text: str) -> Any:

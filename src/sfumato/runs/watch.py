@@ -21,7 +21,7 @@ class Watch:
     """What is watched and kept; it never changes the weights.
 
     frames: beats of frames and metrics, as `beats.parse` reads them. keep: beats of kept weights. film: suffix
-    of the film, or empty. captions: epoch and PSNR written into the film. checkpoint: seconds between
+    of the film, auto or none. captions: epoch and PSNR written into the film. checkpoint: seconds between
     checkpoints.
     """
 
@@ -32,9 +32,15 @@ class Watch:
     checkpoint: float = 10.0
 
     def check(self) -> None:
-        """RecipeError where the beats can be meant for no run, before one is made ready."""
+        """Refuse before hours of training what could not be done then: RecipeError for beats or a film that can be
+        meant for no run, MissingExtra for a film that cannot be written here."""
         beats.parse(self.frames, 1, "frames")
         beats.parse(self.keep, 1, "keep")
+        if self.film not in ("auto", "none"):
+            from ..drawing import video
+
+            if video.kind_of(self.film) == "mp4":
+                video.require_mp4()
 
     def steps(self, plan: Position) -> tuple[list[int], list[int]]:
         """The steps of frames and of kept weights in a run of this plan; RecipeError for a bad text.

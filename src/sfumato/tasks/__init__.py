@@ -19,13 +19,13 @@ A task that lives elsewhere, in a study or a notebook, joins for as long as the 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 from ..errors import TaskError
 from ..picture import Picture
 from ..recipe import Recipe
+from ..recipe.registries import members, unknown_task
 
 __all__ = ["Task", "add", "names", "task"]
 
@@ -46,7 +46,7 @@ ADDED: dict[str, Task] = {}
 
 def names() -> list[str]:
     """The tasks of this folder, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return list(members("tasks"))
 
 
 def add(name: str, own: object) -> None:
@@ -64,7 +64,7 @@ def task(name: str) -> Task:
     if name in ADDED:
         return ADDED[name]
     if name not in names():
-        raise TaskError(f"task {name!r} is unknown; known are {', '.join([*names(), *ADDED])}")
+        raise unknown_task(name, ADDED)
     return _checked(name, importlib.import_module(f"{__name__}.{name}"))
 
 

@@ -17,7 +17,7 @@ from ..errors import PictureError, RecipeError
 from ..nets import Net
 from ..painting import paint
 from ..picture import Picture, held_out, metrics, pixels
-from ..recipe import NAMED, Recipe, pick
+from ..recipe import NAMED, Recipe, held_out_pattern, pick
 
 __all__ = ["RECIPE", "RECIPES", "draw", "load", "score"]
 
@@ -64,10 +64,7 @@ def pixel_data(target: Picture, recipe: Recipe) -> Data:
     """Training and held-out pixels of a picture; facts: `picture`, `hidden` (H, W) bool, `where`, `aspect`."""
     xy = pixels.coordinates(target.height, target.width, where=recipe.coordinates)
     colours = target.values.reshape(-1, target.channels)
-    text = recipe.held_out
-    if text.replace(".", "", 1).isdigit():
-        text = f"random:share={float(text)}"
-    choice = pick(held_out, text, "held_out")
+    choice = pick(held_out, held_out_pattern(recipe.held_out), "held_out")
     hidden = choice(
         target.height, target.width, **({} if "seed" in choice.arguments else {"seed": recipe.seed})
     )

@@ -6,7 +6,6 @@ epochs, so that frames at even steps would show a rush and then a still.
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..drawing import video
 from ..drawing.video import Frame
-from ..errors import RecipeError, RunError
+from ..errors import RunError
 from ..files import replacing
 from . import film_panels, timeline
 from .frames import Fit, caption, opened, to_srgb
@@ -23,9 +22,7 @@ from .frames import Fit, caption, opened, to_srgb
 if TYPE_CHECKING:
     from ..runs import RunDirectory
 
-__all__ = ["KINDS", "film", "kind_of", "rate"]
-
-KINDS = ("mp4", "webp", "gif")
+__all__ = ["film", "rate"]
 
 HOLD = 1.5
 """Seconds for which the last frame stands."""
@@ -57,7 +54,7 @@ def film(
     Raises MissingExtra for mp4 without PyAV, RecipeError for a kind or size that cannot be meant, RunError where
     the run has no frames, a frame is damaged, or the disk refuses; no half file is left.
     """
-    kind = kind_of(kind)
+    kind = video.kind_of(kind)
     if kind == "mp4":
         video.require_mp4()
     if pace:
@@ -80,18 +77,6 @@ def _told(frames: Iterator[Frame], count: int, tell: Callable[[str], None]) -> I
     for k, frame in enumerate(frames, 1):
         tell(f"frame {k} of {count}")
         yield frame
-
-
-def kind_of(text: str) -> str:
-    """`mp4`, `webp` or `gif` of what a person typed; `auto` is mp4 where it can be written. RecipeError else."""
-    kind = text.lower().removeprefix(".")
-    if kind == "auto":
-        return "mp4" if video.has_mp4() else "webp"
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, [*KINDS, "auto", "none"], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are auto, none, {', '.join(KINDS)}"
-        raise RecipeError(f"film={text!r} is unknown; {hint}")
-    return kind
 
 
 def rate(count: int) -> int:
