@@ -102,6 +102,17 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def photos(tmp_path: Path) -> list[str]:
+    """Two pictures of different size, 14x12 and 11x15, by their paths."""
+    paths = []
+    for number, shape in enumerate([(12, 14), (15, 11)]):
+        values = np.random.default_rng(number).integers(0, 256, (*shape, 3)) / np.float32(255)
+        paths.append(str(tmp_path / f"photo{number}.png"))
+        picture.save(picture.from_array(values), Path(paths[-1]))
+    return paths
+
+
+@pytest.fixture
 def folder(photo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, which holds photo.png."""
     monkeypatch.chdir(photo.parent)

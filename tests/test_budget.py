@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -195,16 +196,21 @@ def test_a_cut_run_ends_annealed_is_recorded_repeats_and_resumes_exactly(
         assert torch.equal(value, weights[name]), name
 
 
-def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 s for 1000 steps at 10 steps/s; then the machine does 5 a second."""
+def paced(monkeypatch: pytest.MonkeyPatch) -> tuple[budget.Pace, Callable[[int, float], Any]]:
+    """A pace of 100 s, and ticks of 1000 steps that put the clock at their second."""
     clock = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    pace = budget.Pace(100.0, deadline=100.0, frame=0.0)
 
     def tick(step: int, seconds: float) -> Any:
         clock[0] = seconds
         return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
 
+    return budget.Pace(100.0, deadline=100.0, frame=0.0), tick
+
+
+def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 s for 1000 steps at 10 steps/s; then the machine does 5 a second."""
+    pace, tick = paced(monkeypatch)
     assert pace.steps(tick(0, 0.0), ()) is None
     assert pace.steps(tick(100, 10.1), ()) is None
     assert pace.steps(tick(180, 20.2), ()) == 180 + int((100 - 20.2) * 80 / 10.1)
@@ -213,14 +219,7 @@ def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytes
 
 def test_a_machine_that_becomes_faster_uses_the_whole_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A net that trains falls silent on part of the picture: its steps become quicker than the measured ones."""
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    pace = budget.Pace(100.0, deadline=100.0, frame=0.0)
-
-    def tick(step: int, seconds: float) -> Any:
-        clock[0] = seconds
-        return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
-
+    pace, tick = paced(monkeypatch)
     assert pace.steps(tick(0, 0.0), ()) is None
     assert pace.steps(tick(102, 10.0), ()) is None  # 2 % are no reason
     assert pace.steps(tick(302, 20.0), ()) == 302 + 80 * 20

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-from sfumato import nets, picture
+from sfumato import nets
 from sfumato.compare import budget
 from sfumato.compare.budget import Budget, with_parameters
 from sfumato.errors import RecipeError
 from sfumato.recipe import Recipe, named
 
 SMALL = Recipe(net=(8, 8), batch=32, epochs=2, engine="eager", rate=0.01)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> list[str]:
-    paths = []
-    for number, shape in enumerate([(12, 14), (15, 11)]):
-        values = np.random.default_rng(number).integers(0, 256, (*shape, 3)) / np.float32(255)
-        paths.append(str(tmp_path / f"photo{number}.png"))
-        picture.save(picture.from_array(values), Path(paths[-1]))
-    return paths
 
 
 # Budgets ---------------------------------------------------------------------------------------------

@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from here import Here
 
-from sfumato import picture
 from sfumato.compare import comparison, summary, workers
 from sfumato.compare.budget import Budget
 from sfumato.compare.comparison import Comparison, Contestant, Request, compare, read_contestant
@@ -26,16 +24,6 @@ SMALL = Recipe(net=(8, 8), batch=32, epochs=2, engine="eager", rate=0.01)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Pool", Here)
     monkeypatch.setattr(comparison, "Pool", Here)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> list[str]:
-    paths = []
-    for number, shape in enumerate([(12, 14), (15, 11)]):
-        values = np.random.default_rng(number).integers(0, 256, (*shape, 3)) / np.float32(255)
-        paths.append(str(tmp_path / f"photo{number}.png"))
-        picture.save(picture.from_array(values), Path(paths[-1]))
-    return paths
 
 
 # The flow ---------------------------------------------------------------------------------------------

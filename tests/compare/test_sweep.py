@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from here import Here
+from sweeps import BASE, written
 
 from sfumato.compare import sweep, workers
 from sfumato.compare.sweep_file import Range, Sweep, read
@@ -16,24 +17,10 @@ from sfumato.compare.workers import Result
 from sfumato.errors import RecipeError, RunError
 from sfumato.recipe import named
 
-BASE = """
-picture = "photo.png"
-recipe = "siren"
-net = "6"
-batch = 32
-steps = 8
-engine = "eager"
-"""
-
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "Pool", Here)
-
-
-def written(folder: Path, rest: str, base: str = BASE) -> Sweep:
-    (folder / "sweep.toml").write_text(base + rest)
-    return read(folder / "sweep.toml")
 
 
 def test_a_grid_is_every_combination(photo: Path, tmp_path: Path) -> None:

@@ -5,30 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from here import Here
+from sweeps import written
 
-from sfumato.compare import workers
-from sfumato.compare.sweep_file import Sweep, read
 from sfumato.errors import RecipeError
-
-BASE = """
-picture = "photo.png"
-recipe = "siren"
-net = "6"
-batch = 32
-steps = 8
-engine = "eager"
-"""
-
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "Pool", Here)
-
-
-def written(folder: Path, rest: str, base: str = BASE) -> Sweep:
-    (folder / "sweep.toml").write_text(base + rest)
-    return read(folder / "sweep.toml")
 
 
 @pytest.mark.parametrize(

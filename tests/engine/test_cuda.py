@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from sfumato import nets
 from sfumato.data import Data
-from sfumato.engine import cuda, eager
-from sfumato.errors import EngineError
+from sfumato.engine import cuda, eager, native
+from sfumato.errors import EngineError, RunError
 from sfumato.recipe import Recipe, named
 
 CPU = torch.device("cpu")
@@ -52,6 +54,28 @@ def test_cutting_a_stretch_changes_no_bit(tiny: Data, recipe: Recipe) -> None:
         c.advance(count)
     for name, value in a.state().items():
         assert torch.equal(value, c.state()[name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd:momentum=0.9", "muon"])
+@pytest.mark.parametrize("damage", ["missing", "another shape"])
+def test_a_state_of_another_optimizer_or_net_is_refused_by_every_engine(
+    tiny: Data, recipe: Recipe, optimizer: str, damage: str
+) -> None:
+    here = recipe.replace(optimizer=optimizer)
+    sessions: list[Any] = [*both(tiny, here, 12)]
+    if native.missing() is None:
+        sessions.append(native.prepare(nets.build(here, 2, 3), tiny, here, 12))
+    net = nets.build(here, 2, 3)
+    for session in sessions:
+        session.advance(2)
+        state = session.state()
+        key = next(key for key in state if key.endswith("/layers.1.weight"))
+        if damage == "missing":
+            del state[key]
+        else:
+            state[key] = state[key][:-1]
+        with pytest.raises(RunError, match=r"lacks the optimizer's memory of layers\.1\.weight"):
+            session.load(net, state)
 
 
 def test_units_are_woken_and_errors_followed_as_the_specification_does(tiny: Data, recipe: Recipe) -> None:

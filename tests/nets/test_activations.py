@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import oracle
@@ -11,7 +12,7 @@ from compare import bound, close
 
 from sfumato.errors import RecipeError
 from sfumato.nets import activations, build
-from sfumato.recipe import Recipe, pick
+from sfumato.recipe import Recipe, pick, public
 
 X = torch.linspace(-3, 3, 61, dtype=torch.float64)
 
@@ -54,3 +55,15 @@ def test_arguments_out_of_range_are_refused_when_the_net_is_built(text: str) -> 
     name, argument = text.split(":")
     with pytest.raises(RecipeError, match=f"{name}: {argument.split('=')[0]}="):
         build(Recipe(net=(4,), activation=text), 2, 3)
+
+
+@pytest.mark.parametrize("name", public(activations))
+@pytest.mark.parametrize("fact", ["init", "layer", "learned", "readout"])
+def test_defaults_of_arguments_stand_in_the_activation_alone(name: str, fact: str) -> None:
+    """What is called with an activation's settings repeats none of their defaults, which could come to differ."""
+    function = pick(activations, name).fact(fact)
+    if function is not None:
+        repeated = [
+            p.name for p in inspect.signature(function).parameters.values() if p.default is not p.empty
+        ]
+        assert repeated == []

@@ -5,28 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_digits import RECIPE, digits, untrained
 
 from sfumato.data import Data
-from sfumato.nets import Net, build
+from sfumato.nets import Net
 from sfumato.neurons import mistakes
-from sfumato.recipe import Recipe
-
-RECIPE = Recipe(task="digits", net=(30,), encoding="raw", skip=True, loss="cross_entropy")
-SIDE = (6, 5)
 
 
 @pytest.fixture
 def net() -> Net:
-    return build(RECIPE, 30, 10)
+    return untrained()
 
 
 @pytest.fixture
 def data() -> Data:
-    generator = np.random.default_rng(3)
-    x = generator.random((50, 30), np.float32)
-    y = np.eye(10, dtype=np.float32)[np.arange(50) % 10]
-    facts = {"side": SIDE, "classes": tuple("0123456789"), "split": "test", "recipe": RECIPE}
-    return Data(x[:10], y[:10], x[10:], y[10:], facts)
+    return digits()
 
 
 # Mistakes ---------------------------------------------------------------------------------------------------

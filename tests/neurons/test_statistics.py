@@ -11,31 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from small_net import KINDS, XY, H, W, net, targets
 
 from sfumato import nets
 from sfumato.errors import RecipeError, RunError
 from sfumato.nets import Net
 from sfumato.neurons import importance, raster, statistics
-from sfumato.picture import pixels
 from sfumato.recipe import Recipe
-
-H, W = 19, 14
-XY = pixels.coordinates(H, W)
-KINDS = ("relu", "leaky_relu:slope=0.1", "tanh", "sine:omega=8", "sigmoid")
-
-
-def net(activation: str = "relu", *, skip: bool = False, outputs: int = 3) -> Net:
-    some = nets.build(Recipe(net=(9, 8, 7), activation=activation, skip=skip, seed=5), 2, outputs)
-    with torch.no_grad():
-        for layer in some.layers:  # strong signals, so that clipping and saturation happen
-            layer.weight.mul_(2.0)  # type: ignore[operator]
-        if some.skip is not None:
-            some.skip.weight.fill_(0.2)
-    return some
-
-
-def targets(outputs: int = 3) -> npt.NDArray[np.float32]:
-    return np.random.default_rng(1).random((H * W, outputs), np.float32)
 
 
 def exact(some: Net) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +56,14 @@ def test_a_callable_is_taken_as_it_is() -> None:
 def test_a_choice_knows_its_arguments_and_its_text() -> None:
     choice = pick(activations, "finer:omega=5")
     assert choice.argument("omega") == 5.0 and choice.argument("first_bias") == 1.0
+    assert choice.settings == {"omega": 5.0, "first_bias": 1.0} and choice.arguments == {"omega": 5.0}
     assert pick(activations, str(choice)) == choice
+    with pytest.raises(KeyError):
+        choice.argument("slope")
+
+
+def test_a_function_of_c_has_no_settings() -> None:
+    assert pick(activations, torch.sin).settings == {}
 
 
 @given(st.text(max_size=20))

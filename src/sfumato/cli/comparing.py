@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from ..errors import RecipeError
 from ..progress import Waiting
-from .flags import flag
+from .flags import Quiet, flag
 
 __all__ = ["compare", "sweep"]
 
@@ -53,7 +53,7 @@ def recipes_(
     out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
     retry_failed: Annotated[bool, flag("also runs that diverged before")] = False,
     fail_fast: Annotated[bool, flag("stop at the first run that fails")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Several recipes on the same pictures under one budget, tuned alike: tables, verdicts, plots, one page."""
     with Waiting("compare", quiet=quiet) as tell:
@@ -110,7 +110,7 @@ def depth(
     max_pixels: Annotated[int, flag("larger pictures are downscaled to this; 0: as they are")] = 0,
     workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
     out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """One to eight hidden layers at equal parameters, units and seconds: the claim of 2012 with error bars."""
     whole = tuple(int(n) if n.is_integer() and 1 <= n <= 100 else 0 for n in _numbers(layers))
@@ -166,7 +166,7 @@ def sweep_file(
     runs: Annotated[str, flag("where nodes leave whole runs (with --ray): a shared folder, s3://...")] = "",
     retry_failed: Annotated[bool, flag("also runs that diverged before")] = False,
     fail_fast: Annotated[bool, flag("stop at the first run that fails")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Many values of a recipe's fields: a grid, random points or a search, here or on a Ray cluster."""
     folder = Path(out) if out else Path("sweeps") / file.stem

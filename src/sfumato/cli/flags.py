@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from ..recipe import Recipe, flags
 from ..recipe.registries import of_fields, signatures
 
-__all__ = ["OPTIONS", "flag", "takes_fields"]
+__all__ = ["OPTIONS", "Out", "Quiet", "flag", "takes_fields"]
 
 OPTIONS: dict[str, set[str]] = {}
 """Verb -> its options that are no fields of the recipe."""
@@ -28,6 +28,11 @@ Verb = Callable[..., int]
 def flag(text: str, *names: str) -> Parameter:
     """An option with its help; names: other than that of the parameter."""
     return Parameter(name=names or None, help=text)
+
+
+Out = Annotated[str, flag("folder of run directories")]
+Quiet = Annotated[bool, flag("no progress")]
+"""Options that many verbs have."""
 
 
 def takes_fields(verb: Verb) -> Verb:

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from ..errors import RecipeError
 from ..progress import Waiting
 from ..words import aligned, printable
-from .flags import flag
+from .flags import Quiet, flag
 
 __all__ = ["study"]
 
@@ -42,7 +42,7 @@ def study_(
         bool, flag("also write report.html: the mechanism explained, the figure, the verdict")
     ] = False,
     workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    quiet: Quiet = False,
 ) -> int:
     """The reading list, runnable: a paper's central claim tested on small nets, in minutes."""
     if name is None:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ..errors import RecipeError
 from ..recipe import NAMED, check_names
 from ..words import printable
-from .flags import flag, takes_fields
+from .flags import Out, Quiet, flag, takes_fields
 from .precedence import layered, merged, pairs
 from .refusals import asked
 
@@ -32,6 +32,11 @@ Settings = Annotated[
         negative=(),
     ),
 ]
+Budget = Annotated[str | None, flag("time for training and watching together: 90s, 2m, 1h; plans the steps")]
+Frames = Annotated[str | None, flag("beats of frames and metrics: 48, linear:100, every:500, 0,10,100")]
+Film = Annotated[str | None, flag("mp4, webp, gif, none, or auto")]
+DryRun = Annotated[bool, flag("print recipe, parameters and steps; train nothing")]
+AsJson = Annotated[bool, flag("JSON Lines on stdout", "--json")]
 
 
 @takes_fields
@@ -42,22 +47,18 @@ def paint(
     /,
     *,
     recipe: Annotated[str | None, flag(f"{', '.join(NAMED)}, or a JSON file")] = None,
-    budget: Annotated[
-        str | None, flag("time for training and watching together: 90s, 2m, 1h; plans the steps")
-    ] = None,
+    budget: Budget = None,
     until: Annotated[str | None, flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
     settings: Settings = (),
     alpha: Annotated[bool, flag("learn the opacity as a fourth output")] = False,
     max_pixels: Annotated[int | None, flag("larger pictures are downscaled to this")] = None,
-    frames: Annotated[
-        str | None, flag("beats of frames and metrics: 48, linear:100, every:500, 0,10,100")
-    ] = None,
-    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
+    frames: Frames = None,
+    film: Film = None,
     captions: Annotated[bool, flag("write epoch and PSNR into the film")] = False,
-    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
-    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     no_preview: Annotated[bool, flag("do not show the painting in the terminal")] = False,
     **fields: Any,
 ) -> int:
@@ -87,14 +88,14 @@ def digits(
     *,
     data: Annotated[str | None, flag("mnist, fashion, kmnist, or digits8x8 (needs no network)")] = None,
     recipe: Annotated[str | None, flag("2012, best, or a JSON file")] = None,
-    budget: Annotated[str | None, flag("time for training and watching together: 90s, 2m, 1h")] = None,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    budget: Budget = None,
+    out: Out = "runs",
     settings: Settings = (),
-    frames: Annotated[str | None, flag("beats of frames and metrics")] = None,
-    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
-    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
-    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    frames: Frames = None,
+    film: Film = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     **fields: Any,
 ) -> int:
     """The MNIST bench: one hidden layer of 6000 rectified units, its features drawn as pictures."""
@@ -116,13 +117,13 @@ def gigapixel(
     /,
     *,
     recipe: Annotated[str | None, flag("large, or a JSON file")] = None,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
     settings: Settings = (),
-    frames: Annotated[str | None, flag("beats of frames and metrics")] = None,
-    film: Annotated[str | None, flag("mp4, webp, gif, none, or auto")] = None,
-    dry_run: Annotated[bool, flag("print recipe, parameters and steps; train nothing")] = False,
-    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    frames: Frames = None,
+    film: Film = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
     **fields: Any,
 ) -> int:
     """A picture larger than memory, learned shard by shard; `sfumato export RUN painting.tif` paints it whole."""
@@ -150,9 +151,9 @@ def resume(
     fork: Annotated[int | None, flag("start a new run that leaves this one at a step")] = None,
     settings: Settings = (),
     source: Annotated[str | None, flag("the picture of a gigapixel run, which keeps no copy of it")] = None,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
-    as_json: Annotated[bool, flag("JSON Lines on stdout", "--json")] = False,
-    quiet: Annotated[bool, flag("no progress")] = False,
+    out: Out = "runs",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> int:
     """Go on with a run after Ctrl-C, a crash, or for more epochs."""
     from ..runs import find

@@ -12,14 +12,14 @@ from cyclopts import Parameter
 
 from ..errors import RecipeError
 from ..words import printable
-from .flags import flag
+from .flags import Out, flag
 
 __all__ = ["atlas", "bench", "doctor", "export", "playground", "runs"]
 
 
 def runs(
     *names: Annotated[str, Parameter(name="RUN", help="none: list; one: details; more: side by side")],
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
     sort: Annotated[str, flag("name, score, psnr, seconds or epoch")] = "name",
     rm: Annotated[bool, flag("delete the named runs")] = False,
     report: Annotated[str | None, flag("write the named runs side by side as an HTML page")] = None,
@@ -82,7 +82,7 @@ def export(
     with_panels: Annotated[str, flag("panels of a film: neurons,error,curve", "--with")] = "",
     captions: Annotated[bool, flag("write epoch and PSNR into the film")] = False,
     pace: Annotated[str, flag("of a film, even steps of: change (default), log, epochs, or all frames")] = "",
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
     from ..progress import Waiting
@@ -133,7 +133,7 @@ def atlas(
     sort: Annotated[str, flag("index, mean, contrast, dead, similarity or importance")] = "dead",
     plots: Annotated[str, flag("of the whole net: regions,spectrum,ranks")] = "",
     without: Annotated[str | None, flag("also the painting with these neurons removed: 4:17")] = None,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
 ) -> int:
     """Every hidden neuron as a picture: a sheet a layer, a table, one file a neuron; prints what it wrote."""
     from ..progress import Waiting
@@ -174,7 +174,7 @@ def playground(
     ),
     no_open: Annotated[bool, flag("print the address only; open no browser")] = False,
     paused: Annotated[bool, flag("wait before the first step")] = False,
-    out: Annotated[str, flag("folder of run directories")] = "runs",
+    out: Out = "runs",
 ) -> int:
     """Watch a network learn in the browser: painting, curve and every neuron, live; pause it, take it apart."""
     from ..playground import open_playground

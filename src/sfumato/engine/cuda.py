@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from ..data import Data
-from ..errors import EngineError, RunError
+from ..errors import EngineError
 from ..learning import losses, optimizers
 from ..learning.plan import Plan
+from ..learning.session import remembered
 from ..learning.waking import wake
 from ..nets import Net
 from ..recipe import Choice, Recipe, pick
@@ -151,10 +152,8 @@ class CudaSession:
                 self._net.state_dict()[name].copy_(value)
             for moment, values in self._rule.moments.items():
                 for name, value in values.items():
-                    if self.step and f"{moment}/{name}" not in state:
-                        raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
                     if self.step:
-                        value.copy_(state[f"{moment}/{name}"])
+                        value.copy_(remembered(state, moment, name, value.shape))
 
     def close(self) -> None:
         """See `Session.close`."""

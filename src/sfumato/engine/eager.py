@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..data import Data
-from ..errors import RecipeError, RunError
+from ..errors import RecipeError
 from ..learning import losses, optimizers
 from ..learning.plan import Plan
+from ..learning.session import remembered
 from ..learning.waking import wake
 from ..nets import Net
 from ..nets.encodings import Grid
@@ -148,12 +149,7 @@ class EagerSession:
                 [p for group in optimizer.param_groups for p in group["params"]] if self.step else []
             ):
                 name = next(n for n, p in self._parameters.items() if p is parameter)
-                found: dict[str, Tensor] = {}
-                for moment, shape in kept[name].items():
-                    value = state.get(f"{moment}/{name}")
-                    if value is None or value.shape != shape:
-                        raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
-                    found[moment] = value.clone()
+                found = {m: remembered(state, m, name, shape).clone() for m, shape in kept[name].items()}
                 if found:
                     optimizer.state[parameter] = found
                     if not isinstance(

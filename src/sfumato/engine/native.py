@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from ..data import Array, Data
-from ..errors import EngineError, RunError
+from ..errors import EngineError
 from ..learning import losses, optimizers
 from ..learning.plan import Plan
+from ..learning.session import remembered
 from ..learning.waking import wake
 from ..machine import available_threads
 from ..nets import Net, activations
@@ -213,9 +214,11 @@ class NativeSession:
             loaded[kind] = []
             for name, parameter in parameters.items():
                 kept = step and name in moments
-                value = state.get(f"{moments[name]}/{name}") if kept else torch.zeros_like(parameter)
-                if value is None or value.shape != parameter.shape:
-                    raise RunError(f"the checkpoint lacks the optimizer's memory of {name}")
+                value = (
+                    remembered(state, moments[name], name, parameter.shape)
+                    if kept
+                    else torch.zeros_like(parameter)
+                )
                 loaded[kind].append(_array(value))
         set_weights(self._trainer, _parameters(net).values())
         for kind, arrays in loaded.items():

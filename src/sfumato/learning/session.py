@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import RunError
 
-__all__ = ["Position", "Session", "Tick"]
+__all__ = ["Position", "Session", "Tick", "remembered"]
 
 
 class Position(Protocol):
@@ -71,6 +71,15 @@ class Session(Protocol):
     def close(self) -> None:
         """Give threads and memory back; the session cannot be used afterwards."""
         ...
+
+
+def remembered(state: Mapping[str, Tensor], moment: str, parameter: str, shape: Sequence[int]) -> Tensor:
+    """What a state keeps of the optimizer's memory of a parameter; RunError where it is not there in this shape, so
+    that it belongs to another net or optimizer."""
+    value = state.get(f"{moment}/{parameter}")
+    if value is None or tuple(value.shape) != tuple(shape):
+        raise RunError(f"the checkpoint lacks the optimizer's memory of {parameter}")
+    return value
 
 
 class Tick:

@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 
-def _periodic_readout(inputs: int, *, omega: float = 30.0, **arguments: object) -> float:
+def _periodic_readout(inputs: int, *, omega: float, **arguments: object) -> float:
     """sqrt(6 / n) / omega: as a hidden layer of sines starts (Sitzmann et al. 2020, its published code)."""
     return math.sqrt(6 / inputs) / omega
 

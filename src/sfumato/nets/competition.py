@@ -33,7 +33,7 @@ def _check(function: str, name: str, value: int) -> None:
 
 
 def _start_of_blocks(
-    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, block: int = 2, **arguments: object
+    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, block: int, **arguments: object
 ) -> None:
     """`init.he` with the variance that keeps the mean square from layer to layer, block / (fan_in m), m
     being that of the largest of `block` numbers: 2 / fan_in, He's own, for blocks of two."""
@@ -45,7 +45,7 @@ def _start_of_blocks(
 
 
 def _start_of_pieces(
-    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, pieces: int = 2, **arguments: object
+    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, pieces: int, **arguments: object
 ) -> None:
     """Variance 1 / (fan_in m), m the mean square of the largest of `pieces` numbers from N(0, 1): that of the
     outputs then stays (Tseran and Montufar 2023, arXiv 2301.06956, table 1). Biases as in `he`."""
@@ -55,7 +55,7 @@ def _start_of_pieces(
     bias.mul_(gain)
 
 
-def _pieces(inputs: int, units: int, first: bool, *, pieces: int = 2) -> nn.Module:
+def _pieces(inputs: int, units: int, first: bool, *, pieces: int) -> nn.Module:
     _check("maxout", "pieces", pieces)
     return nn.Linear(inputs, pieces * units)
 

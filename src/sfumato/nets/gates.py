@@ -26,7 +26,7 @@ Learned = dict[str, Tensor]
 # PReLU -------------------------------------------------------------------------------------------------------
 
 
-def _slopes(units: int, inputs: int, depth: int, generator: Generator, *, slope: float = 0.25) -> Learned:
+def _slopes(units: int, inputs: int, depth: int, generator: Generator, *, slope: float) -> Learned:
     return {"slopes": torch.full((units,), slope)}
 
 
@@ -36,7 +36,7 @@ def _start_prelu(
     *,
     first: bool,
     generator: Generator,
-    slope: float = 0.25,
+    slope: float,
     **arguments: object,
 ) -> None:
     """`init.he` with variance 2 / ((1 + slope^2) fan_in) (He et al. 2015, arXiv 1502.01852, eq. 15)."""
@@ -179,7 +179,7 @@ FILTER: dict[str, Any] = {
 }
 
 
-def _waves(units: int, inputs: int, depth: int, generator: Generator, *, scale: float = 256.0) -> Learned:
+def _waves(units: int, inputs: int, depth: int, generator: Generator, *, scale: float) -> Learned:
     if not 0 < scale < math.inf:
         raise RecipeError(f"fourier_filter: scale={scale} must be greater than 0 and finite")
     bound = 1 / math.sqrt(inputs)
@@ -194,9 +194,9 @@ def _wavelets(
     depth: int,
     generator: Generator,
     *,
-    scale: float = 256.0,
-    alpha: float = 6.0,
-    beta: float = 1.0,
+    scale: float,
+    alpha: float,
+    beta: float,
 ) -> Learned:
     if not (0 < scale < math.inf and 0 < alpha < math.inf and 0 < beta < math.inf):
         raise RecipeError(

@@ -47,7 +47,7 @@ def glorot(weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, *
 
 
 def siren(
-    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, omega: float = 30.0, **arguments: Any
+    weight: Tensor, bias: Tensor, *, first: bool, generator: Generator, omega: float, **arguments: Any
 ) -> None:
     """First layer U(-1/n, 1/n), others U(-s, s) with s = sqrt(6/n)/omega, n inputs; biases U(-1/sqrt(n),
     1/sqrt(n)) (Sitzmann et al. 2020, arXiv 2006.09661, section 3.2 and its published code)."""
@@ -63,8 +63,8 @@ def finer(
     *,
     first: bool,
     generator: Generator,
-    omega: float = 30.0,
-    first_bias: float = 1.0,
+    omega: float,
+    first_bias: float,
     **arguments: Any,
 ) -> None:
     """As `siren`, but the first layer's biases are U(-k, k), k = `first_bias`: a wider range gives each unit

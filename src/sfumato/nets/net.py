@@ -55,7 +55,7 @@ class Units(nn.Module):
     def _drawn(self, generator: Generator) -> dict[str, Tensor]:
         if self._learned is None:
             return {}
-        drawn: dict[str, Tensor] = self._learned(*self._sizes, generator, **self._activation.arguments)
+        drawn: dict[str, Tensor] = self._learned(*self._sizes, generator, **self._activation.settings)
         return drawn
 
     def start(self, generator: Generator) -> None:
@@ -108,7 +108,7 @@ class Net(nn.Module):
         inputs = int(encoding.width)  # type: ignore[arg-type]  # every encoding has an int width
         make = activation.fact("layer") or _linear
         self.layers = nn.ModuleList(
-            make(a, b, index == 0, **activation.arguments)
+            make(a, b, index == 0, **activation.settings)
             for index, (a, b) in enumerate(pairwise((inputs, *widths)))
         )
         self.units = nn.ModuleList(

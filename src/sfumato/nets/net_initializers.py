@@ -65,7 +65,7 @@ def gaussian(net: Net, generator: Generator, *, scale: float = 0.3) -> None:
 def _fill(net: Net, rule: initializers.Init, generator: Generator, gain: float) -> None:
     if not 0 < gain < math.inf:
         raise RecipeError(f"init: gain={gain} must be greater than 0 and finite")
-    arguments = net.activation.arguments
+    arguments = net.activation.settings
     for index, layer in enumerate(net.layers):
         own: Any = layer
         # A linear map that is none of PyTorch's says which matrices it has.

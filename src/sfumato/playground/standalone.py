@@ -94,7 +94,7 @@ def _net(net: Net) -> dict[str, Any] | None:
         return None
     made: dict[str, Any] = {
         "activation": net.activation.name,
-        "arguments": {k: v for k, v in net.activation.arguments.items() if isinstance(v, (int, float))},
+        "arguments": {k: v for k, v in net.activation.settings.items() if isinstance(v, (int, float))},
         "layers": [_dense(layer) for layer in net.layers],
         "readout": _dense(net.readout),
         "drawsActivation": previews.shows_activation(net, "signed"),

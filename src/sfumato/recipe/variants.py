@@ -39,11 +39,14 @@ class Choice:
     def __call__(self, *args: Any, **more: Any) -> Any:
         return self.function(*args, **self.arguments, **more)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every keyword argument with its value, the function's own default where none was given."""
+        return arguments(self.function) | dict(self.arguments)
+
     def argument(self, name: str) -> Any:
-        """The value of a keyword argument, the function's own default included."""
-        if name in self.arguments:
-            return self.arguments[name]
-        return inspect.signature(self.function).parameters[name].default
+        """The value of a keyword argument, as in `settings`; KeyError where there is none of that name."""
+        return self.arguments[name] if name in self.arguments else self.settings[name]
 
     def fact(self, name: str, default: Any = None) -> Any:
         """What stands beside the function under this name, see `facts`; `default` where it does not say."""
@@ -103,7 +106,10 @@ def pick(module: ModuleType, choice: str | Callable[..., Any], what: str = "") -
 
 def arguments(function: Callable[..., Any]) -> dict[str, Any]:
     """The keyword arguments of a variant with their defaults; `inspect.Parameter.empty` where there is none."""
-    every = inspect.signature(function).parameters.values()
+    try:
+        every = inspect.signature(function).parameters.values()
+    except ValueError:  # a function of C says nothing of its arguments
+        return {}
     return {p.name: p.default for p in every if p.kind is p.KEYWORD_ONLY}
 
 
