@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sfumato import engine, tasks
 from sfumato.errors import EngineError, RecipeError, TaskError
+from sfumato.nets import activations
 from sfumato.recipe import NAMED_FOR, Recipe, check_names, held_out_pattern, public, registries
 from sfumato.recipe.variants import arguments
 
@@ -55,6 +58,31 @@ def test_a_misspelt_name_or_argument_of_every_field_is_refused(field: str) -> No
                 check_names(Recipe(**{field: f"{name}:{argument}=word"}))
 
 
+def test_what_is_added_to_an_imported_registry_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swirl(x: Any, *, turns: float = 2.0) -> Any:
+        return x
+
+    with pytest.raises(RecipeError, match="'swirl' is unknown"):
+        check_names(Recipe(activation="swirl"))
+    monkeypatch.setattr(activations, "swirl", swirl, raising=False)
+    monkeypatch.setattr(activations, "__all__", [*activations.__all__, "swirl"])
+    check_names(Recipe(activation="swirl:turns=3"))
+
+
+@pytest.mark.parametrize("field", registries.of_fields())
+def test_it_is_said_alike_before_and_after_the_import(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = registries.of_fields()[field]
+    for text in ("zzz", next(iter(registries.signatures(module))) + "x", "a:b", "none:zz=1"):
+        said = []
+        for _ in "12":
+            with pytest.raises(RecipeError) as caught:
+                check_names(Recipe(**{field: text}))
+            said.append(str(caught.value))
+            monkeypatch.delitem(sys.modules, f"sfumato.{module}", raising=False)
+        assert said[0] == said[1]
+        monkeypatch.undo()
+
+
 def test_engines_and_tasks_that_do_not_exist_are_refused() -> None:
     with pytest.raises(EngineError, match="engine 'abacus' is unknown; known are auto, cuda, eager"):
         check_names(Recipe(engine="abacus"))
@@ -72,15 +100,16 @@ def test_variants_beside_a_registry_are_followed_and_helpers_left_out(
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "beside.py").write_text("def other(x, *, size=-1.5, needed, late=max(1, 2)): ...\n")
     (tmp_path / "room" / "main.py").write_text(
-        "from .beside import other as far, absent\n__all__ = ['Kind', 'far', 'own', 'helper', 'absent']\n"
+        "from .beside import other as far, absent\n__all__ = ['Kind', 'far', 'helper', 'absent']\n"
         "class Kind: ...\ndef own(x, y=3): ...\ndef hidden(x): ...\ndef helper(x): ...\n"
-        "helper._variant = False\n"
+        "helper._variant = False\n__all__ += ['own']\n__all__.append('last')\ndef last(x, *, k=2): ...\n"
     )
     monkeypatch.setattr(registries, "PACKAGE", tmp_path)
     empty = inspect.Parameter.empty
     assert registries.signatures("room.main") == {
         "far": {"size": -1.5, "needed": empty, "late": empty},
         "own": {},
+        "last": {"k": 2},
     }
 
 

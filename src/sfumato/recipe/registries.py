@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -16,7 +17,7 @@ from typing import Any
 
 from ..errors import EngineError, TaskError
 from .fields import Recipe, held_out_pattern
-from .variants import read_variant
+from .variants import pick, read_variant
 
 __all__ = ["check_names", "members", "of_fields", "signatures", "unknown_engine", "unknown_task"]
 
@@ -26,16 +27,19 @@ PACKAGE = Path(__file__).parents[1]
 def check_names(recipe: Recipe) -> None:
     """Refuse what a recipe names and no registry holds, with the nearest name.
 
-    Nothing is imported. Whether the value of an argument can be meant is known when the variant is called. Raises
-    RecipeError for a variant, one of its arguments, or a value of another type; EngineError; TaskError.
+    Nothing is imported; of a module that is imported already, its own word counts. Whether the value of an argument
+    can be meant is known when the variant is called. Raises RecipeError for a variant, one of its arguments, or a
+    value of another type; EngineError; TaskError.
     """
     for field, module in of_fields().items():
         text = getattr(recipe, field)
-        if isinstance(text, str):  # else a function, which is taken as it is
-            known = signatures(module)
-            read_variant(
-                held_out_pattern(text) if field == "held_out" else text, field, known, known.__getitem__
-            )
+        if not isinstance(text, str):  # a function, which is taken as it is
+            continue
+        text = held_out_pattern(text) if field == "held_out" else text
+        if imported := sys.modules.get(f"sfumato.{module}"):  # and somebody may have added to it
+            pick(imported, text, field)
+        else:
+            read_variant(text, field, signatures(module), signatures(module).__getitem__)
     if recipe.engine not in ("auto", *members("engine")):
         raise unknown_engine(recipe.engine)
     if recipe.task not in members("tasks"):
@@ -61,12 +65,15 @@ def signatures(module: str) -> Mapping[str, Mapping[str, Any]]:
     listed: list[str] = []
     helpers = set()
     for node in _tree(module).body:
-        if isinstance(node, ast.Assign):
-            target = node.targets[0]
-            if isinstance(target, ast.Name) and target.id == "__all__":
-                listed = list(ast.literal_eval(node.value))
-            if isinstance(target, ast.Attribute) and target.attr == "_variant":
-                helpers.add(ast.unparse(target.value))
+        match node:
+            case ast.Assign([ast.Name("__all__")], more) | ast.AugAssign(
+                ast.Name("__all__"), ast.Add(), more
+            ):
+                listed += ast.literal_eval(more)
+            case ast.Expr(ast.Call(ast.Attribute(ast.Name("__all__"), "append"), [one])):
+                listed.append(ast.literal_eval(one))
+            case ast.Assign([ast.Attribute(helper, "_variant")]):
+                helpers.add(ast.unparse(helper))
     functions = _functions(module)
     return {name: _arguments(functions[name]) for name in listed if name in functions.keys() - helpers}
 
