@@ -59,11 +59,13 @@ def own(folder: Path, name: str, *, room: bool = False) -> Path:
     """`folder/name`, if nothing on the way leads out of `folder`: what is not there yet is fine.
 
     room: a folder is meant, not a file. What is there must be a plain file (or folder), and every folder between a
-    plain folder: RunError for a link, a pipe, a device or a socket. So nothing outside is read, written or deleted
-    because of what a folder from a stranger holds, and nothing waits for a pipe.
+    plain folder: RunError for a link, a pipe, a device or a socket, and for a name that goes upwards. So nothing
+    outside is read, written or deleted because of what a stranger's folder holds, and nothing waits for a pipe.
     """
     path = folder
     parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise RunError(f"{name!r} is no name within {folder}")
     for place, part in enumerate(parts, 1):
         path = path / part
         wanted = stat.S_IFDIR if room or place < len(parts) else stat.S_IFREG

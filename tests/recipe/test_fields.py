@@ -1,4 +1,4 @@
-"""Recipes: text, JSON, variants, and what is said about mistakes."""
+"""The recipe: its text forms, its checks, and what is said about mistakes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.errors import RecipeError
-from sfumato.learning import optimizers
-from sfumato.nets import activations, encodings
 from sfumato.recipe import (
-    NAMED,
     Recipe,
     difference,
-    for_budget,
     named,
     net_text,
     parse_net,
-    pick,
-    read_recipe,
 )
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -99,28 +93,12 @@ def test_nets_that_cannot_be_meant_are_refused(text: Any) -> None:
         parse_net(text)
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_every_named_recipe_survives_json_and_can_be_picked(name: str) -> None:
-    recipe, sentence = NAMED[name]
-    assert named(name) is recipe is read_recipe(name)
-    assert Recipe.from_json(recipe.to_json()) == recipe
-    for module, field in ((activations, "activation"), (encodings, "encoding"), (optimizers, "optimizer")):
-        pick(module, getattr(recipe, field), field)
-    assert len(sentence) < 100 and "\n" not in sentence
-
-
 def test_a_recipe_of_format_1_is_read_for_ever() -> None:
     recipe = Recipe.from_json((GOLDEN / "recipe-1.json").read_text())
     assert recipe.net == (64, 64, 3) and recipe.activation == "sine:omega=22.5"
     assert recipe.dropout == (0.2, 0.5) and recipe.options == {"alpha": True}
     written = json.loads(recipe.to_json())
     assert written.items() >= json.loads((GOLDEN / "recipe-1.json").read_text()).items()
-
-
-def test_a_file_may_hold_a_part_and_name_its_parent(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text('{"base": "siren", "rate": 0.25}')
-    for path in (tmp_path, tmp_path / "recipe.json"):
-        assert difference(named("siren"), read_recipe(str(path))) == {"rate": (5e-4, 0.25)}
 
 
 @pytest.mark.parametrize(
@@ -184,20 +162,6 @@ def test_hostile_json_is_refused(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", None])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "mine.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(RecipeError, match=r"mine\.json' cannot be read"):
-        read_recipe(str(path))
-
-
-def test_an_unknown_name_meets_its_neighbour() -> None:
-    with pytest.raises(RecipeError, match="recipe 'clasic' is unknown; did you mean 'classic'"):
-        read_recipe("clasic")
-
-
 @pytest.mark.parametrize(
     ("epochs", "steps", "batch", "samples", "total"),
     [(2, 0, 48, 221, 10), (2, 7, 48, 221, 7), (0.01, 0, 48, 221, 1), (3, 0, 512, 10, 3), (1.5, 0, 1, 10, 15)],
@@ -216,32 +180,3 @@ def test_recipes_are_frozen() -> None:
 
 def test_difference_is_the_experiment() -> None:
     assert difference(Recipe(), Recipe(rate=0.5, skip=True)) == {"skip": (False, True), "rate": (0.002, 0.5)}
-
-
-# Budgets -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("epochs", "batch", "rate"), [(1, 2048, 0.03), (150, 2048, 0.03), (151, 4096, 0.04)])
-def test_classic_takes_batch_and_rate_from_the_epochs_that_somebody_says(
-    epochs: float, batch: int, rate: float
-) -> None:
-    found = for_budget(named("classic").replace(epochs=epochs), {"epochs", "seed"})
-    assert (found.batch, found.rate, found.epochs) == (batch, rate, epochs)
-    assert found == named("classic").replace(epochs=epochs, batch=batch, rate=rate)
-
-
-def test_what_somebody_says_stays_as_it_is() -> None:
-    short = named("classic").replace(epochs=20)
-    for said in ({"batch", "epochs"}, {"rate", "epochs"}, {"steps", "epochs"}, {"net"}, set()):
-        assert for_budget(short, said) == short
-    for changes in ({"batch": 512}, {"sampling": "uniform"}, {"activation": "sine"}, {"net": (64, 64)}):
-        other = short.replace(**changes)
-        assert for_budget(other, {"epochs"}) == other
-    sharp = named("sharp").replace(epochs=20)
-    assert for_budget(sharp, {"epochs"}) == sharp
-
-
-def test_a_recipe_for_a_budget_is_one_for_good() -> None:
-    """Stored with batch and rate written out, it comes back as it was, whatever is said the second time."""
-    found = for_budget(named("classic").replace(epochs=20), {"epochs"})
-    assert for_budget(Recipe.from_json(found.to_json()), {"epochs"}) == found
