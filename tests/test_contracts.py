@@ -88,7 +88,7 @@ def one_layer(name: str, dtype: torch.dtype, first: bool = False) -> tuple[Units
     units = Units(choice, 6, 2, 3, first).to(dtype)
     units.start(torch.Generator().manual_seed(5))
     make = choice.fact("layer")
-    return units, int(make(6, 6, False, **choice.arguments).out_features) if make else 6
+    return units, int(make(6, 6, False, **choice.settings).out_features) if make else 6
 
 
 @DTYPES
@@ -143,7 +143,8 @@ def test_every_activation_is_right_in_float64(name: str, first: bool) -> None:
 @DTYPES
 @EVERY_ACTIVATION
 def test_every_activation_brings_its_start(name: str, dtype: torch.dtype) -> None:
-    rule = public(activations)[name].init  # type: ignore[attr-defined]
+    choice = pick(activations, name)
+    rule = choice.fact("init")
     for first in (True, False):
         drawn = []
         for _ in range(2):
@@ -151,7 +152,7 @@ def test_every_activation_brings_its_start(name: str, dtype: torch.dtype) -> Non
                 torch.full((9, 5), torch.nan, dtype=dtype),
                 torch.full((9,), torch.nan, dtype=dtype),
             )
-            rule(weight, bias, first=first, generator=torch.Generator().manual_seed(3))
+            rule(weight, bias, first=first, generator=torch.Generator().manual_seed(3), **choice.settings)
             assert torch.isfinite(weight).all() and torch.isfinite(bias).all()
             drawn.append({"weight": weight, "bias": bias})
         equal_bits(*drawn)
