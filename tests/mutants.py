@@ -29,7 +29,7 @@ import torch  # noqa: E402, F401
 
 ROOT = Path(__file__).parent.parent
 FACTS = (
-    "pixels held_out metrics beats recipe variants activations encodings net layer_initializers net_initializers "
+    "pixels held_out metrics beats fields named registries variants activations encodings net layer_initializers net_initializers "
     "plan sampling optimizers losses schedules"
 )
 LAYERS = {
@@ -39,7 +39,7 @@ LAYERS = {
     "properties": ["plan", "properties", "loop"],
     "golden": ["golden"],
     "pictures": ["picture_tiff", "picture_kinds"],
-    "films": ["film"],
+    "films": ["film", "video"],
     "promises": [],
 }
 """Which test files stand guard, by the name of their module; of promises each bug names its own."""
@@ -108,7 +108,7 @@ MUTANTS = [
     Mutant("he with the variance of glorot", "nets/layer_initializers.py", "bound = math.sqrt(6 / weight.shape[1])", "bound = math.sqrt(6 / sum(weight.shape))", "facts"),
     Mutant("warm-up from 0", PLAN, "ramp = (steps + 1)", "ramp = steps", "facts"),
     Mutant("schedule planned for half the budget", PLAN, "self.shares(steps + 0.5)", "self.shares(2 * (steps + 0.5))", "facts"),
-    Mutant("unknown arguments ignored", "recipe/variants.py", "        if key not in allowed:\n", "        if key not in allowed and False:\n", "facts"),
+    Mutant("unknown arguments ignored", "recipe/variants.py", "        if key not in takes:\n", "        if key not in takes and False:\n", "facts"),
     Mutant("checker hides the first pixel", "picture/held_out.py", "% 2).astype(bool)", "% 2 == 0).astype(bool)", "facts"),
     # Reference
     Mutant("finer's factor differentiated", "nets/activations.py", "x.detach().abs() + 1", "x.abs() + 1", "reference"),
@@ -123,7 +123,7 @@ MUTANTS = [
     Mutant("smoothing forgotten", "learning/losses.py", "soft = target * (1 - smoothing) + smoothing / target.shape[1]", "soft = target", "reference"),
     Mutant("decay of biases too", "learning/optimizers.py", '"factor": 1.0, "weight_decay": 0.0', '"factor": 1.0, "weight_decay": decay', "reference"),
     # Properties
-    Mutant("resume without moments", EAGER, "optimizer.state[parameter] = {m: v.clone() for m, v in found.items() if v is not None}", "optimizer.state[parameter] = {m: torch.zeros_like(v) for m, v in found.items() if v is not None}", "properties"),
+    Mutant("resume without moments", EAGER, "remembered(state, m, name, shape).clone()", "torch.zeros_like(remembered(state, m, name, shape))", "properties"),
     Mutant("bias correction a step late after resuming", EAGER, "torch.tensor(float(self.step))", "torch.tensor(float(self.step - 1))", "properties"),
     Mutant("resume from the first sample", EAGER, '        self.step = int(state["step"])\n', '        self.step = 0 * int(state["step"])\n', "properties"),
     Mutant("going back keeps old moments", EAGER, "            optimizer.state.clear()\n", "", "properties"),
@@ -174,6 +174,11 @@ MUTANTS = [
     Mutant("a container's quota is not seen", "machine.py", "min(cores, quota())", "cores", "promises", "test_machine.py::test_threads_are_bounded_by_cores_and_quota"),
     Mutant("a recipe's options can be changed", "recipe/fields.py", "        return Options((key, frozen(part))", "        return dict((key, frozen(part))", "promises", "recipe/test_frozen.py::test_recipes_are_values"),
     Mutant("the cache of runs is never stale", "runs/index.py", "if kept is not None and kept[0] == stamp else None", "if kept is not None else None", "promises", "runs/test_index.py::test_whatever_happens_the_list_is_that_of_the_directories"),
+    Mutant("an engine of other sources trains on", "engine/_sources.py", "digest(native) == made_of", "made_of", "promises", "engine/test_sources.py::test_an_installed_package_has_no_sources_beside_it"),
+    Mutant("misspelt names wait for torch", "cli/refusals.py", "    check_names(recipe)\n", "", "promises", "cli/test_refusals.py::test_misspelt_words_are_told_before_torch_is_imported"),
+    Mutant("what is appended to a registry is not seen", "recipe/registries.py", "listed.append(ast.literal_eval(one))", "pass", "facts"),
+    Mutant("moments of another shape are taken", "learning/session.py", " or tuple(value.shape) != tuple(shape)", "", "promises", "engine/test_cuda.py::test_a_state_of_another_optimizer_or_net_is_refused_by_every_engine"),
+    Mutant("a name leads upwards out of a run", "files.py", 'if not {"", ".", ".."}.isdisjoint(parts):', "if False:", "promises", "runs/test_directory.py::test_a_room_is_made_inside_the_run_and_nowhere_else"),
     Mutant("a tick of the past shows the present", "learning/session.py", "        self._over = True\n", "        pass\n", "properties"),
     # Contracts
     Mutant("a fact that knows the model", "picture/metrics.py", "import math\n", "import math\n\nfrom .. import nets  # noqa\n", "contract"),

@@ -1,0 +1,121 @@
+"""What the server can hand out: by keys that it has made itself, and nothing by a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import sfumato
+from sfumato.errors import PictureError, RunError
+from sfumato.playground import library
+from sfumato.playground.library import Library, Shelved
+from sfumato.recipe import Recipe
+from sfumato.runs import RunDirectory
+
+RECIPE = Recipe(net=(4,), batch=64, steps=2, engine="eager", threads=1)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Library]:
+    made = Library(str(tmp_path / "runs"))
+    yield made
+    made.close()
+
+
+def run(photo: Path, out: Path) -> sfumato.Run:
+    return sfumato.perform(
+        RECIPE, str(photo), out=out, watch=sfumato.Watch("2", "2", film="none"), progress=False
+    )
+
+
+def uploaded(shelf: Library, content: bytes) -> Shelved:
+    key, path = shelf.store(content)
+    one = Shelved(key, "a picture", str(path), "a-picture", b"png", 3, 2)
+    shelf.shelve(one)
+    return one
+
+
+def test_an_upload_is_found_by_its_key_and_named_after_its_bytes(shelf: Library) -> None:
+    one = uploaded(shelf, b"some bytes")
+    assert shelf.picture(one.key) == one
+    assert (
+        Path(str(one.source)).read_bytes() == b"some bytes" and Path(str(one.source)).parent == shelf.folder
+    )
+    assert uploaded(shelf, b"some bytes").key == one.key and uploaded(shelf, b"others").key != one.key
+
+
+@pytest.mark.parametrize("key", ["upload:0", "../../etc/passwd", "", "run:nothing"])
+def test_what_is_not_on_the_shelf_is_not_known(shelf: Library, key: str) -> None:
+    with pytest.raises(PictureError, match="is not known here any more\nhint: choose or upload"):
+        shelf.picture(key)
+
+
+def test_the_oldest_uploads_make_room_and_samples_stay(
+    shelf: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "MOST_UPLOADS", 3)
+    shelf.shelve(Shelved("sample:disc", "Disc", None, "disc", b"", 1, 1))
+    made = [uploaded(shelf, bytes([k])) for k in range(5)]
+    assert list(shelf.pictures) == ["sample:disc", *(one.key for one in made[2:])]
+    assert [Path(str(one.source)).exists() for one in made] == [False, False, True, True, True]
+    uploaded(shelf, bytes([2]))  # brought again, it is the newest
+    uploaded(shelf, bytes([9]))
+    assert made[2].key in shelf.pictures and made[3].key not in shelf.pictures
+
+
+def test_uploads_end_with_the_server(shelf: Library) -> None:
+    one = uploaded(shelf, b"bytes")
+    shelf.close()
+    assert not shelf.folder.exists() and not Path(str(one.source)).exists()
+
+
+def test_a_run_learns_the_picture_on_the_shelf_or_its_own_copy(
+    shelf: Library, photo: Path, tmp_path: Path
+) -> None:
+    learner = run(photo, tmp_path / "runs")
+    key = shelf.learned(learner)
+    assert key == f"run:{learner.name}" and shelf.picture(key).source == str(photo)
+    with Image.open(learner.folder / "target.png") as image:
+        assert (shelf.picture(key).width, shelf.picture(key).height) == image.size
+    assert shelf.picture(key).preview == (learner.folder / "target.png").read_bytes()
+    photo.unlink()
+    assert shelf.picture(shelf.learned(learner)).source == str(learner.folder / "target.png")
+    shelf.shelve(Shelved("upload:abc", "mine", learner.origin["source"], "mine", b"", 1, 1))
+    assert shelf.learned(learner) == "upload:abc"
+
+
+def test_a_run_without_its_copy_says_so(shelf: Library, photo: Path, tmp_path: Path) -> None:
+    learner = run(photo, tmp_path / "runs")
+    (learner.folder / "target.png").unlink()
+    with pytest.raises(RunError, match=r"holds no target\.png"):
+        shelf.learned(learner)
+
+
+def test_runs_are_those_of_the_folder_and_the_one_that_was_asked_for(photo: Path, tmp_path: Path) -> None:
+    elsewhere = run(photo, tmp_path / "elsewhere")
+    first = run(photo, tmp_path / "runs")
+    shelf = Library(str(tmp_path / "runs"), extra=RunDirectory(elsewhere.folder))
+    assert set(shelf.runs()) == {first.name, elsewhere.name}
+    second = run(photo, tmp_path / "runs")
+    assert shelf.run(second.name).folder == second.folder, "a new one is found at once when it is asked for"
+    with pytest.raises(RunError, match="not known here"):
+        shelf.run("../elsewhere/" + elsewhere.name)
+    shelf.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("holiday.jpg", "holiday"),
+        ("C:\\pictures\\a b.png", "a-b"),
+        ("../../x", "x"),
+        ("...", "picture"),
+        ("", "picture"),
+        ("é" * 99 + ".png", "é" * 40),
+    ],
+)
+def test_names_are_safe_for_a_folder(text: str, safe: str) -> None:
+    assert library.safe_name(text) == safe
