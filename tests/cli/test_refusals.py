@@ -52,6 +52,8 @@ EARLY = {
     "resume done --fork 1 --set loss=msee": "did you mean 'mse'?",
     "compare --recipes classic+optimizer=adma": "did you mean 'adam'?",
     "compare --held-out blokcs": "did you mean 'blocks'?",
+    "export done film.mov": "did you mean 'film.mp4'?",
+    "export done film.mp4 --step 0": "a film takes no step, only size and with",
     "sweep base.toml": "did you mean 'sine'?",
     "sweep engine.toml": "engine.toml: engine 'abacus' is unknown",
     "sweep axis.toml": "grid has no 'level'; did you mean 'levels'?",

@@ -86,15 +86,18 @@ def export(
 ) -> int:
     """Write a run as a file: painting.png, film.mp4|webp|gif, sheet.png, net.safetensors, report.html."""
     from ..progress import Waiting
+    from ..views import suffixes
 
+    panels = tuple(filter(None, with_panels.split(",")))
+    options: dict[str, Any] = {"size": size, "step": step, "captions": captions, "pace": pace}
+    suffixes.check_options(file, suffixes.kind_of(file), {**options, "with": panels})
     with Waiting(printable(f"export {file.name}")) as tell:
         from ..runs import find
+
+        found = find(run, out)
         from ..views.export import export as write
 
-        panels = tuple(filter(None, with_panels.split(",")))
-        found = find(run, out)
-        options: dict[str, Any] = {"size": size, "step": step, "with_": panels, "captions": captions}
-        made = write(found, file, **options, pace=pace, tell=tell)
+        made = write(found, file, **options, with_=panels, tell=tell)
     print(printable(str(made)))
     return 0
 

@@ -9,11 +9,9 @@ export(run, "report.html")                  the whole story of the run on one pa
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -32,6 +30,7 @@ from ..picture.png import Levels, Scanlines
 from ..picture.tiles import write_tiled
 from ..recipe import Recipe
 from . import film as films
+from . import suffixes
 from .frames import caption, wanted_size
 
 if TYPE_CHECKING:
@@ -39,22 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "load_net"]
 
-PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-FILMS = (".mp4", ".webp", ".gif")
 TILED = (".tif", ".tiff")
 """Written in tiles where they are large and tifffile is there, so that memory holds a band of them."""
-
-WEIGHTS = (".safetensors",)
-PAGES = (".html", ".htm")
-LATER = (".onnx", ".glsl")
-KIN = {
-    ".png": ".bmp .ppm .pgm .pnm .ico .avif .heic .heif .jp2 .jxl .exr .psd .svg .eps",
-    ".mp4": ".avi .mov .mkv .webm .mpg .mpeg .m4v .wmv .apng",
-    ".safetensors": ".pt .pth .ckpt .npz .npy .pkl .bin",
-    ".html": ".pdf .md .xhtml",
-}
-"""Suffixes of other types, by the one that does the same here: in letters alone, .bmp is nearest to .mp4."""
-KINDS = ("painting", "film", "sheet", "net", "page")
 
 MOST_PIXELS = 1 << 33
 """A painting of more is taken for a slip of the keyboard: at a million pixels a second it takes two hours."""
@@ -89,24 +74,9 @@ def export(
     hold, MissingExtra for mp4 without PyAV, RunError where the run lacks what is asked for or the disk refuses.
     """
     path = Path(path)
-    kind = _kind(path, kind)
-    given = {
-        "size": size is not None,
-        "step": step is not None,
-        "with": bool(with_),
-        "captions": captions,
-        "pace": bool(pace),
-    }
-    takes = {
-        "painting": "size step",
-        "film": "size with captions pace",
-        "sheet": "captions",
-        "net": "step",
-        "page": "",
-    }[kind]
-    for name in (name for name, there in given.items() if there and name not in takes.split()):
-        only = f", only {' and '.join(takes.split())}" if takes else ""
-        raise RecipeError(f"{path.name}: a {kind} takes no {name}{only}")
+    kind = suffixes.kind_of(path, kind)
+    given = {"size": size, "step": step, "with": tuple(with_), "captions": captions, "pace": pace}
+    suffixes.check_options(path, kind, given)
     if path.is_dir() or not path.parent.is_dir():  # before hours of painting
         hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
         raise RunError(f"cannot write {path}\nhint: {hint}")
@@ -124,35 +94,6 @@ def export(
     else:
         _save_painting(run, path, size, step, tell)
     return path
-
-
-def _kind(path: Path, kind: str) -> str:
-    """What to write: by the suffix, then by the words of the name. Raises RecipeError."""
-    suffix = path.suffix.lower()
-    words = re.split(r"[^a-z]+", path.stem.lower())
-    exists = "painting.png|jpg|webp|tiff, sheet.png, film.mp4|webp|gif, net.safetensors, report.html"
-    if suffix in LATER:
-        raise RecipeError(f"{path.name}: {suffix} cannot be written yet\nhint: these can: {exists}")
-    if suffix not in PAINTINGS + FILMS + WEIGHTS + PAGES:
-        kin = [known for known, others in KIN.items() if suffix in others.split()]
-        near = kin or difflib.get_close_matches(suffix, PAINTINGS + FILMS + WEIGHTS + PAGES, n=1)
-        hint = f"did you mean {path.stem + near[0]!r}?" if near else f"these can be written: {exists}"
-        raise RecipeError(f"{path.name}: the suffix {suffix!r} is of no known type\nhint: {hint}")
-    if not kind:
-        if suffix in WEIGHTS:
-            kind = "net"
-        elif suffix in PAGES:
-            kind = "page"
-        elif suffix not in PAINTINGS or ("film" in words and suffix in FILMS):
-            kind = "film"
-        else:
-            kind = "sheet" if "sheet" in words else "painting"
-    if kind not in KINDS:
-        raise RecipeError(f"kind={kind!r} is unknown; known are {', '.join(KINDS)}")
-    allowed = {"painting": PAINTINGS, "sheet": PAINTINGS, "film": FILMS, "net": WEIGHTS, "page": PAGES}[kind]
-    if suffix not in allowed:
-        raise RecipeError(f"{path.name}: a {kind} is written as {', '.join(allowed)}")
-    return kind
 
 
 # Paintings -----------------------------------------------------------------------------------------------------
