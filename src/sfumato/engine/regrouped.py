@@ -219,9 +219,8 @@ class RegroupedSession:
         positive = np.empty(width, bool)
         products: Floats = np.empty(len(readout), np.float32)
         weights: Floats = np.empty(len(readout), np.float32)
-        rates = self.plan.rates(
-            self.step, len(losses_out)
-        )  # asked late: a budget may be planned anew within a group
+        # Asked late: a budget may be planned anew within a group.
+        rates = self.plan.rates(self.step, len(losses_out))
         for index, rate in enumerate(rates):
             n = self._done
             first = n - n % BLOCK
