@@ -213,14 +213,15 @@ def export(folder: str, file: str, size: str | None, step: int | None) -> bytes:
 
 
 def _zipped(run: Run) -> bytes:
-    """The run directory as it is on disk, its lock left out."""
+    """The run directory as it is on disk, its lock left out; RunError for what leads out of it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(
         buffer, "w", zipfile.ZIP_STORED
     ) as archive:  # what is large in it is compressed already
         for path in sorted(run.folder.rglob("*")):
             if path.is_file() and path.name != "lock" and not path.name.startswith("."):
-                archive.write(path, f"{run.name}/{path.relative_to(run.folder)}")
+                inside = path.relative_to(run.folder).as_posix()
+                archive.write(run.file(inside), f"{run.name}/{inside}")
     return buffer.getvalue()
 
 
