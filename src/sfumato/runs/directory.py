@@ -253,14 +253,18 @@ class RunDirectory:
             raise RunError(f"{self.folder}: origin.json does not say how many inputs and outputs there are")
         inputs, outputs = self.origin["inputs"], self.origin["outputs"]
         net = nets.build(self.recipe, inputs, outputs, aspect=self.origin.get("aspect", 1.0))
-        if step is None and self.file("checkpoint.safetensors").exists():
-            weights, _, _ = self.checkpoint()
-        else:
-            weights, _ = tensors.unpack(self.folder, f"weights/{self.kept_step(step):06d}.safetensors")
-            # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.
-            weights = {n: t.float() for n, t in weights.items() if n not in dict(net.named_buffers())}
-        self.fit(net, weights)
+        # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.
+        constants = dict(net.named_buffers())
+        self.fit(net, {n: t for n, t in self.weights(step).items() if n not in constants})
         return net
+
+    def weights(self, step: int | None = None) -> dict[str, Tensor]:
+        """The weights as they were at `step`, by name, for `fit`: those kept nearest to it; None: the newest, in
+        full precision where there is a checkpoint. Raises RunError if none were kept, or they are damaged."""
+        if step is None and self.file("checkpoint.safetensors").exists():
+            return self.checkpoint()[0]
+        found, _ = tensors.unpack(self.folder, f"weights/{self.kept_step(step):06d}.safetensors")
+        return {name: tensor.float() for name, tensor in found.items()}
 
     def kept_step(self, step: int | None) -> int:
         """The step whose weights `net(step)` has. Raises RunError if no weights were kept."""
