@@ -15,8 +15,8 @@ What we run
 -----------
 20,000 digits of MNIST, each turned by up to 20 degrees, scaled by up to 1.22 and moved by up to a tenth of its
 width, once and for all; the 10,000 test digits alike. Teacher: a convolutional net, 8 and 16 channels of 3x3 and a
-layer of 64, learned from the labels, 2,000 steps of 100. Students: 784-50-H-10, the 50 linear, H rectifiers, H =
-250 and 1,000, 1,500 steps of 100, Adam. On the very same digits they learn one of three things: the labels
+layer of 64, learned from the labels, 1,500 steps of 100. Students: 784-50-H-10, the 50 linear, H rectifiers, H =
+250 and 1,000, 1,200 steps of 100, Adam. On the very same digits they learn one of three things: the labels
 (cross-entropy); the teacher's probabilities (cross-entropy); its logits (squared error; each digit's mean is taken
 off, and all are divided by their deviation). Each arm chooses among three rates on 10,000 other digits.
 
@@ -85,7 +85,7 @@ RECIPE = Recipe(
     net=(50, 1000),
     activation="relu",
     batch=100,
-    steps=1500,
+    steps=1200,
     rate=3e-3,
     options={"on": "digits", "learns": "logits"},
 )
@@ -270,14 +270,14 @@ def runs(quick: bool) -> list[Arm]:
     source = "digits8x8" if quick else "mnist"
     teacher = RECIPE.replace(
         net=(8, 16, 32) if quick else (8, 16, 64),
-        steps=300 if quick else 2000,
+        steps=300 if quick else 1500,
         rate=1e-2 if quick else 3e-3,
         options={**few, "on": "digits", "learns": "labels"},
     )
     brush = Recipe(
         net=(48,) * 3 if quick else (300,) * 4,
         batch=256,
-        steps=150 if quick else 2000,
+        steps=150 if quick else 1500,
         rate=4e-3,
         engine="eager",
         options={"max_pixels": 1000 if quick else 10_000},
@@ -290,7 +290,7 @@ def runs(quick: bool) -> list[Arm]:
         for learns in LEARNS:
             recipe = RECIPE.replace(
                 net=(20, 100) if quick else (50, hidden),
-                steps=250 if quick else 1500,
+                steps=250 if quick else 1200,
                 rate=1e-2,
                 options={**few, "on": "digits", "learns": learns},
             )
@@ -309,7 +309,7 @@ def runs(quick: bool) -> list[Arm]:
         recipe = RECIPE.replace(
             net=(100,) if quick else (3000,),
             batch=256,
-            steps=150 if quick else 2000,
+            steps=150 if quick else 1500,
             options={"on": "picture", "learns": learns},
         )
         arms.append(
