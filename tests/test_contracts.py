@@ -15,7 +15,7 @@ from twin import one_hot, parameters, session
 from sfumato import engine
 from sfumato.errors import RecipeError
 from sfumato.learning import losses, optimizers, sampling, schedules
-from sfumato.nets import Net, activations, build, encodings, net_initializers
+from sfumato.nets import Net, activations, build, encodings, layers, net_initializers
 from sfumato.nets.net import Units
 from sfumato.picture import held_out, metrics
 from sfumato.recipe import Recipe, beats, pick, public
@@ -23,6 +23,7 @@ from sfumato.recipe import Recipe, beats, pick, public
 REGISTRIES = {
     "activation": activations,
     "encoding": encodings,
+    "layer": layers,
     "init": net_initializers,
     "optimizer": optimizers,
     "schedule": schedules,

@@ -13,7 +13,7 @@ from sfumato.data import Data
 from sfumato.engine import native
 from sfumato.errors import EngineError
 from sfumato.learning import losses, optimizers, sampling, schedules
-from sfumato.nets import activations, encodings, net_initializers
+from sfumato.nets import activations, encodings, layers, net_initializers
 from sfumato.recipe import NAMED, Recipe, pick, public
 from sfumato.recipe.fields import PRECISIONS
 from sfumato.training import train
@@ -43,6 +43,7 @@ def test_any_activation_may_replace_that_of_a_named_recipe(recipe: str, name: st
 VARIANTS = {
     "activation": activations,
     "encoding": encodings,
+    "layer": layers,
     "init": net_initializers,
     "loss": losses,
     "optimizer": optimizers,

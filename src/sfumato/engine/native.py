@@ -23,7 +23,7 @@ from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
 from ..machine import available_threads
-from ..nets import Net, activations
+from ..nets import Net, activations, layers
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
 from ._sources import why_stale
@@ -96,6 +96,9 @@ def why_not(recipe: Recipe) -> str | None:
     activation = pick(activations, recipe.activation, "activation")
     if not can_compute(activation):
         return f"it has no activation {activation.name}"
+    layer = pick(layers, recipe.layer, "layer")
+    if not layer.fact("plain"):
+        return f"it has no layers {layer.name}"
     if recipe.residual:
         return "it has no residual connections"
     loss = pick(losses, recipe.loss, "loss")

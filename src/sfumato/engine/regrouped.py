@@ -31,7 +31,7 @@ from ..data import Data
 from ..errors import RunError
 from ..learning import losses, optimizers, sampling
 from ..learning.plan import Plan
-from ..nets import Net, activations, encodings
+from ..nets import Net, activations, encodings, layers
 from ..recipe import Recipe, pick
 from ._torch import borrowed
 from .eager import instruction_set
@@ -67,6 +67,7 @@ def why_not(recipe: Recipe) -> str | None:
             pick(activations, recipe.activation, "activation"),
             (activations.relu, activations.leaky_relu),
         ),
+        ("layer", pick(layers, recipe.layer, "layer"), (layers.dense,)),
         ("encoding", pick(encodings, recipe.encoding, "encoding"), (encodings.raw, encodings.none)),
     )
     for field, choice, allowed in chosen:

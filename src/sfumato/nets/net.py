@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from ..data import Array
 from ..errors import RecipeError
 from ..recipe import Choice, Recipe, pick
-from . import activations, encodings, net_initializers
+from . import activations, encodings, layers, net_initializers
 
 __all__ = ["Layer", "Net", "Units", "build", "parameter_count", "predict", "start"]
 
@@ -95,20 +95,28 @@ class Net(nn.Module):
         outputs: int,
         activation: Choice,
         *,
+        layer: Choice,
         skip: bool = False,
         residual: int = 0,
     ) -> None:
-        """residual: what enters every so many hidden layers is added to their last one's pre-activations (He et al.
-        2016, arXiv 1512.03385, equation 1, who take 2); 0 = never. The first layer is in no such block: it changes
-        the width. Raises RecipeError where the widths of a block differ."""
+        """layer: the linear map of hidden layers, see `layers`. residual: what enters every so many hidden layers
+        is added to their last one's pre-activations (He et al. 2016, arXiv 1512.03385, equation 1, who take 2); 0 =
+        never. The first layer is in no such block: it changes the width. Raises RecipeError where the widths of a
+        block differ, and where an activation brings layers of its own and others are asked for."""
         super().__init__()
         self.encoding = encoding
         self.activation = activation
         self.widths, self.residual = tuple(widths), residual
         inputs = int(encoding.width)  # type: ignore[arg-type]  # every encoding has an int width
-        make = activation.fact("layer") or _linear
+        self.dense = bool(layer.fact("plain"))
+        make = activation.fact("layer")
+        if make and not self.dense:
+            raise RecipeError(
+                f"layer={layer}: {activation.name} brings layers of its own\n"
+                "hint: layer=dense, or another activation"
+            )
         self.layers = nn.ModuleList(
-            make(a, b, index == 0, **activation.settings)
+            make(a, b, index == 0, **activation.settings) if make else layer(a, b)
             for index, (a, b) in enumerate(pairwise((inputs, *widths)))
         )
         self.units = nn.ModuleList(
@@ -116,12 +124,12 @@ class Net(nn.Module):
         )
         self.readout = nn.Linear(widths[-1], outputs)
         self.skip = nn.Linear(inputs, outputs, bias=False) if skip else None
-        for index, layer in enumerate(self.layers):
+        for index, one in enumerate(self.layers):
             start = self._shortcut(index)
-            if start is not None and not widths[start] == widths[index] == int(layer.out_features):  # type: ignore[arg-type]
+            if start is not None and not widths[start] == widths[index] == int(one.out_features):  # type: ignore[arg-type]
                 raise RecipeError(
                     f"residual={residual}: what leaves layer {start + 1} ({widths[start]} units) cannot be added "
-                    f"to the pre-activations of layer {index + 1} ({layer.out_features})\nhint: equal widths, 4x300"
+                    f"to the pre-activations of layer {index + 1} ({one.out_features})\nhint: equal widths, 4x300"
                 )
 
     @property
@@ -138,7 +146,7 @@ class Net(nn.Module):
     def plain(self) -> bool:
         """Whether it is linear maps with a function of one number between them, and nothing else: what engines
         other than PyTorch compute."""
-        return not self.residual and not self.activation.fact("across")
+        return self.dense and not self.residual and not self.activation.fact("across")
 
     def fan_in(self, layer: nn.Module) -> int:
         """Inputs that one unit of a linear layer adds up, the bias not counted; readout and skip are one sum."""
@@ -227,24 +235,19 @@ def _further(activation: Choice) -> list[str]:
     return [p.name for p in listed if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
 
 
-def _linear(inputs: int, units: int, first: bool, **arguments: object) -> nn.Module:
-    return nn.Linear(inputs, units)
-
-
 def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> Net:
     """The untrained net of a recipe, its start drawn from the recipe's seed.
 
     aspect: height / width of the picture, used by grids only. Raises RecipeError for a variant or an argument
     that does not exist.
     """
-    activation = pick(activations, recipe.activation, "activation")
     encoding_choice = pick(encodings, recipe.encoding, "encoding")
     knows = encoding_choice.fact("takes_aspect", False) and "aspect" not in encoding_choice.arguments
     more = {"aspect": aspect} if knows and aspect != 1.0 else {}
     encoding = encoding_choice(inputs, **more)
     # Layers are filled by `start`; torch's own start must not move the global random state.
     with torch.random.fork_rng(devices=[]):
-        net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip, residual=recipe.residual)
+        net = _net(recipe, encoding, outputs)
     with torch.no_grad():  # an argument out of range is refused here, not in the middle of a run
         first, width = net.layers[0], int(encoding.width)
         net.units[0](torch.zeros(1, int(first.out_features)), torch.zeros(1, width))  # type: ignore[arg-type]
@@ -252,12 +255,20 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
     return net
 
 
+def _net(recipe: Recipe, encoding: nn.Module, outputs: int) -> Net:
+    """The net of a recipe, whatever its weights."""
+    activation = pick(activations, recipe.activation, "activation")
+    layer = pick(layers, recipe.layer, "layer")
+    return Net(
+        encoding, recipe.net, outputs, activation, layer=layer, skip=recipe.skip, residual=recipe.residual
+    )
+
+
 def parameter_count(recipe: Recipe, encoding: nn.Module, outputs: int) -> int:
     """Numbers that a recipe's net on this encoding trains, those of the encoding included; its layers take no
     memory."""
-    activation = pick(activations, recipe.activation, "activation")
     with torch.device("meta"):
-        net = Net(encoding, recipe.net, outputs, activation, skip=recipe.skip, residual=recipe.residual)
+        net = _net(recipe, encoding, outputs)
     return net.parameter_count
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Generator
 
 from ..errors import RecipeError
 from . import layer_initializers as initializers
+from .structured import Structured
 
 if TYPE_CHECKING:
     from .net import Net
@@ -56,6 +58,10 @@ def gaussian(net: Net, generator: Generator, *, scale: float = 0.3) -> None:
     """
     if not 0 <= scale < math.inf:
         raise RecipeError(f"init=gaussian: scale={scale} must be a finite number, not negative")
+    if not net.dense:
+        raise RecipeError(
+            "init=gaussian draws dense layers alone\nhint: --set init=published, or layer=dense"
+        )
     for layer in [*net.layers, net.readout, *([net.skip] if net.skip is not None else [])]:
         deviation = scale / math.sqrt(net.fan_in(layer) + 1)
         for tensor in layer.parameters():
@@ -68,6 +74,11 @@ def _fill(net: Net, rule: initializers.Init, generator: Generator, gain: float) 
     arguments = net.activation.settings
     for index, layer in enumerate(net.layers):
         own: Any = layer
+        if isinstance(layer, Structured):  # as large as the rule makes a dense matrix
+            dense = torch.empty(layer.out_features, layer.in_features)
+            rule(dense, layer.bias, first=index == 0, generator=generator, **arguments)
+            layer.begin(float(dense.square().mean().sqrt()) * (gain if index else 1), generator)
+            continue
         # A linear map that is none of PyTorch's says which matrices it has.
         for weight, bias in own.parts if hasattr(own, "parts") else [(own.weight, own.bias)]:
             rule(weight, bias, first=index == 0, generator=generator, **arguments)

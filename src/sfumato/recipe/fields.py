@@ -73,6 +73,13 @@ class Recipe:
         *("paint", "gigapixel"),
         registry="nets.encodings",
     )
+    layer: str = _said(
+        "dense",
+        "linear map of the hidden layers: {}; low_rank:rank=8",
+        "paint",
+        "gigapixel",
+        registry="nets.layers",
+    )
     skip: bool = _said(False, "also a linear map from the encoded inputs straight to the outputs")
     residual: int = _said(
         0,
