@@ -71,6 +71,12 @@ CLAIM = (
 
 SEEDS, DATA = 3, ("fsdd",)
 
+AFTERWARDS = (
+    "the grid had two rates, and each arm chose an end of it: clockwork the larger, the others the smaller; whether "
+    "still smaller ones help them was not tried. The simple net says some ten samples and then nothing, the LSTM a "
+    "smooth outline."
+)
+
 MISSING = "classification of words; handwriting; the saving in time"
 
 # The task ---------------------------------------------------------------------------------------------------------
@@ -237,10 +243,10 @@ def judge(results: Results) -> Verdict:
     }
     table = [["net", "rate", "error / variance", *(f"clip {i}" for i in range(len(names)))]]
     for arm, outcomes in results.items():
-        cells = [f"{value:.3f}" for value in of_clip[arm]]
-        table.append([arm, f"{outcomes[0].rate:g}", mean_text(outcomes, "nmse", 3), *cells])
+        cells = [f"{value:.4f}" for value in of_clip[arm]]
+        table.append([arm, f"{outcomes[0].rate:g}", mean_text(outcomes, "nmse", 4), *cells])
     effect = (
-        ", ".join(f"{arm} {value:.3f}" for arm, value in mean.items()) + f"; {wins} of {len(names)} clips"
+        ", ".join(f"{arm} {value:.4f}" for arm, value in mean.items()) + f"; {wins} of {len(names)} clips"
     )
     word = "holds" if all(checks.values()) else "does not hold"
     return Verdict(table, word, because(checks, effect), effect, checks)
