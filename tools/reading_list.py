@@ -38,7 +38,7 @@ def keep(name: str, folder: Path) -> None:
     (STUDIES / "results" / f"{name}.png").write_bytes(kept.getvalue())
     verdict = results["verdict"]
     where = f"{made['date']}, {made['processor']} ({made['instruction_set']}): `{made['command']}`"
-    spent = f"{made['seeds']} seeds, {made['core_seconds'] / 60:.1f} minutes of runs"
+    spent = f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs"
     told = f"**{verdict['holds']}**: {verdict['why']}. {spent}, {where}."
     told = textwrap.fill(told, 112, break_long_words=False, break_on_hyphens=False)
     path = STUDIES / f"{name}.py"

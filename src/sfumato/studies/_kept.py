@@ -58,7 +58,7 @@ def reading_list() -> str:
             missing = getattr(module, "MISSING", "")
             if found:
                 judged = found["results"]["verdict"]
-                effect, minutes = judged["effect"], f"{found['made']['core_seconds'] / 60:.1f}"
+                effect, minutes = judged["effect"], f"{found['made']['run_seconds'] / 60:.1f}"
                 parts.append(_part(name, module, found))
         title = f"{paper.title} ({paper.year}), {paper.identifier}"
         rows.append(f"| {paper.number} | `{name}` | {title} | {verdict} | {effect} | {minutes} | {missing} |")
@@ -71,7 +71,7 @@ def _part(name: str, module: ModuleType, found: dict[str, Any]) -> str:
     lines = [f"| {' | '.join(row)} |" for row in table]
     lines.insert(1, "|" + "---|" * len(table[0]))
     where = (
-        f"{made['seeds']} seeds, {made['core_seconds'] / 60:.1f} minutes of runs, {made['date']}, "
+        f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}), one thread a run: `{made['command']}`"
     )
     picture = f"![what {name} measured](../src/sfumato/studies/results/{name}.png)"

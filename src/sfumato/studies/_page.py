@@ -55,7 +55,7 @@ def page(done: Done, figure: Picture | None) -> str:
         figure=_uri("image/png", picture.encode(figure, "png")) if figure else "",
         drawing=_uri("image/svg+xml", drawing.encode()) if drawing else "",
         sections=[(heading, text.split("\n\n")) for heading, text in parts.items()],
-        made=f"{made['seeds']} seeds, {duration(made['core_seconds'])} of runs, one thread each, {made['date']}, "
+        made=f"{made['seeds']} seeds, {duration(made['run_seconds'])} of runs, one thread each, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}): {made['command']}",
         style=_text("sfumato.views.report", "templates/report.css"),
     )

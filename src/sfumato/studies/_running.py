@@ -141,7 +141,7 @@ def _made(done: Done, spent: float, wall: float, command: str) -> dict[str, Any]
         ).instruction_set(),
         "threads": 1,
         "seeds": len(done.seeds),
-        "core_seconds": round(spent, 1),
+        "run_seconds": round(spent, 1),
         "wall_seconds": round(wall, 1),
         "command": command,
     }
