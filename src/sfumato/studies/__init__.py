@@ -37,6 +37,7 @@ from ._contract import (
     sections,
 )
 from ._data import files_of
+from ._figures import stacked
 from ._papers import READING_LIST, Paper
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "mean_text",
     "names",
     "sections",
+    "stacked",
     "study",
 ]
 

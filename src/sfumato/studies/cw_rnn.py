@@ -73,9 +73,9 @@ CLAIM = (
 SEEDS, DATA = 3, ("fsdd",)
 
 AFTERWARDS = (
-    "the grid had two rates, and each arm chose an end of it: clockwork the larger, the others the smaller; whether "
-    "still smaller ones help them was not tried. The simple net says some ten samples and then nothing, the LSTM a "
-    "smooth outline."
+    "the grid had two rates, and each arm chose an end of it: clockwork the larger, the others the smaller; "
+    "whether still smaller ones help them was not tried. The simple net says some ten samples and then nothing, "
+    "the LSTM a smooth outline."
 )
 
 MISSING = "classification of words; handwriting; the saving in time"

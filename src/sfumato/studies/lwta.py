@@ -61,7 +61,17 @@ from sfumato.nets import Net
 from sfumato.nets import build as build_net
 from sfumato.neurons import features
 from sfumato.picture.pixels import coordinates
-from sfumato.studies import READING_LIST, Arm, Outcome, Results, Verdict, because, difference, mean_text
+from sfumato.studies import (
+    READING_LIST,
+    Arm,
+    Outcome,
+    Results,
+    Verdict,
+    because,
+    difference,
+    mean_text,
+    stacked,
+)
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -355,16 +365,6 @@ def figure(results: Results) -> Picture:
     ]
     below = picture.sheet(tiles, 7, gap=10, captions=captions)
     return stacked(above, below)
-
-
-def stacked(above: Picture, below: Picture) -> Picture:
-    """One above the other, the narrower one with white at its right."""
-    width = max(above.width, below.width)
-    parts = [
-        np.pad(p.values[..., :3], ((0, 0), (0, width - p.width), (0, 0)), constant_values=1)
-        for p in (above, below)
-    ]
-    return Picture(np.concatenate(parts))
 
 
 DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 230" font-family="sans-serif" font-size="14">
