@@ -71,7 +71,7 @@ PAPER = READING_LIST["fried"]
 
 CLAIM = (
     "Behind convolutions, learned diagonals and two Walsh-Hadamard transforms in place of a dense layer cost at "
-    "most 0.1 points, with an eighth of the numbers; they are better than frozen diagonals and than a layer of low rank."
+    "most 0.1 points, with an eighth of the numbers; they are better than frozen diagonals and than low rank."
 )
 
 SEEDS, DATA = 5, ("mnist",)
