@@ -16,7 +16,7 @@ def weights(net: MemoryNet) -> dict[str, np.ndarray]:
 
 
 def bits(x: int, y: int, z: int) -> np.ndarray:
-    return np.array([x < y, x < z, y < z], float)
+    return 2 * np.array([x < y, x < z, y < z], float) - 1
 
 
 def pair(p: dict[str, np.ndarray], asked: np.ndarray, facts: np.ndarray, now: int, i: int, j: int) -> float:
@@ -94,4 +94,16 @@ def test_look_ups_are_duels_from_the_oldest_on(timed: bool) -> None:
 
 def test_which_is_older() -> None:
     x, y, z = torch.tensor([5, 1]), torch.tensor([2, 3]), torch.tensor([4, 0])
-    assert older(x, y, z).int().tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert older(x, y, z).tolist() == [[-1, -1, 1], [1, -1, -1]]
+
+
+def test_of_two_memories_that_fit_alike_the_newer_can_win_and_the_older_can() -> None:
+    """All words alike; only the third sign of time counts."""
+    net = MemoryNet(WORDS, width=1, hops=1, timed=True)
+    assert net.output.times is not None
+    with torch.no_grad():
+        for p in net.parameters():
+            p.fill_(1.0)
+        for value, winner in ((-1.0, 3), (1.0, 0)):
+            net.output.times.weight.copy_(torch.tensor([[0.0, 0.0, value]]))
+            assert net(torch.ones(1, WORDS), torch.ones(1, 4, WORDS))[1].tolist() == [[winner]]

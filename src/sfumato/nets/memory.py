@@ -14,7 +14,7 @@ __all__ = ["Matcher", "MemoryNet"]
 class Matcher(nn.Module):
     """How well something fits to a question and to what was found in the memory so far: (Q q + F found) . (C c).
 
-    Each has its own embedding of words (three copies of a dictionary); `times` embeds the three bits of `older`.
+    Each has its own embedding of words (three copies of a dictionary); `times` embeds the three signs of `older`.
     """
 
     def __init__(self, words: int, width: int, timed: bool) -> None:
@@ -43,8 +43,11 @@ class Matcher(nn.Module):
 
 
 def older(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """Whether x is older than y, x than z, y than z: moments (...) -> bits (..., 3)."""
-    return torch.stack([x < y, x < z, y < z], -1)
+    """Whether x is older than y, x than z, y than z: moments (...) -> 1 or -1, (..., 3).
+
+    The paper has 1 and 0; with these nothing speaks for the newer of two memories whose words fit alike.
+    """
+    return 2 * torch.stack([x < y, x < z, y < z], -1).long() - 1
 
 
 class MemoryNet(nn.Module):

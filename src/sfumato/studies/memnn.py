@@ -4,7 +4,7 @@ What the paper says
 -------------------
 A memory network writes each sentence of a story into a slot. Asked something, it looks up the slot that fits
 the question best, then the one that fits the question and the first slot, then says the word that fits all of
-them. Fitting is a product of embedded bags of words; which of two slots is the later one enters as bits of
+them. Fitting is a product of embedded bags of words; which of two slots is the later one enters as signs of
 their own. It is trained with the right slots given.
 
 In a simulated world of people who walk about and carry things, a net with two look-ups and times answered 99.9
@@ -33,7 +33,8 @@ What differs
 ------------
 Adam instead of SGD, all wrong slots in the loss instead of samples of them, one story a question, ten
 statements (the paper: 10,000 in one stream, unverified). A person's question has its one statement as both
-supports.
+supports. What says which of two slots is older is 1 or -1, where the paper has 1 or 0 (unverified): with those
+nothing could speak for the newer one.
 
 How large it is
 ---------------
