@@ -14,7 +14,7 @@ from twin import one_hot, parameters, session
 
 from sfumato import engine
 from sfumato.errors import RecipeError
-from sfumato.learning import losses, optimizers, sampling, schedules
+from sfumato.learning import feedback, losses, optimizers, sampling, schedules
 from sfumato.nets import Net, activations, build, encodings, layers, net_initializers
 from sfumato.nets.net import Units
 from sfumato.picture import held_out, metrics
@@ -24,6 +24,7 @@ REGISTRIES = {
     "activation": activations,
     "encoding": encodings,
     "layer": layers,
+    "backward": feedback,
     "init": net_initializers,
     "optimizer": optimizers,
     "schedule": schedules,

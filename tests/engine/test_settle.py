@@ -12,7 +12,7 @@ from sfumato import engine, nets
 from sfumato.data import Data
 from sfumato.engine import native
 from sfumato.errors import EngineError
-from sfumato.learning import losses, optimizers, sampling, schedules
+from sfumato.learning import feedback, losses, optimizers, sampling, schedules
 from sfumato.nets import activations, encodings, layers, net_initializers
 from sfumato.recipe import NAMED, Recipe, pick, public
 from sfumato.recipe.fields import PRECISIONS
@@ -44,6 +44,7 @@ VARIANTS = {
     "activation": activations,
     "encoding": encodings,
     "layer": layers,
+    "backward": feedback,
     "init": net_initializers,
     "loss": losses,
     "optimizer": optimizers,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..data import Data
 from ..errors import EngineError
-from ..learning import losses, optimizers
+from ..learning import feedback, losses, optimizers
 from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
@@ -54,6 +54,9 @@ def _lacks(recipe: Recipe) -> str | None:
         return f"it has no optimizer {optimizer.name}"
     if optimizer.function is optimizers.adam and optimizer.argument("decay"):
         return "it has no weight decay"
+    way = pick(feedback, recipe.backward, "backward")
+    if not way.fact("true"):
+        return f"it has no way back of errors but their own, not {way.name}"
     if recipe.dropout:
         return "it has no dropout"
     if recipe.clip:

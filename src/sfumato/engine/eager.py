@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from ..data import Data
 from ..errors import RecipeError
-from ..learning import losses, optimizers
+from ..learning import feedback, losses, optimizers
+from ..learning.detour import Detour
 from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
@@ -32,7 +33,7 @@ __all__ = ["EagerSession", "instruction_set", "prepare", "why_not"]
 KEPT_BYTES = 256 << 20
 """Encoded inputs up to this size are computed once; larger ones anew for each minibatch."""
 
-DROPOUT_STREAM = 2
+DROPOUT_STREAM, FEEDBACK_STREAM = 2, 11
 
 
 def why_not(recipe: Recipe) -> str | None:
@@ -65,6 +66,7 @@ class EagerSession:
         self._loss = pick(losses, recipe.loss, "loss")
         optimizer = pick(optimizers, recipe.optimizer, "optimizer")
         self._optimizers = optimizer(self._net)
+        self._feedback = _feedback(self._net, recipe)
         self._whole_data = bool(optimizer.fact("whole_data"))
         if self._whole_data and recipe.batch < data.samples:
             raise RecipeError(
@@ -184,12 +186,14 @@ class EagerSession:
 
     def _forward(self, rows: Tensor) -> Tensor:
         net, value = self._net, self._encoded(rows)
-        if not self._recipe.dropout and self._recipe.precision in ("float32", "auto", "auto-all"):
+        plain = self._recipe.precision in ("float32", "auto", "auto-all") and not self._feedback
+        if plain and not self._recipe.dropout:
             return net.head(value)
         return self._head(value)
 
     def _head(self, encoded: Tensor) -> Tensor:
-        """`Net.head` with dropout, and with bfloat16 operands if the recipe says so; see `recipe.PRECISIONS`.
+        """`Net.head` with dropout, errors that go back by fixed matrices, or bfloat16 operands; see
+        `recipe.PRECISIONS`.
 
         Biases, sums and activations stay in float32, and so does a skip connection.
         """
@@ -207,10 +211,31 @@ class EagerSession:
             if precision == "bfloat16" and index:
                 rounded: Tensor = _RoundedProduct.apply(value, layer.weight)  # type: ignore[no-untyped-call]
                 return rounded + torch.as_tensor(layer.bias)
+            if index and self._feedback:
+                fixed = self._feedback[index - 1]
+                result: Tensor = Detour.apply(value, layer.weight, layer.bias, fixed)  # type: ignore[no-untyped-call]
+                return result
             return torch.as_tensor(layer(value))
 
         net: Net = self._net
         return net.head(encoded, product=product, dropped=lambda value: _dropped(value, drop[1], generator))
+
+
+@torch.no_grad()
+def _feedback(net: Net, recipe: Recipe) -> list[Tensor]:
+    """The fixed matrix of each hidden layer behind the first and of the readout; none if errors take the true way.
+
+    They are functions of the recipe's seed alone. RecipeError for products of bfloat16.
+    """
+    way = pick(feedback, recipe.backward, "backward")
+    if way.fact("true"):
+        return []
+    if recipe.precision.startswith("bfloat16"):
+        raise RecipeError(f"backward={recipe.backward} needs precision=float32, not {recipe.precision}")
+    words = np.random.SeedSequence([recipe.seed, FEEDBACK_STREAM]).generate_state(2)
+    generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+    maps: list[Any] = [*list(net.layers)[1:], net.readout]
+    return [way(one.weight.detach(), generator) for one in maps]
 
 
 class _RoundedProduct(torch.autograd.Function):

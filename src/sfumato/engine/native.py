@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..data import Array, Data
 from ..errors import EngineError
-from ..learning import losses, optimizers
+from ..learning import feedback, losses, optimizers
 from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
@@ -104,6 +104,9 @@ def why_not(recipe: Recipe) -> str | None:
     loss = pick(losses, recipe.loss, "loss")
     if loss.fact("native") not in _native.Loss.__members__:
         return f"it has no loss {loss.name}"
+    way = pick(feedback, recipe.backward, "backward")
+    if not way.fact("true"):
+        return f"it has no way back of errors but their own, not {way.name}"
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.fact("native") not in _native.Method.__members__:
         return f"it has no optimizer {optimizer.name}"

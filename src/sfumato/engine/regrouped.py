@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..data import Data
 from ..errors import RunError
-from ..learning import losses, optimizers, sampling
+from ..learning import feedback, losses, optimizers, sampling
 from ..learning.plan import Plan
 from ..nets import Net, activations, encodings, layers
 from ..recipe import Recipe, pick
@@ -67,6 +67,7 @@ def why_not(recipe: Recipe) -> str | None:
             pick(activations, recipe.activation, "activation"),
             (activations.relu, activations.leaky_relu),
         ),
+        ("backward", pick(feedback, recipe.backward, "backward"), (feedback.backprop,)),
         ("layer", pick(layers, recipe.layer, "layer"), (layers.dense,)),
         ("encoding", pick(encodings, recipe.encoding, "encoding"), (encodings.raw, encodings.none)),
     )

@@ -93,6 +93,9 @@ class Recipe:
     coordinates: str = _said("centres", "where a pixel sits in [0,1]: centres, or corners (the 2012 program)")
     loss: str = _said("mse", "{}; cross_entropy:smoothing=0.1", registry="learning.losses")
     optimizer: str = _said("adam", "{}; sgd:momentum=0.9", *ALL, registry="learning.optimizers")
+    backward: str = _said(
+        "backprop", "how errors go back through linear maps: {}", *ALL, registry="learning.feedback"
+    )
     rate: float = _said(0.002, "learning rate at the top of the schedule", *ALL)
     schedule: str = _said(
         "cosine",

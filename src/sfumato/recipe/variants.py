@@ -123,6 +123,7 @@ def read_variant(
     its default's.
     """
     name, given = parse_variant(text)
+    name = name.replace("-", "_")  # as flags are written
     if name not in names:
         raise RecipeError(f"{what}={text!r} is unknown; {near(name, list(names))}")
     takes = allowed(name)

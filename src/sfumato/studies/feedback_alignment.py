@@ -43,7 +43,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +53,7 @@ from sfumato import Picture, Recipe, picture, tasks
 from sfumato.data import Stream
 from sfumato.drawing.charts import CATEGORIES, Series, chart
 from sfumato.errors import RecipeError
+from sfumato.learning.detour import Detour
 from sfumato.learning.torch_session import TorchSession, minibatches
 from sfumato.neurons import features
 from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text
@@ -91,23 +91,6 @@ RECIPE = Recipe(
     rate=0.1,
 )
 RECIPES: Mapping[str, tuple[Recipe, str]] = {}
-
-
-class Detour(torch.autograd.Function):
-    """h -> h W' + b, whose gradient for h is e B instead of e W; those of W and b are the true ones."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, feedback: Tensor) -> Tensor:
-        """hidden (N, H), weight (C, H), bias (C,), feedback (C, H) -> (N, C)."""
-        ctx.save_for_backward(hidden, feedback)
-        return hidden @ weight.T + bias
-
-    @staticmethod
-    def backward(ctx: Any, *errors: Any) -> Any:
-        """The four gradients; none for the feedback, which is fixed."""
-        hidden, feedback = ctx.saved_tensors
-        (error,) = errors
-        return error @ feedback, error.T @ hidden, error.sum(0), None
 
 
 class Net(nn.Module):
