@@ -189,6 +189,23 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert says in said and len(said.splitlines()) <= 3 and not list(folder.iterdir())
 
 
+def test_jobs_go_to_a_cluster_but_not_where_one_run_reads_another(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def instead(jobs: object, place: Path, **more: object) -> object:
+        asked.append(more.pop("ray"))
+        return workers.run_all(jobs, place, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_running, "run_all", instead)
+    done = _running.run("he_init", tmp_path / "a", seeds=2, ray="10.0.0.1:6379")
+    assert done.seeds == [0, 1] and set(asked) == {"10.0.0.1:6379"}
+    with pytest.raises(RecipeError, match="leave out --ray"):
+        _running.run("fooling", tmp_path / "b", quick=True, ray="local")
+    assert not (tmp_path / "b").exists()
+
+
 def test_listing_needs_no_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study"]) == 0
     assert "he_init" in capsys.readouterr().out

@@ -42,6 +42,7 @@ def study_(
         bool, flag("also write report.html: the mechanism explained, the figure, the verdict")
     ] = False,
     workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
+    ray: Annotated[str | None, flag("address of a Ray cluster, auto, or local")] = None,
     quiet: Quiet = False,
 ) -> int:
     """The reading list, runnable: a paper's central claim tested on small nets, in minutes."""
@@ -66,6 +67,7 @@ def study_(
             seeds=seeds,
             budget=None if budget is None else parse(budget),
             workers=workers,
+            ray=ray,
             command=" ".join(filter(None, parts)),
             say=tell.write,
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import engine, machine
 from ..compare.workers import NUMBERS, Job, Result, job, run_all
-from ..errors import RunError
+from ..errors import RecipeError, RunError
 from ..files import save_text, writing
 from ..runs.lock import holding
 from ..runs.watch import Watch
@@ -92,24 +92,31 @@ def run(
     seeds: int = 0,
     budget: float | None = None,
     workers: int = 0,
+    ray: str | None = None,
     command: str = "",
     say: Say = lambda text: None,
 ) -> Done:
     """Run what is missing of a study under `out`, judge it, and write results.json and made.json there.
 
     seeds: of each arm; 0: the study's own number, or 1 if quick. budget: seconds after which no run is begun any
-    more; the same command goes on. Raises RecipeError for a name that is no study, MissingData where its data
-    cannot be had, RunError where the folder is in use or the disk refuses.
+    more; the same command goes on. ray: as in `compare.workers.run_all`; a study in which one run reads another is
+    refused there, as nodes do not see each other's runs. Raises RecipeError for a name that is no study,
+    MissingData where its data cannot be had, RunError where the folder is in use or the disk refuses.
     """
     module = study(name)
     if not quick:
         require(getattr(module, "DATA", ()))
     done = Done(name, module, quick, seeds or (1 if quick else module.SEEDS))
     started, end = time.perf_counter(), math.inf if budget is None else time.monotonic() + budget
+    if ray is not None and any(arm.teacher for arm in module.runs(quick)):
+        raise RecipeError(
+            f"in study {name} one run reads what another left, which a cluster's nodes cannot\n"
+            "hint: leave out --ray"
+        )
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with holding(out):
-        spent = _Runner(done, out / "runs", workers, end, say).run()
+        spent = _Runner(done, out / "runs", workers, ray, end, say).run()
         _judge(done)
         done.made = _made(done, spent, time.perf_counter() - started, command)
         save_text(out / "results.json", json.dumps(done.body(), indent=1, sort_keys=True) + "\n")
@@ -150,8 +157,9 @@ def _made(done: Done, spent: float, wall: float, command: str) -> dict[str, Any]
 class _Runner:
     """The arms of one study on a pool."""
 
-    def __init__(self, done: Done, place: Path, workers: int, end: float, say: Say) -> None:
-        self._done, self._place, self._workers, self._end, self._say = done, place, workers, end, say
+    def __init__(self, done: Done, place: Path, workers: int, ray: str | None, end: float, say: Say) -> None:
+        self._done, self._place, self._end, self._say = done, place, end, say
+        self._workers, self._ray = workers, ray
         self._arms: list[Arm] = done.module.runs(done.quick)
         self._code = code_of(done.module)
         self._rate: dict[str, float] = {}
@@ -238,7 +246,7 @@ class _Runner:
                     return
                 yield one
 
-        with closing(run_all(waiting(), self._place, workers=self._workers)) as results:
+        with closing(run_all(waiting(), self._place, workers=self._workers, ray=self._ray)) as results:
             for result in results:
                 key = keys[result.job.identity]
                 what = f"{key[0]}, {'seed' if failing else 'rate'} {key[1]:g}"
