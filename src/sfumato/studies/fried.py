@@ -184,9 +184,10 @@ def runs(quick: bool) -> list[Arm]:
         alone = behind.replace(task="digits", engine="eager")
         for where, one in (("pixels", alone), ("convolutions", behind)):
             arms.append(Arm(f"{name}, {where}", one, rates, "validation_error", source=source, frames="2"))
-    for name, layer, net in (("dense", "dense", (55,) * 4), ("fastfood", "fastfood", (512,) * 4)):
+    wide = (64,) * 4 if quick else (512,) * 4
+    for name, layer, net in (("dense", "dense", (55,) * 4), ("fastfood", "fastfood", wide)):
         brush = Recipe(
-            net=(64,) * 4 if quick and layer == "fastfood" else net,
+            net=net,
             layer=layer,
             batch=256,
             steps=100 if quick else 500,
@@ -240,16 +241,14 @@ def figure(results: Results) -> Picture:
     """Test error against the numbers learned, a line from the best seed to the worst; below, two paintings."""
     count = {arm.name: numbers(arm.recipe) for arm in runs(False)}
     series = []
-    for number, where in enumerate(("pixels", "convolutions")):
-        for index, name in enumerate(LAYERS):
+    for index, name in enumerate(LAYERS):
+        for where in ("pixels", "convolutions"):
             y = np.array([100 * o["test_error"] for o in results[f"{name}, {where}"]])
             x = np.full(len(y), float(count[f"{name}, {where}"]))
-            series.append(
-                Series(f"{name}, {where}", x, y, CATEGORIES[(4 * number + index) % len(CATEGORIES)])
-            )
+            series.append(Series(name if where == "pixels" else "", x, y, CATEGORIES[index]))
     above = chart(
         series,
-        title="Errors against the numbers that are learned",
+        title="Of each colour the upper on pixels, the lower behind convolutions",
         x_label="numbers learned",
         y_label="test error, %",
         log_x=True,
