@@ -105,7 +105,7 @@ def test_a_recipe_of_format_1_is_read_for_ever() -> None:
     ("changes", "message"),
     [
         ({"ratee": 1}, "'ratee' is unknown; did you mean 'rate'"),
-        ({"zzz": 1}, "'zzz' is unknown; known are activation, batch"),
+        ({"zzz": 1}, "'zzz' is unknown; known are activation, backward"),
         ({"rate": "fast"}, "rate='fast' is not a valid float"),
         ({"rate": 0}, "rate=0.0 must be greater than 0"),
         ({"rate": float("nan")}, "rate=nan must be"),
