@@ -739,6 +739,9 @@ def test_a_hundred_pages_that_vanish_leave_nothing(server: Server) -> None:
     from websockets.sync.client import connect
 
     url, origin = server.url.replace("http", "ws") + "api/socket", server.url.rstrip("/")
+    assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text(), (
+        "workers have it, not the server"
+    )
     threads = len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
     for number in range(100):
         with connect(url, origin=origin) as socket:  # type: ignore[arg-type]

@@ -157,6 +157,21 @@ def test_an_upload_is_checked_and_named_as_its_owner_names_it(
     assert (tmp_path / "large.png").read_bytes() == png, "what is learned is what the page was shown"
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 500), (512, 512), (513, 512), (1600, 900)])
+def test_what_is_learned_of_an_upload_is_as_large_as_the_page_says(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """What is trained reads the same file again, and once learned all four million pixels of a photo."""
+    path = tmp_path / "0a1b"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)).save(path, "PNG")
+    facts, _ = viewer.picture(str(path), "photo.png")
+    assert facts["width"] * facts["height"] <= viewer.MOST_UPLOADED
+    learned = picture.load(path)
+    assert (learned.width, learned.height) == (facts["width"], facts["height"])
+    if size[0] * size[1] <= viewer.MOST_UPLOADED:
+        assert (learned.width, learned.height) == size and not facts["notes"]
+
+
 def test_every_title_is_a_picture_that_can_be_written(tmp_path: Path) -> None:
     assert [key for key, _ in viewer.titles()] == ["mona-lisa", *SAMPLES]
     facts, png = viewer.sample("disc", str(tmp_path / "disc.png"))

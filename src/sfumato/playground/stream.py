@@ -31,18 +31,21 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_SECONDS", "SHARE", "SPEEDS", "Stream"]
 
-SHARE = 0.045
+SHARE = 0.04
 """Of the wall time, for looking while training goes on: a browser on the same machine takes as much again."""
 
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.018
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
 With 13 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come round within a second."""
 
 SPEEDS = {1: 1.0, 2: 8.0, 3: 60.0, 4: 400.0, 5: math.inf}
 """Steps a second at most, at each speed of the page."""
 
-NEWS_SECONDS = 0.25
-"""News is sent at most so often: nobody reads numbers faster, and each costs a browser a layout."""
+NEWS_SECONDS = 0.5
+"""News is sent at most so often: nobody reads numbers faster, and each costs a browser a layout and a frame."""
+
+PACE_SECONDS = 0.25
+"""At a limited speed, steps come in bursts of so long."""
 
 CHECK_SECONDS = 4.0
 """How often all layers are looked at, on a few hundred pixels, for units that no longer learn."""
@@ -146,7 +149,7 @@ class Stream:
             if self.looking and self._rates[0] > 0:  # by itself the loop comes back five times a second
                 tick.at_most = max(1, math.ceil(self._rates[0] * self._governor.left))
             return
-        tick.at_most = max(1, round(most * NEWS_SECONDS))
+        tick.at_most = max(1, round(most * PACE_SECONDS))
         self._listen(tick.at_most / most)
 
     # What the page says -----------------------------------------------------------------------------------------
