@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,3 +196,18 @@ def test_a_run_is_learned_again_from_its_own_copy_where_its_picture_is_gone(
     assert chosen.source == str(table.kept.folder / "target.png")
     with Image.open(table.kept.folder / "target.png") as image:
         assert (chosen.width, chosen.height) == image.size
+
+
+def test_a_run_whose_folder_is_gone_is_refused_and_training_goes_on(table: Table) -> None:
+    """Whatever a page asks of it: nothing that is in training is stopped for it."""
+    table.running()
+    shutil.rmtree(table.kept.folder)
+    table.first.clear()
+    for message in (
+        {"type": "resume"},
+        {"type": "fork", "step": 0, "changes": {}},
+        {"type": "race", "recipe": {"base": "classic"}},
+    ):
+        with pytest.raises(RunError, match=r"not there any more|not known"):
+            table.obey(run=table.kept.name, **message)
+    assert table.first == [] and table.sitting.snapshot()["status"] == "playing"

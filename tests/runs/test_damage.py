@@ -12,6 +12,7 @@ import pytest
 from sfumato import experiment
 from sfumato.__main__ import main
 from sfumato.errors import RunError
+from sfumato.learning.session import Tick
 from sfumato.recipe import Recipe
 from sfumato.run import Run
 from sfumato.runs import listing, overview
@@ -158,3 +159,21 @@ def test_a_target_that_is_not_the_one_that_was_learned_is_refused(made: Path, tm
     for use in (lambda: Run(run).target, lambda: experiment.resume(Run(run), epochs=3)):
         with pytest.raises(RunError, match=r"target\.png is not what the run learned"):
             use()
+
+
+@pytest.mark.parametrize("gone", ["removed", "renamed"])
+@pytest.mark.parametrize("frames", ["3", "8"])
+def test_a_run_that_goes_away_while_it_is_trained_ends_with_a_word(
+    photo: Path, gone: str, frames: str
+) -> None:
+    """Once it went on to its end, and made half a directory anew; now nothing is made, and the reason is said."""
+    out = photo.parent / "runs"
+
+    def take_away(tick: Tick) -> None:
+        for run in out.iterdir() if tick.step else ():
+            _ = shutil.rmtree(run) if gone == "removed" else run.rename(photo.parent / "elsewhere")
+
+    watch = Watch(frames=frames, keep="2", film="none")
+    with pytest.raises(RunError, match=r"was removed or renamed while it was being written\nhint: "):
+        experiment.perform(SMALL.replace(epochs=20.0), str(photo), out=out, watch=watch, watchers=[take_away])
+    assert list(out.iterdir()) == []

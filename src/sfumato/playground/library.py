@@ -117,6 +117,8 @@ class Library:
         found = self.runs().get(name) or self.runs(fresh=True).get(name)
         if found is None:
             raise RunError("this run is not known here")
+        if not found.folder.is_dir():
+            raise RunError(f"{name} is not there any more\nhint: its folder was removed or renamed")
         return found
 
 

@@ -313,6 +313,7 @@ class RunDirectory:
 
         What the run wrote before is on the disk before it: all beats up to a checkpoint outlast a power cut.
         """
+        self._check_there()
         settle(self._unsettled)
         self._unsettled.clear()
         save_bytes(self.file("checkpoint.safetensors"), checkpoint_file(weights, state, facts))
@@ -336,11 +337,21 @@ class RunDirectory:
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
         """Append one object to metrics.jsonl."""
+        self._check_there()
         path = self.file("metrics.jsonl")
         append(path, json.dumps(dict(line)) + "\n")
         self._unsettled[path] = None
 
+    def _check_there(self) -> None:
+        """RunError where someone has removed or renamed the directory: writing on would make half a run of it."""
+        if not (self.folder / "recipe.json").is_file():
+            raise RunError(
+                f"{self.folder} was removed or renamed while it was being written\n"
+                "hint: what was trained since its last checkpoint is lost"
+            )
+
     def _save(self, name: str, content: bytes) -> None:
+        self._check_there()
         path = self.file(name)
         save_bytes(path, content, folders=True, wait=False)
         self._unsettled[path] = None
