@@ -225,8 +225,25 @@ def test_going_back_in_time_and_to_the_present(page: Page) -> None:
     expect(page.get_by_label(re.compile(f"Painting: step {newest:,} "))).to_be_visible()
 
 
-def test_a_neuron_is_enlarged_and_removed(page: Page) -> None:
+def exact_values(page: Page, server: Server) -> None:
+    """What is read out under the cursor: the picture's own bytes, and those of the painting."""
+    expect(page.get_by_label(re.compile(f"Painting: step {step(page):,} "))).to_be_visible()
+    page.get_by_role("group", name=re.compile("^Target: ")).hover(position={"x": 70, "y": 110})
+    said = page.locator(".readout").inner_text()
+    x, y, *values = (int(number) for number in re.findall(r"\d+", said.partition("off by")[0]))
+    run = page.locator(".headline").get_attribute("title")
+    shown = page.request.get(f"{server.url}api/pictures/disc").body()
+    still = page.request.get(f"{server.url}api/runs/{run}/still").body()
+    painted = still[4 + int.from_bytes(still[:4], "big") :]
+    wanted, got = (Image.open(io.BytesIO(png)).convert("RGB").getpixel((x, y)) for png in (shown, painted))
+    assert list(wanted) == values[:3]  # type: ignore[arg-type]
+    # Its weights were kept in half precision to be painted again.
+    assert max(abs(a - b) for a, b in zip(got, values[3:], strict=True)) <= 1  # type: ignore[arg-type]
+
+
+def test_a_neuron_is_enlarged_and_removed(page: Page, server: Server) -> None:
     paused(page)
+    exact_values(page, server)
     chosen_neuron(page)
     expect(page.get_by_role("heading", name="Layer 1, neuron 2")).to_be_visible()
     assert page.get_by_test_id("neuron").evaluate("canvas => canvas.width") == 192
@@ -576,6 +593,31 @@ def test_a_server_that_dies_and_comes_back(browser: Browser, tmp_path: Path) -> 
     workers = children(second.process.pid)
     second.stop()
     gone(workers)
+
+
+def test_a_picture_and_a_run_are_named_on_the_command_line(browser: Browser, tmp_path: Path) -> None:
+    """A picture waits before its first step if told to; what it became is opened by its name."""
+    photo, out = tmp_path / "small photo.png", tmp_path / "runs"
+    photo.write_bytes(png(24, 16))
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    server = Server(out, str(photo), "--paused", "--port", "0")
+    opened.goto(server.url)
+    expect(opened.locator(".state")).to_have_text("paused")
+    at_step(opened, 0)
+    expect(opened.locator(".headline")).to_have_text(re.compile("^small-photo · 4x300 relu"))
+    opened.get_by_role("button", name="One step").click()
+    at_step(opened, 1)
+    server.stop()
+    (run,) = (one for one in out.iterdir() if one.is_dir())
+    server = Server(out, run.name, "--port", "0")
+    assert server.url.endswith(f"#run={run.name}")
+    opened.goto(server.url)
+    expect(opened.get_by_text("You look at a kept run.")).to_be_visible()
+    expect(opened.get_by_label(re.compile("Painting: step 1 "))).to_be_visible()
+    context.close()
+    server.stop()
 
 
 def gone(pids: list[int]) -> None:
