@@ -19,11 +19,11 @@ __all__ = ["FIRST", "PERIOD", "Clock", "Now", "Waiting", "fitting", "is_live", "
 
 Clock = Callable[[], float]
 
-FIRST = 2.0
+FIRST = 1.8
 """Seconds after which a pipe hears the first word of what lasts; what is over sooner says nothing there."""
 
-PERIOD = 10.0
-"""Seconds between two lines in a pipe from then on."""
+PERIOD = 1.8
+"""Seconds between two lines in a pipe from then on: logs of long runs are long, but nobody waits without a word."""
 
 
 class Now:
@@ -73,9 +73,7 @@ class Now:
     def write(self, text: str) -> None:
         """A line, or several, that stay."""
         with self._lock:
-            self._due = (
-                time.monotonic() + PERIOD + FIRST
-            )  # later than the next line of one who writes by itself
+            self._due = time.monotonic() + PERIOD
             put(self.stream, ("\r\x1b[K" if self.live else "") + text + "\n")
 
     def _keep(self) -> None:
@@ -95,8 +93,7 @@ class Now:
 class Waiting:
     """Says all the while that work goes on: `with Waiting("atlas") as tell: tell("layer 2 of 4")`.
 
-    In a terminal one line is rewritten twice a second and gone at the end; elsewhere a line comes after two seconds
-    and then every ten.
+    In a terminal one line is rewritten twice a second and gone at the end; elsewhere one comes every two seconds.
     """
 
     def __init__(

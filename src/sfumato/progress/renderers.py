@@ -25,9 +25,9 @@ LASTING = ("step", "score", "speed", "left")
 
 
 class Lines:
-    """Plain lines for pipes and logs: one after two seconds, then one every ten."""
+    """Plain lines for pipes and logs: one every two seconds."""
 
-    live, first, period = False, FIRST, PERIOD
+    live, first, period = False, FIRST, PERIOD - 0.3  # sooner than `Now` would repeat the last one
 
     def __init__(
         self, stream: IO[str] | None = None, clock: Clock = time.monotonic, *, python: bool = False
