@@ -26,6 +26,8 @@ from . import engine, nets, picture, tasks
 from .budget import Pace, plan
 from .errors import RecipeError, RunError
 from .learning import losses, optimizers
+from .learning.averaging import Averaged
+from .learning.lbfgs import POLISH
 from .learning.loop import drive
 from .learning.plan import Plan
 from .learning.session import Session, Tick
@@ -70,13 +72,17 @@ def settle(recipe: Recipe) -> engine.Settled:
 
 
 def _begin(
-    net: Any, data: Any, recipe: Recipe, chosen: str, state: Mapping[str, Tensor] | None = None
+    net: Any, data: Any, recipe: Recipe, chosen: str, watch: Watch, state: Mapping[str, Tensor] | None = None
 ) -> Session:
     """The session of a task that trains by itself, or the engine's; state: to go on from."""
     task = tasks.task(recipe.task)
-    if not hasattr(task, "begin"):
-        return begin(net, data, recipe, chosen, state)
-    session: Session = task.begin(net, data, recipe, recipe.total_steps(data.samples))
+    session: Session
+    if hasattr(task, "begin"):
+        session = task.begin(net, data, recipe, recipe.total_steps(data.samples))
+    else:
+        session = begin(net, data, recipe, chosen)
+    if watch.preview_ema:
+        session = Averaged(session, net, watch.preview_ema)
     if state is not None:
         session.load(net, state)
     return session
@@ -93,11 +99,14 @@ def perform(
     budget: float | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
+    draft: bool = False,
 ) -> RunDirectory:
     """Train the recipe's net on `source` (None: the task's own default) and leave a run directory under `out`.
 
     watch: what is kept; the defaults of `Watch` if None. budget: seconds for training and watching together, from
     now on; they decide the recipe's steps and the number of frames, see `budget`.
+    draft: the caller settles the finished run and gives it its place: only a checkpoint on the way waits for the
+    disk, and none is written at the end of the budget.
     watchers: further callables that get every tick. Ctrl-C and SIGTERM finish the step, save, and return the
     run with `stopped_by` set. Raises SfumatoError subclasses; what was written until then stays readable.
     """
@@ -105,18 +114,21 @@ def perform(
     if not os.fspath(out) or "\0" in os.fspath(out):
         raise RecipeError(f"out={os.fspath(out)!r} is no folder\nhint: --out runs")
     recipe, chosen, notes = settle(recipe)
-    watch = watch or Watch()
+    watch = asked = watch or Watch()
+    watch.check()
     data, net = prepare(recipe, source)
     watch.check()
     if until is not None:
         _check_target(until, tasks.task(recipe.task), data, net)
     pace = None
+    if budget is not None and "digest" in data.facts:  # its shards are no plan that can be cut
+        raise RecipeError(f"task {recipe.task} has no budget in seconds\nhint: epochs, or until='time=60s'")
     if budget is not None:
         say("note", {"text": "measuring how fast this machine trains, about a second ..."})
         far = recipe.replace(steps=1 << 30)
         planned = plan(
             recipe,
-            lambda copy: _begin(copy, data, far, chosen),
+            lambda copy: _begin(copy, data, far, chosen, asked),
             data,
             net,
             tasks.task(recipe.task),
@@ -131,12 +143,12 @@ def perform(
     named = source.name if isinstance(source, picture.Picture) else source
     origin = describe(recipe, named, data, net, chosen, watch) | ({"budget": budget} if budget else {})
     origin |= {"until": str(until)} if until else {}
-    session = _begin(net, data, recipe, chosen)  # what it refuses leaves no run behind
+    session = _begin(net, data, recipe, chosen, watch)  # what it refuses leaves no run behind
     looks = Looks(watch, session.plan)
-    with RunDirectory.create(out, recipe, label, origin, _target_files(shown)) as run:
+    with RunDirectory.create(out, recipe, label, origin, _target_files(shown), wait=not draft) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
-        return _follow(run, data, net, session, {}, looks, until, watchers, say, pace)
+        return _follow(run, data, net, session, {}, looks, until, watchers, say, pace, draft)
 
 
 def resume(
@@ -147,10 +159,12 @@ def resume(
     source: str | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
+    draft: bool = False,
 ) -> RunDirectory:
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
 
     source: the picture of a run that is too large to keep a copy of it; no path that a run names is followed.
+    draft: as in `perform`.
 
     On the same engine, thread count and instruction set the result is bit for bit that of a run that never stopped,
     unless `epochs` changes the schedule; where they differ, a note says so. until: the run's target from now on; if
@@ -183,7 +197,7 @@ def resume(
             _check_target(until, tasks.task(recipe.task), data, net)
         elif (target := Until.of(run.origin.get("until"))) is not None and not target.met(run.last):
             until = target
-        session = _begin(net, data, recipe, chosen, state)  # what it refuses has changed nothing
+        session = _begin(net, data, recipe, chosen, run.watch, state)  # what it refuses has changed nothing
         looks = Looks(run.watch, session.plan, run.origin.get("first_step", 0))
         run.change_recipe(recipe)
         if new_target:
@@ -194,7 +208,7 @@ def resume(
             notes = (*notes, *_other_bits(run, recipe, chosen, int(facts["step"])))
         for note in notes:
             say("note", {"text": note})
-        return _follow(run, data, net, session, facts, looks, until, watchers, say)
+        return _follow(run, data, net, session, facts, looks, until, watchers, say, draft=draft)
 
 
 FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "held_out", "init")
@@ -202,28 +216,40 @@ FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "he
 
 def fork(
     run: RunDirectory,
-    step: int,
+    step: int | None,
     changes: Mapping[str, Any],
     *,
+    polish: int = 0,
     out: str | os.PathLike[str] = "runs",
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
 ) -> RunDirectory:
-    """A new run that leaves `run` at `step` exactly, with some recipe fields changed from there on.
+    """A new run that leaves `run` at `step` (None: where it stands) exactly, some recipe fields changed from there.
 
     Weights and optimizer at `step` are the run's own: its checkpoint's if that is where it stands, else replayed
-    from there or from the start. Raises RecipeError for a field that decides the net's shape or the optimizer's
-    memory, or a step outside the run's budget.
+    from there or from the start. polish: so many steps of L-BFGS on all samples (see `POLISH`) end the run; they
+    count from 0, and only the weights are handed over. Raises RecipeError for a field that decides the net's shape
+    or the optimizer's memory, a step outside the run's budget, or a task that hands neither over.
     """
-    for name in set(changes) & set(FORK_KEEPS):
+    if polish < 0:
+        raise RecipeError(f"polish={polish} must be at least 1 step")
+    if "digest" in run.origin:
+        raise RecipeError(
+            f"a run of task {run.recipe.task} cannot be forked: it keeps no copy of its picture"
+        )
+    if polish and hasattr(tasks.task(run.recipe.task), "begin"):
+        raise RecipeError(f"task {run.recipe.task} trains by itself: it takes no other optimizer")
+    for name in sorted(set(changes) & set(FORK_KEEPS) - ({"optimizer"} if polish else set())):
         raise RecipeError(f"a fork cannot change {name}: weights and optimizer are handed over")
-    recipe, chosen, notes = settle(run.recipe.replace(**changes))
+    step = int(run.checkpoint()[2]["step"]) if step is None else step
+    ending = POLISH | {"steps": polish, "batch": int(run.origin.get("samples", 1))} if polish else {}
+    recipe, chosen, notes = settle(run.recipe.replace(**(ending | dict(changes))))
     data, net = _prepare_again(run, run.recipe)
     new_data, new_net = _prepare_again(run, recipe)
     if [p.shape for p in new_net.parameters()] != [p.shape for p in net.parameters()]:
         raise RecipeError(f"a fork cannot change the net's shape: {', '.join(changes)} would")
     total = run.recipe.total_steps(data.samples)
-    if not 0 <= step <= min(total, recipe.total_steps(new_data.samples) - 1):
+    if not 0 <= step <= (total if polish else min(total, recipe.total_steps(new_data.samples) - 1)):
         raise RecipeError(f"fork step {step} must lie in the budgets of both runs: 0 to {total}")
     state: dict[str, Tensor] | None = None
     seconds = 0.0
@@ -233,7 +259,7 @@ def fork(
             run.fit(net, weights)
             state, seconds = kept, float(facts["seconds"])
     before = settle(run.recipe)
-    session = _begin(net, data, before.recipe, before.engine, state)
+    session = _begin(net, data, before.recipe, before.engine, run.watch, state)
     with closing(drive(session, net, [step], pulse=0.2, seconds=seconds, hint=advice(run.recipe))) as ticks:
         for tick in ticks:
             say(
@@ -244,21 +270,27 @@ def fork(
                 net, state, seconds = tick.net, tick.session.state(), tick.seconds
                 break
     new_net.load_state_dict(net.state_dict())
+    first_step = 0 if polish else step
+    new_session = _begin(new_net, new_data, recipe, chosen, run.watch, None if polish else state)
+    if polish:
+        notes = (*notes, f"{recipe.optimizer} remembers nothing at first; its steps count from 0")
+        state, seconds = new_session.state(), 0.0
     # Handed over before training begins, so that a fork that is killed at once goes on from here too.
-    facts = {"step": step, "seconds": seconds, "looked": False}
+    facts = {"step": first_step, "seconds": seconds, "looked": False}
     files = {"checkpoint.safetensors": checkpoint_file(net.state_dict(), state or {}, facts)}
     first = run.origin.get("source")  # where the picture came from, not the run's copy of it
     origin = describe(recipe, first, new_data, new_net, chosen, run.watch)
-    origin |= {"forked": f"{run.folder} at step {step}", "first_step": step}
-    origin["forked_with"] = {name: part for name, (_, part) in difference(run.recipe, recipe).items()}
+    origin |= {"forked": f"{run.folder} at step {step}", "first_step": first_step}
+    origin |= {"polish": polish} if polish else {}
+    changed = difference(run.recipe.replace(**ending), recipe)
+    origin["forked_with"] = {name: part for name, (_, part) in changed.items()}
     shown: picture.Picture | None = new_data.facts.get("picture")
     label = Path(first).stem if first else "mona-lisa" if shown else recipe.task
-    session = _begin(new_net, new_data, recipe, chosen, state)
-    looks = Looks(run.watch, session.plan, step)
+    looks = Looks(run.watch, new_session.plan, first_step)
     with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:
         for note in notes:
             say("note", {"text": note})
-        return _follow(new, new_data, new_net, session, facts, looks, None, watchers, say)
+        return _follow(new, new_data, new_net, new_session, facts, looks, None, watchers, say)
 
 
 def _prepare_again(run: RunDirectory, recipe: Recipe, given: str | None = None) -> tuple[Any, Any]:
@@ -298,14 +330,16 @@ def _follow(
     watchers: Sequence[Callable[[Tick], None]],
     say: Say,
     pace: Pace | None = None,
+    draft: bool = False,
 ) -> RunDirectory:
     """The loop: drive the session to the end of its budget, and let everyone look at each tick.
 
     facts: what a checkpoint says beside the weights; empty at the start.
     """
     recipe, task, watch = run.recipe, tasks.task(run.recipe.task), run.watch
-    frames = Frames(run, task, data, looks.frames, facts)
-    checkpoints = Checkpoints(run, watch.checkpoint, frames)
+    average = session.average if isinstance(session, Averaged) else None
+    frames = Frames(run, task, data, looks.frames, facts, average)
+    checkpoints = Checkpoints(run, watch.checkpoint, frames, at_end=not draft)
     everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks.weights), checkpoints, *watchers]
     total = session.plan.total_steps
     say("start", {"run": run, "net": net, "data": data, "total_steps": total, "looks": looks.all})
@@ -339,7 +373,7 @@ def _follow(
         clock = time.perf_counter()
         with signals(at_once=True) as stop:
             try:
-                _finish(run, task.draw(tick.net, data), watch, say)
+                _finish(run, task.draw(tick.net, data), watch, say, draft)
             except KeyboardInterrupt:  # nothing is lost: resuming makes painting and film
                 run.stopped_by = stop.signal or signal.SIGINT
         finishing = time.perf_counter() - clock
@@ -376,10 +410,12 @@ def _plan_anew(run: RunDirectory, session: Session, total: int, looks: Looks, sa
     say("note", {"text": f"{text}, the rate falls to its end in them"})
 
 
-def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say) -> None:
+def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say, draft: bool) -> None:
     """The derived files: painting and film."""
     say("doing", {"text": "painting and film"})
-    picture.save(painting, run.file("painting.png"))
+    run.save("painting.png", picture.encode(painting, "png"))
+    if not draft:
+        run.settle()
     if watch.film != "none":
         from .views import film
 

@@ -186,18 +186,30 @@ def append(path: Path, text: str) -> None:
 def settle(paths: Collection[Path]) -> None:
     """Wait until files that were written without waiting, and their names, are on the disk.
 
-    All at once: 65 files one after the other took 1.0 to 1.8 s on a busy disk, sixteen at a time 0.02 to 0.06 s.
-    RunError where the disk refuses.
+    The system is first told to write all of them, then each is waited for, which mostly finds it written: 65 files
+    took 5 ms on a busy disk, 60 ms in sixteen threads, 80 ms one after the other. RunError where the disk refuses.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    for step in (_hurry, sync):
+        for path in paths:
+            with writing(path), suppress(FileNotFoundError):  # deleted meanwhile, by whom it may concern
+                step(path)
+    for folder in {path.parent for path in paths}:
+        with writing(folder):
+            sync(folder)
 
-    def wait(path: Path) -> None:
-        with writing(path), suppress(FileNotFoundError):  # deleted meanwhile, by whom it may concern
-            sync(path)
 
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(wait, paths))
-        list(pool.map(wait, {path.parent for path in paths}))
+def _hurry(path: Path) -> None:
+    """Let the system begin to write a file, where it can be told so; it says nothing of when that is done."""
+    if not hasattr(os, "posix_fadvise") or path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR | PLAIN)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import platform
@@ -19,6 +20,7 @@ def available_threads() -> int:
     return max(1, math.floor(min(cores, quota())))
 
 
+@functools.cache  # half a millisecond, which every painting would pay
 def quota(proc: Path = Path("/proc/self"), mounted: Path = Path("/sys/fs/cgroup")) -> float:
     """Cores that the control groups of this process allow, as a container's `--cpus` sets them; infinite: no limit.
 

@@ -30,6 +30,11 @@ from sfumato.runs import RunDirectory
         (["resume", "last", "--rate", "9"], "hint: a run keeps its recipe; --fork STEP --set rate=VALUE"),
         (["resume", "last", "--until", "psnr=x"], "until='psnr=x' is unknown"),
         (["resume", "last", "--fork", "3", "--until", "psnr=3"], "--until is for going on"),
+        (
+            ["gigapixel", "x.png", "--budget", "9s"],
+            "no --budget: a picture in shards has no budget in seconds",
+        ),
+        (["gigapixel", "x.png", "--held-out=0.1"], "has no --held-out: a picture in shards hides no pixels"),
         (["zzzz"], "'zzzz' is no command\n  hint: sfumato --help"),
         (["paint", "--seed", "x"], "hint: a whole number, or random on the command line"),
         (["paint", "--engine", "gpu"], "engine 'gpu' is unknown; known are auto, cuda,"),

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from here import Here
 
+from sfumato import files
 from sfumato.compare import workers
 from sfumato.compare.workers import Job, _job, job, run_all
 from sfumato.errors import Diverged, RunError
 from sfumato.recipe import Recipe
-from sfumato.runs import listing
+from sfumato.runs import directory, listing
 
 SMALL = Recipe(net=(4,), batch=16, steps=6, engine="eager", rate=0.01)
 
@@ -46,6 +47,28 @@ def test_results_are_run_directories_named_by_identity(jobs: list[Job], tmp_path
         "nothing half done is left"
     )
     assert len(listing(tmp_path / "runs")) == 3
+
+
+def test_a_short_run_waits_for_the_disk_once(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file before the run has its name, none twice; no checkpoint, which would be deleted at once."""
+    synced: list[Path] = []
+    written: list[str] = []
+    save = files.save_bytes
+    monkeypatch.setattr(files, "sync", synced.append)
+    monkeypatch.setattr(
+        directory, "save_bytes", lambda path, *a, **b: (written.append(path.name), save(path, *a, **b))
+    )
+    folder = _job.execute(jobs[0], str(tmp_path)).folder
+    assert folder is not None and "checkpoint.safetensors" not in written
+    names = sorted(path.name for path in folder.rglob("*") if path.is_file())
+    assert sorted(path.name for path in synced if path.suffix or path.name == "lock") == names
+    hidden = tmp_path / f".{folder.name}"
+    assert all(hidden in path.parents for path in synced), "after its name it is too late"
+    synced.clear()
+    _job.execute(jobs[1], str(tmp_path), durable=False)
+    assert not synced, "what is packed and sent away needs no disk"
 
 
 def test_identity_is_recipe_source_and_version(

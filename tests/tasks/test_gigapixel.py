@@ -168,6 +168,16 @@ def test_what_has_no_meaning_for_shards_is_refused(
         gigapixel.load(str(photo), SMALL.replace(**changes))
 
 
+def test_what_a_run_of_shards_cannot_do_is_refused_by_name(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="gigapixel has no budget in seconds"):
+        experiment.perform(SMALL, str(photo), out=tmp_path, watch=QUIET, budget=9.0)
+    assert not tmp_path.joinpath("runs").exists()
+    run = experiment.perform(SMALL, str(photo), out=tmp_path, watch=QUIET)
+    for polish in (0, 3):
+        with pytest.raises(RecipeError, match="gigapixel cannot be forked: it keeps no copy of its picture"):
+            experiment.fork(run, 2, {}, polish=polish, out=tmp_path)
+
+
 def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="needs a picture file"):
         gigapixel.load(None, SMALL)

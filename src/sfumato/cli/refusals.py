@@ -18,12 +18,27 @@ if TYPE_CHECKING:
 
 __all__ = ["asked", "plain"]
 
+LACKS = {
+    "gigapixel": {
+        "--budget": "a picture in shards has no budget in seconds\nhint: --epochs N, or --until time=60s",
+        "--held-out": "a picture in shards hides no pixels\nhint: sfumato paint PICTURE --held-out 0.1",
+        "--alpha": "a picture in shards is learned without its opacity\nhint: sfumato paint PICTURE --alpha",
+        "--max-pixels": "a picture in shards keeps its full size\nhint: sfumato paint PICTURE --max-pixels N",
+    }
+}
+"""Options of `paint` that mean nothing to another verb, and why."""
+
 TRAINING = ("paint", "digits", "gigapixel")
 """Verbs that take --set FIELD=VALUE."""
 
 
 def asked(
-    recipe: Recipe, frames: str | None, film: str | None, captions: bool = False, until: str | None = None
+    recipe: Recipe,
+    frames: str | None,
+    film: str | None,
+    captions: bool = False,
+    until: str | None = None,
+    preview_ema: float = 0.0,
 ) -> tuple[Watch, Until | None]:
     """What is watched and the target, from their texts. Errors for them, or for a name in the recipe that no
     registry holds: a misspelt word is told at once and not after seconds of imports."""
@@ -31,7 +46,12 @@ def asked(
 
     check_names(recipe)
     default = Watch()
-    watch = Watch(frames or default.frames, film=film or default.film, captions=captions)
+    watch = Watch(
+        frames or default.frames,
+        film=film or default.film,
+        captions=captions,
+        preview_ema=preview_ema,
+    )
     watch.check()
     return watch, Until.parse(until) if until else None
 
@@ -49,9 +69,10 @@ def plain(error: CycloptsError) -> Exception:
     verb = " ".join(chain)
     option = next((token for token in more if token.startswith("-")), None)
     if option is not None:
-        return RecipeError(
-            f"sfumato {verb} has no {option.partition('=')[0]}\nhint: {_meant(option, app, chain)}"
-        )
+        name = option.partition("=")[0]
+        if name in LACKS.get(verb, {}):
+            return RecipeError(f"sfumato {verb} has no {name}: {LACKS[verb][name]}")
+        return RecipeError(f"sfumato {verb} has no {name}\nhint: {_meant(option, app, chain)}")
     what = "one picture: sfumato compare takes several" if verb == "paint" else f"less: sfumato {verb} --help"
     return RecipeError(f"{' '.join(more)!r} is too much\nhint: sfumato {verb} takes {what}")
 

@@ -56,6 +56,9 @@ def paint(
     frames: Frames = None,
     film: Film = None,
     captions: Annotated[bool, flag("write epoch and PSNR into the film")] = False,
+    preview_ema: Annotated[
+        float, flag("frames show an average of the weights with this decay a step: 0.99")
+    ] = 0.0,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -69,7 +72,7 @@ def paint(
     if max_pixels is not None:
         options["max_pixels"] = max_pixels
     chosen = chosen.replace(options=options)
-    watch, target = asked(chosen, frames, film, captions, until)
+    watch, target = asked(chosen, frames, film, captions, until, preview_ema)
     with _telling(as_json, quiet) as say:
         from .. import experiment
 
@@ -117,6 +120,7 @@ def gigapixel(
     /,
     *,
     recipe: Annotated[str | None, flag("large, or a JSON file")] = None,
+    until: Annotated[str | None, flag("stop early at psnr=30 or time=60s; exit 4 if not reached")] = None,
     out: Out = "runs",
     settings: Settings = (),
     frames: Frames = None,
@@ -128,13 +132,13 @@ def gigapixel(
 ) -> int:
     """A picture larger than memory, learned shard by shard; `sfumato export RUN painting.tif` paints it whole."""
     chosen = layered("gigapixel", "large", {"recipe": recipe, **fields}, settings)
-    watch, _ = asked(chosen, frames, film)
+    watch, target = asked(chosen, frames, film, until=until)
     with _telling(as_json, quiet) as say:
         from .. import experiment
 
         if dry_run:
             return _dry_run(chosen, picture, as_json)
-        run = experiment.perform(chosen, picture, out=out, watch=watch, say=say)
+        run = experiment.perform(chosen, picture, out=out, watch=watch, until=target, say=say)
     return _finished(run, as_json, quiet)
 
 
@@ -149,6 +153,10 @@ def resume(
         str | None, flag("stop early at psnr=30 or time=60s; none: the run's own target")
     ] = None,
     fork: Annotated[int | None, flag("start a new run that leaves this one at a step")] = None,
+    polish: Annotated[
+        int | None,
+        flag("start a new run: so many steps of L-BFGS on all samples from here, or from --fork STEP"),
+    ] = None,
     settings: Settings = (),
     source: Annotated[str | None, flag("the picture of a gigapixel run, which keeps no copy of it")] = None,
     out: Out = "runs",
@@ -159,11 +167,15 @@ def resume(
     from ..runs import find
     from ..runs.watch import Until
 
-    if fork is None and settings:
-        raise RecipeError("--set changes a run's recipe only with --fork STEP")
-    if fork is not None and until is not None:
+    if fork is None and polish is None and settings:
+        raise RecipeError("--set changes a run's recipe only with --fork STEP or --polish STEPS")
+    if (fork, polish) != (None, None) and until is not None:
         raise RecipeError(
             "--until is for going on, not for --fork\nhint: fork, stop with Ctrl-C, resume --until"
+        )
+    if polish is not None and (epochs is not None or polish < 1):
+        raise RecipeError(
+            f"--polish {polish} must be at least 1 step, and says how long: it takes no --epochs"
         )
     target = None if until is None else Until.parse(until)
     with _telling(as_json, quiet) as say:
@@ -172,10 +184,10 @@ def resume(
         check_names(found.recipe.replace(**changes))
         from .. import experiment
 
-        if fork is None:
+        if fork is None and polish is None:
             done = experiment.resume(found, epochs=epochs, until=target, source=source, say=say)
         else:
-            done = experiment.fork(found, fork, changes, out=out, say=say)
+            done = experiment.fork(found, fork, changes, polish=polish or 0, out=out, say=say)
     return _finished(done, as_json, quiet)
 
 

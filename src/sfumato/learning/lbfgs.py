@@ -7,13 +7,27 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["Lbfgs"]
+__all__ = ["POLISH", "Lbfgs"]
 
 ENOUGH = 1e-4
 """Share of the decrease that the slope promises which a step must bring (Nocedal and Wright 2006, equation 3.4)."""
 
 HALVINGS = 20
 """Shorter steps than 2^-20 of the first are rounding."""
+
+
+POLISH = {
+    "optimizer": "lbfgs",
+    **dict.fromkeys(("warmup", "clip", "wake"), 0),
+    "rate": 1.0,
+    "schedule": "constant",
+    "sampling": "uniform",
+    "dropout": (),
+    "cuts": "",
+    "engine": "auto",
+    "precision": "float32",
+}
+"""What a recipe changes for a polish: a line search wants one loss, that of all samples, without noise."""
 
 
 class Lbfgs(torch.optim.Optimizer):

@@ -165,7 +165,8 @@ def h_siren(x: Tensor, first: bool, *, omega: float = 30.0) -> Tensor:
     """sin(omega sinh(2 x)) in the first layer, whose frequency so grows outwards, and sin(omega x) in the others.
 
     omega: > 0, RecipeError otherwise. |2 x| is taken to be at most 12, where float32 has lost the phase. Paper:
-    Gao and Jaiman 2024, H-SIREN, arXiv 2410.04716, section 3. Layers start by `siren`.
+    Gao and Jaiman 2024, H-SIREN, arXiv 2410.04716, abstract; omega stands where SIREN has it. Layers start by
+    `siren`.
     """
     _positive("h_siren", "omega", omega)
     return torch.sin(omega * torch.sinh((2 * x).clamp(-12, 12)) if first else omega * x)

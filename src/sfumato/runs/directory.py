@@ -99,12 +99,15 @@ class RunDirectory:
         name: str,
         origin: Mapping[str, Any],
         files: Mapping[str, bytes] | None = None,
+        *,
+        wait: bool = True,
     ) -> Iterator[Self]:
         """Make `parent/<date>_<time>_<name>_<net>-<activation>_<random>/`, and hold its lock inside the `with`.
 
         files: what else it starts with, by name. Everything is written under a hidden name, which one rename makes
-        the run's own: a run is whole or it is not there, even after a power cut. Raises RunError if that cannot be
-        written, and leaves nothing then.
+        the run's own: a run is whole or it is not there, even after a power cut. wait: for the disk; without it,
+        `settle` does, as before the first checkpoint. Raises RunError if that cannot be written, and leaves nothing
+        then.
         """
         kind = parse_variant(recipe.activation)[0] if isinstance(recipe.activation, str) else "custom"
         safe = "".join(c if c.isalnum() or c in "-." else "-" for c in name)[:40].strip("-.") or "run"
@@ -117,8 +120,11 @@ class RunDirectory:
             "origin.json": (json.dumps(described, indent=2) + "\n").encode(),
             **(files or {}),
         }
-        with drafts.making(Path(parent), label, contents) as folder:
-            yield cls(folder)
+        with drafts.making(Path(parent), label, contents, wait=wait) as folder:
+            run = cls(folder)
+            if not wait:
+                run._unsettled |= dict.fromkeys(folder / key for key in contents)
+            yield run
 
     # What is known -------------------------------------------------------------------------------------------
 
@@ -314,8 +320,7 @@ class RunDirectory:
         What the run wrote before is on the disk before it: all beats up to a checkpoint outlast a power cut.
         """
         self._check_there()
-        settle(self._unsettled)
-        self._unsettled.clear()
+        self.settle()
         save_bytes(self.file("checkpoint.safetensors"), checkpoint_file(weights, state, facts))
 
     def save_weights(self, step: int, net: nn.Module) -> None:
@@ -329,11 +334,11 @@ class RunDirectory:
                 "encoding."
             ):  # a module's own memory; constants of an encoding are the recipe's
                 kept[name] = buffer
-        self._save(f"weights/{step:06d}.safetensors", tensors.pack(kept, {"step": step}))
+        self.save(f"weights/{step:06d}.safetensors", tensors.pack(kept, {"step": step}))
 
     def save_frame(self, step: int, content: bytes) -> None:
         """Keep the JPEG of a step."""
-        self._save(f"frames/{step:06d}.jpg", content)
+        self.save(f"frames/{step:06d}.jpg", content)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
         """Append one object to metrics.jsonl."""
@@ -350,11 +355,17 @@ class RunDirectory:
                 "hint: what was trained since its last checkpoint is lost"
             )
 
-    def _save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes) -> None:
+        """Replace a file of the run in one go; `settle` waits for the disk."""
         self._check_there()
         path = self.file(name)
         save_bytes(path, content, folders=True, wait=False)
         self._unsettled[path] = None
+
+    def settle(self) -> None:
+        """Wait until all that was written is on the disk."""
+        settle(self._unsettled)
+        self._unsettled.clear()
 
     def forget_after(self, step: int) -> None:
         """Drop metrics, frames and weights later than `step`, which a resumed run will write anew.

@@ -15,17 +15,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import RunError
-from ..files import PART, save_bytes, sync, writing
+from ..files import PART, save_bytes, settle, sync, writing
 from .lock import MOVES, Gone, holding, is_held
 
 __all__ = ["making", "remove"]
 
 
 @contextmanager
-def making(parent: Path, label: str, contents: Mapping[str, bytes]) -> Iterator[Path]:
+def making(parent: Path, label: str, contents: Mapping[str, bytes], *, wait: bool = True) -> Iterator[Path]:
     """Make a folder `parent/<label>_<random>` of these files, frames/ and weights/; its lock is held in the `with`.
 
-    Raises RunError where the disk refuses, and leaves nothing then.
+    wait: until all of it is on the disk, before it has its name; without it, whoever uses it settles it. Raises
+    RunError where the disk refuses, and leaves nothing then.
     """
     with writing(parent):
         parent.mkdir(parents=True, exist_ok=True)
@@ -37,10 +38,12 @@ def making(parent: Path, label: str, contents: Mapping[str, bytes]) -> Iterator[
                 for room in ("frames", "weights"):
                     (draft / room).mkdir()
             for name, content in contents.items():
-                save_bytes(draft / name, content)
+                save_bytes(draft / name, content, wait=False)
+            if wait:
+                settle([draft / name for name in ("frames", "weights", *contents)])
             if not MOVES:
                 held.close()
-            folder = _published(draft, parent, label)
+            folder = _published(draft, parent, label, wait)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -93,7 +96,7 @@ def _draft(parent: Path, label: str, held: ExitStack) -> Path:
             raise
 
 
-def _published(draft: Path, parent: Path, label: str) -> Path:
+def _published(draft: Path, parent: Path, label: str, wait: bool) -> Path:
     """Give a draft a name that no other run has."""
     while True:
         folder = parent / f"{label}_{secrets.token_hex(3)}"
@@ -105,7 +108,8 @@ def _published(draft: Path, parent: Path, label: str) -> Path:
                     continue
                 raise
             try:
-                sync(parent)
+                if wait:
+                    sync(parent)
             except OSError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import platform
 import sys
@@ -32,19 +33,8 @@ def describe(
     recipe: Recipe, source: str | None, data: Data | Stream, net: nn.Module, chosen: str, watch: Watch
 ) -> dict[str, Any]:
     """All of it as one JSON-ready object, as origin.json keeps it."""
-    from importlib.metadata import (  # 15 ms, for which a list of runs need not wait
-        PackageNotFoundError,
-        version,
-    )
-
     from ..data import Data
 
-    packages = {}
-    for package in ("sfumato", "torch", "numpy", "pillow"):
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            packages[package] = "not installed"
     absolute = str(Path(source).resolve()) if source and Path(source).exists() else source
     if recipe.task != "picture":
         absolute = data.facts.get(
@@ -63,7 +53,7 @@ def describe(
         "argv": sys.argv,
         "source": absolute,
         "started": datetime.now().astimezone().isoformat(timespec="milliseconds"),
-        "packages": packages,
+        "packages": {package: _version(package) for package in ("sfumato", "torch", "numpy", "pillow")},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processor": machine.processor(),
@@ -73,6 +63,17 @@ def describe(
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "watch": asdict(watch),
     }
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """3 ms each, which a process of many runs pays once; a list of runs need not wait 15 ms for the import."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def arithmetic(recipe: Recipe, chosen: str) -> dict[str, Any]:
@@ -148,6 +149,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "parameters": _whole(0, 1 << 62),
     "threads": _whole(0, 1 << 31),
     "first_step": _whole(0, 1 << 62),
+    "polish": _whole(1, 1 << 62),
     "watch": _watch,
     "continued": lambda x: isinstance(x, list) and all(isinstance(part, dict) for part in x),
     **dict.fromkeys(

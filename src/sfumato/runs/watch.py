@@ -22,7 +22,8 @@ class Watch:
 
     frames: beats of frames and metrics, as `beats.parse` reads them. keep: beats of kept weights. film: suffix
     of the film, auto or none. captions: epoch and PSNR written into the film. checkpoint: seconds between
-    checkpoints.
+    checkpoints. preview_ema: decay a step, in [0, 1), of an average of the weights that frames show, its scores
+    told beside those of the weights themselves; 0: frames show the weights.
     """
 
     frames: str = "48"
@@ -30,10 +31,15 @@ class Watch:
     film: str = "auto"
     captions: bool = False
     checkpoint: float = 10.0
+    preview_ema: float = 0.0
 
     def check(self) -> None:
-        """Refuse before hours of training what could not be done then: RecipeError for beats or a film that can be
-        meant for no run, MissingExtra for a film that cannot be written here."""
+        """Refuse before hours of training what could not be done then: RecipeError for beats, an average or a film
+        that can be meant for no run, MissingExtra for a film that cannot be written here."""
+        if not 0 <= self.preview_ema < 1:
+            raise RecipeError(
+                f"preview_ema={self.preview_ema} must lie in [0, 1): 0.99 averages over 100 steps"
+            )
         beats.parse(self.frames, 1, "frames")
         beats.parse(self.keep, 1, "keep")
         if self.film not in ("auto", "none"):

@@ -30,7 +30,8 @@ class Frames:
     """At its beats: what the net has learned as a JPEG, and a line of metrics with its scores.
 
     `line` is the newest line written. A JPEG takes a millisecond where a PNG takes sixty. before: `state()` of the
-    process that went before, so that the lines of a resumed run are those of one that never stopped.
+    process that went before, so that the lines of a resumed run are those of one that never stopped. average: makes
+    of a tick's net the one that the JPEG shows; its scores end in `_ema`.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Frames:
         data: Data,
         steps: Collection[int],
         before: Mapping[str, Any] | None = None,
+        average: Callable[[Any], Any] | None = None,
     ) -> None:
+        self._average = average
         self._run, self._task, self._data, self._steps = run, task, data, steps
         before = before or {}
         self._loss, self._count = float(before.get("loss_sum", 0.0)), int(before.get("loss_count", 0))
@@ -65,6 +68,11 @@ class Frames:
         started = time.perf_counter()
         drawn = self._task.draw(tick.net, self._data)
         scores = self._task.score(tick.net, self._data, drawn)
+        if self._average is not None:
+            net = self._average(tick.net)
+            drawn = self._task.draw(net, self._data)
+            averaged = self._task.score(net, self._data, drawn)
+            scores = scores | {f"{name}_ema": value for name, value in averaged.items()}
         frame = picture.encode(picture.flatten(drawn), "jpeg", quality=90)
         self._run.save_frame(tick.step, frame)
         self.seconds += time.perf_counter() - started
@@ -99,16 +107,23 @@ class Weights:
 
 
 class Checkpoints:
-    """Every `interval` seconds, at the end, and when `save` is called: all that resuming needs."""
+    """Every `interval` seconds, with `at_end` at the end, and when `save` is called: all that resuming needs."""
 
     def __init__(
-        self, run: RunDirectory, interval: float, frames: Frames, clock: Callable[[], float] = time.monotonic
+        self,
+        run: RunDirectory,
+        interval: float,
+        frames: Frames,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        at_end: bool = True,
     ) -> None:
         self._run, self._interval, self._frames, self._clock = run, interval, frames, clock
+        self._at_end = at_end
         self._saved_at, self._saved_step = clock(), -1
 
     def __call__(self, tick: Tick) -> None:
-        if tick.last or self._clock() - self._saved_at >= self._interval:
+        if self._at_end if tick.last else self._clock() - self._saved_at >= self._interval:
             self.save(tick)
 
     def save(self, tick: Tick) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import EngineError, MissingExtra, RunError
-from ...files import writing
+from ...files import settle, writing
 from ._job import Job, Result, execute, failure, finished, unfinished
 
 __all__ = ["run_on_cluster"]
@@ -224,6 +224,7 @@ class _Driver:
             return replace(_expected(finished(one, self._out)), fresh=True, seconds=seconds)
         place = self._out / one.name
         if not place.exists():
+            settle([path for path in whole.rglob("*") if path.is_file()])
             with writing(place):
                 whole.replace(place)
         shutil.rmtree(growing, ignore_errors=True)
@@ -310,7 +311,7 @@ def _train(
                 here = replace(one, source=_written(source) if source else one.source)
                 if before:
                     _unpack(before, unfinished(one, out))
-                result = execute(here, place)
+                result = execute(here, place, durable=False)
                 whole = result.folder == out / one.name
                 if whole and store:
                     records = _left(store, one.name, out / one.name)

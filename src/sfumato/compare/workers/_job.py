@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import Diverged, RunError, SfumatoError
-from ...files import own, save_text
+from ...files import own, save_text, settle
 from ...recipe import Recipe, net_text, parse_variant
 from ...runs import RunDirectory
 from ...runs.watch import Until, Watch
@@ -245,9 +245,10 @@ class Rung(Until):
         return bool(tick.step >= self.value)
 
 
-def execute(job: Job, out: str) -> Result:
+def execute(job: Job, out: str, *, durable: bool = True) -> Result:
     """Run a job, or go on with it, in this process; what it leaves under `out` is whole or hidden.
 
+    durable: a finished run is on the disk before it gets its name; not needed where it is packed and sent away.
     Raises what `experiment.perform` raises, KeyboardInterrupt if a signal stopped it with its state saved.
     """
     place = Path(out)
@@ -255,12 +256,12 @@ def execute(job: Job, out: str) -> Result:
     try:
         if job.needs:
             importlib.import_module(job.needs)
-        return _executed(job, place)
+        return _executed(job, place, durable)
     finally:
         _HERE.reset(before)
 
 
-def _executed(job: Job, place: Path) -> Result:
+def _executed(job: Job, place: Path, durable: bool) -> Result:
     from ... import experiment
 
     done = finished(job, place)
@@ -273,21 +274,23 @@ def _executed(job: Job, place: Path) -> Result:
     if begun is None:
         shutil.rmtree(growing, ignore_errors=True)
         run = experiment.perform(
-            job.recipe, job.source, out=growing, name=job.label, watch=job.watch, until=pause
+            job.recipe, job.source, out=growing, name=job.label, watch=job.watch, until=pause, draft=True
         )
     elif begun.state == "done" and (begun.folder / "painting.png").exists():
         run = begun  # all of it was there but the new name
     else:
-        run = experiment.resume(begun, until=pause)
+        run = experiment.resume(begun, until=pause, draft=True)
     if run.stopped_by:
         raise KeyboardInterrupt
     seconds = time.perf_counter() - started + float(read_facts(run.folder).get("seconds", 0))
     facts = {"identity": job.identity, "numbers": NUMBERS, "watch": asdict(job.watch), "seconds": seconds}
-    save_text(run.folder / FACTS, json.dumps(facts) + "\n")
+    run.save(FACTS, (json.dumps(facts) + "\n").encode())
     if run.state == "interrupted":  # paused at a rung
         return Result(job, run.folder, seconds=seconds)
-    # Three copies of the weights in full; the half of one that stays is what views read.
+    # One from the way there: three copies of the weights in full, of which views read the half that stays.
     (run.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    if durable:
+        settle([path for path in run.folder.rglob("*") if path.is_file()])
     folder = place / job.name
     run.folder.replace(folder)
     shutil.rmtree(growing, ignore_errors=True)

@@ -129,6 +129,8 @@ def _fork(run: RunDirectory) -> list[str]:
     if not parent or not step.isdigit() or not isinstance(changes, Mapping):
         return []
     line = ["sfumato", "resume", Path(parent).name, "--fork", step]
+    if "polish" in run.origin:
+        line += ["--polish", str(run.origin["polish"])]
     for field, wanted in changes.items():
         parts = (
             {f"options.{k}": v for k, v in wanted.items()} if isinstance(wanted, Mapping) else {field: wanted}
