@@ -240,7 +240,8 @@ void bind_settings(nb::module_& m) {
       .value("gaussian", Activation::gaussian)
       .value("tanh", Activation::tanh)
       .value("sigmoid", Activation::sigmoid)
-      .value("silu", Activation::silu);
+      .value("silu", Activation::silu)
+      .value("gelu", Activation::gelu);
   nb::enum_<Loss>(m, "Loss")
       .value("mse", Loss::mse)
       .value("l1", Loss::l1)

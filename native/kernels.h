@@ -15,9 +15,9 @@ namespace sfumato {
 
 constexpr int kRows = 8;         // rows are padded to this: the height of the largest register block
 constexpr int kLine = 16;        // floats in a cache line, and in the widest vector
-constexpr int kActivations = 9; // entries of enum Activation
+constexpr int kActivations = 10;  // entries of enum Activation
 
-enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu };
+enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu, gelu };
 
 // Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
 // spread over all sets of the caches (a width of 256 or 512 would otherwise use an eighth of them or less).

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from sfumato import words
 
 
+def test_scores_of_an_average_say_so() -> None:
+    assert words.metric_name("psnr_ema") == "PSNR of the averaged weights"
+
+
 @given(st.text(st.characters(categories=None), max_size=30))
 def test_printed_text_is_one_line_that_moves_no_cursor_and_turns_no_writing(text: str) -> None:
     shown = words.printable(text)

@@ -48,6 +48,8 @@ class Activation(enum.Enum):
 
     silu = 8
 
+    gelu = 9
+
 class Loss(enum.Enum):
     mse = 0
 

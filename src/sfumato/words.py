@@ -102,6 +102,8 @@ def decibels(line: Mapping[str, Any], key: str = "psnr") -> float:
 
 def metric_name(key: str) -> str:
     """A metric's name for people."""
+    if key.endswith("_ema"):
+        return f"{metric_name(key.removesuffix('_ema'))} of the averaged weights"
     return NAMES.get(key, key.replace("_", " "))
 
 

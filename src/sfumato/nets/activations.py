@@ -138,7 +138,7 @@ def gaussian(x: Tensor, *, scale: float = 10.0) -> Tensor:
     return torch.exp(-((scale * x) ** 2))
 
 
-@facts(init=init.he)
+@facts(init=init.he, native="gelu")
 def gelu(x: Tensor) -> Tensor:
     """x times the share of a normal distribution that lies below it: a smooth rectifier.
 
