@@ -117,7 +117,6 @@ def perform(
     watch = asked = watch or Watch()
     watch.check()
     data, net = prepare(recipe, source)
-    watch.check()
     if until is not None:
         _check_target(until, tasks.task(recipe.task), data, net)
     pace = None
