@@ -90,6 +90,11 @@ def test_equal_seconds_are_planned_from_speed(
     assert [r.steps for r in done.rows] == [10, 5]
     again = compare(request, tmp_path / "out")  # no costs are left: the speeds are kept
     assert [r.steps for r in again.rows] == [10, 5]
+    values = 1 - picture.load(photos[0]).values
+    picture.save(picture.from_array(values), tmp_path / "other.png")
+    pictures = (photos[0], str(tmp_path / "other.png"))  # another picture of that size costs the same
+    more = compare(replace(request, pictures=pictures), tmp_path / "out")
+    assert [r.steps for r in more.rows] == [10, 10, 5, 5]
 
 
 @pytest.mark.usefixtures("here")

@@ -304,11 +304,11 @@ def _measure(entrants: list[_Entrant], subjects: list[Subject], folder: Path, po
     wanted: dict[str, tuple[_Entrant, Subject]] = {}
     for subject in {_size(s): s for s in subjects}.values():
         for one in entrants:
-            recipe = one.recipe(subject)
-            key = (
-                f"{job(recipe, subject.source).identity} {subject.width}x{subject.height}x{subject.channels}"
-            )
-            wanted[key] = (one, subject)
+            settled = job(
+                one.recipe(subject), subject.source
+            ).recipe  # not the source: sizes cost, not contents
+            digest = hashlib.sha256(settled.to_json().encode()).hexdigest()[:16]
+            wanted[f"{digest} {subject.width}x{subject.height}x{subject.channels}"] = (one, subject)
     calls = [
         (key, seconds_per_step, (job(one.recipe(subject), subject.source).recipe, subject.source))
         for _ in range(PROBES)
