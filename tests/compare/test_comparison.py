@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from here import Here
 
+from sfumato import picture
 from sfumato.compare import comparison, summary, workers
 from sfumato.compare.budget import Budget
 from sfumato.compare.comparison import Comparison, Contestant, Request, compare, read_contestant
