@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,11 @@ def test_parquet_holds_what_csv_holds(tmp_path: Path) -> None:
     table = pyarrow.parquet.read_table(tmp_path / "results.parquet").to_pylist()
     names, rows = summary.table_rows(done)
     assert [list(line) for line in table] == [names] * 4 and [list(line.values()) for line in table] == rows
+
+
+def test_recipes_that_hide_pixels_of_their_own_are_not_said_to_share_them() -> None:
+    done = made({"a": [[30.0, 31.0]], "b": [[32.0, 33.0]]})
+    a, b = done.request.contestants
+    own = replace(b, recipe=b.recipe.replace(held_out="random:share=0.5"))
+    done = replace(done, request=replace(done.request, contestants=(a, own)))
+    assert next(summary.conditions(done)).endswith("hidden pixels: each recipe's own")

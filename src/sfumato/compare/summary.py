@@ -158,7 +158,9 @@ def conditions(comparison: Comparison) -> Iterator[str]:
     sizes = {f"{s.width}x{s.height}" for s in comparison.subjects}
     size = f" ({sizes.pop()})" if len(sizes) == 1 else ""
     seeds = f"{request.seeds} seed{'s' if request.seeds > 1 else ''}"
-    yield f"{shown}{size}: {request.budget} each, {seeds}, hidden pixels: {request.held_out}"
+    own = {c.recipe.held_out for c in request.contestants} - {"none"}
+    held = "each recipe's own" if own - {request.held_out} else request.held_out
+    yield f"{shown}{size}: {request.budget} each, {seeds}, hidden pixels: {held}"
     if request.tune:
         for label in comparison.labels:
             moved = ", ".join(f"{k} {v:g}" for k, v in comparison.tuned[label].items())
