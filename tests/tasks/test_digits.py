@@ -111,6 +111,8 @@ def test_unknown_sets_and_options_are_refused():
         digits.load("cifar", digits.RECIPE)
     with pytest.raises(RecipeError, match="split: test or validation"):
         digits.load("mnist", digits.RECIPE.replace(options={"split": "train"}))
+    with pytest.raises(RecipeError, match="held_out='checker': task digits hides no pixels"):
+        digits.load("mnist", digits.RECIPE.replace(held_out="checker"))
     for value in (0, 1.5, True, "10"):
         with pytest.raises(RecipeError, match="samples: 1 or more"):
             digits.load("mnist", digits.RECIPE.replace(options={"samples": value}))

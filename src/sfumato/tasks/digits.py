@@ -38,10 +38,17 @@ def load(source: str | None, recipe: Recipe) -> Data:
     None: mnist, or digits8x8 where that cannot be had. Options: `split`, test or validation, says what is held
     out: the test set, or the last 10,000 training samples (300 of digits8x8), which is what choices should be
     made on; `order` = file visits the samples as the file has them; `samples` learns only so many, the first
-    ones. Facts: `name`, `side` (rows, columns),
-    `classes`, `split`, `recipe`, `notes`.
+    ones. Facts: `name`, `side` (rows, columns), `classes`, `split`, `recipe`, `notes`.
+
+    Raises TaskError for a source that is not known or not there, RecipeError for options and for a field that has
+    no meaning here.
     """
     _check(recipe.options)
+    if recipe.held_out != "none":
+        raise RecipeError(
+            f"held_out={recipe.held_out!r}: task digits hides no pixels, it holds digits out\n"
+            "hint: --set options.split=validation"
+        )
     notes: tuple[str, ...] = ()
     if source is None:
         source = "mnist"
