@@ -30,6 +30,8 @@ def test_each_flag_of_a_field_reaches_the_recipe(
         "net": "5,4",
         "activation": "tanh",
         "encoding": "raw",
+        "layer": "low_rank:rank=2",
+        "backward": "feedback_alignment",
         "optimizer": "sgd",
         "rate": "0.25",
         "batch": "7",
