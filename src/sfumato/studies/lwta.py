@@ -299,7 +299,8 @@ def judge(results: Results) -> Verdict:
     for name, values in at_level.items():
         outcomes = results[name]
         before = [100 * o.lines[1]["first_error"] for o in outcomes]
-        cells = [f"{np.mean(before):.2f}", f"{100 * values.mean():.2f}" + spread_of(100 * values)]
+        there = f"{100 * values.mean():.2f}" + spread_of(100 * values)
+        cells = [f"{np.mean(before):.2f}", "not reached" if np.isnan(values).any() else there]
         cells += [mean_text(outcomes, score, 2, 100) for score in ("first_error", "second_error")]
         table.append([name, f"{outcomes[0].rate:g}", *cells])
     for name in ("competing pairs, all digits", "rectifiers, all digits"):
