@@ -287,7 +287,8 @@ export class Store implements Listener {
   /** Look at a key moment, or (null) at the present. */
   async look(at: number | null): Promise<void> {
     const newest = this.keys.length - 1;
-    const wanted = at === null || at < 0 || (this.opened && at >= newest) ? null : Math.min(at, newest);
+    const none = at === null || at < 0 || newest < 0; // a run that waits at its first step has no moment behind it
+    const wanted = none || (this.opened && at >= newest) ? null : Math.min(at, newest);
     const turn = ++this.looked;
     this.at = wanted;
     this.removed = [];

@@ -360,6 +360,7 @@ def test_two_runs_are_trained_at_once_and_compared(page: Page) -> None:
     page.get_by_role("button", name="Train both").click()
     expect(page.get_by_text("Both see the same pixels in the same order.")).to_be_visible()
     expect(page.get_by_label(re.compile("Painting B: step [1-9]"))).to_be_visible()
+    until(page, "Number(document.querySelector('[data-testid=time]').max) >= 2")
     page.keyboard.press("Space")
     expect(page.locator(".state")).to_have_text("paused")
     expect(page.get_by_label(re.compile(r"\|A − B\|: dark: equal"))).to_be_visible()
@@ -606,6 +607,8 @@ def test_a_picture_and_a_run_are_named_on_the_command_line(browser: Browser, tmp
     opened.goto(server.url)
     expect(opened.locator(".state")).to_have_text("paused")
     at_step(opened, 0)
+    opened.keyboard.press("Home")  # there is no moment behind it yet: what is shown is still the present
+    expect(opened.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
     expect(opened.locator(".headline")).to_have_text(re.compile("^small-photo · 4x300 relu"))
     opened.get_by_role("button", name="One step").click()
     at_step(opened, 1)
