@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_a_run_learns_the_picture_on_the_shelf_or_its_own_copy(
     assert shelf.picture(shelf.learned(learner)).source == str(learner.folder / "target.png")
     shelf.shelve(Shelved("upload:abc", "mine", learner.origin["source"], "mine", b"", 1, 1))
     assert shelf.learned(learner) == "upload:abc"
+
+
+def test_a_run_of_the_built_in_picture_learns_that_even_before_it_is_on_the_shelf(
+    shelf: Library, photo: Path, tmp_path: Path
+) -> None:
+    learner = run(photo, tmp_path / "runs")
+    origin = learner.folder / "origin.json"
+    origin.write_text(json.dumps(json.loads(origin.read_text()) | {"source": None}))
+    assert shelf.learned(RunDirectory(learner.folder)) == "mona-lisa"
+    assert not [key for key in shelf.pictures if key.startswith("run:")]
 
 
 def test_a_run_without_its_copy_says_so(shelf: Library, photo: Path, tmp_path: Path) -> None:

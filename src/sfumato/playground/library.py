@@ -84,6 +84,8 @@ class Library:
     def learned(self, run: RunDirectory) -> str:
         """Key of the picture that a run learns: on the shelf already, or its own copy put there."""
         source = run.origin.get("source")
+        if source is None:  # the built-in one, which may still be on its way to the shelf
+            return "mona-lisa"
         for key, one in self.pictures.items():
             if one.source == source and not key.startswith("run:"):
                 return key
