@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PICTURE = ["--budget", "15s"]
-SWEEP = 'recipe = "classic"\nnet = "2x16"\nepochs = 3\nmax-pixels = 5000\n[grid]\nrate = [0.01, 0.02]\n'
+SWEEP = 'recipe = "classic"\nnet = "2x16"\nepochs = 3\noptions = {max_pixels = 5000}\n[grid]\nrate = [0.01, 0.02]\n'
 
 VERBS: dict[str, list[str]] = {
     "dry-run": ["paint", "--dry-run"],

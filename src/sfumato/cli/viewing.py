@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,40 +35,40 @@ def runs(
 
     if rm:
         folders = [where(name, out) for name in names]
-        _say_taken(names, folders)
+        _say_taken(names, folders, lambda text: print(text, file=sys.stderr))
         if not folders:
             raise RecipeError("--rm needs the runs to delete")
         for folder in folders:
             remove(folder)
             print(printable(f"deleted {folder}"), file=sys.stderr)
         return 0
-    with Waiting("runs"):  # ten thousand, or those of a slow disk
-        found = [find(name, out) for name in names]
-    _say_taken(names, [run.folder for run in found])
-    if report is not None:
-        from ..views.report import write
-
-        if not found:
-            raise RecipeError("--report needs the runs to show")
-        with Waiting(printable(f"report {report}")):
-            made = write(found, report)
-        print(printable(str(made.path)))
-        return 0
-    if found and to is None:
-        folders = [run.folder for run in found]
-        print(json.dumps(tables.as_dicts(folders), indent=2) if as_json else tables.text(found))
-        return 0
     with Waiting("runs") as tell:
-        entries = overview(out, tell)
-        if to is not None:
-            chosen = [run.folder for run in found]
-            tables.write([e for e in entries if not found or e.folder in chosen], to)
-            told = printable(str(to))
-        elif as_json:
-            told = json.dumps(tables.as_dicts([e.folder for e in entries]), indent=2)
+        found = [find(name, out) for name in names]
+        _say_taken(names, [run.folder for run in found], tell.write)
+        if report is not None:
+            if not found:
+                raise RecipeError("--report needs the runs to show")
+            tell(printable(f"report {report}"))
+            from ..views.report import write
+
+            told = printable(str(write(found, report).path))
+        elif found and to is None:
+            folders = [run.folder for run in found]
+            told = json.dumps(tables.as_dicts(folders), indent=2) if as_json else tables.text(found)
         else:
-            told = tables.list_text(entries, sort, out)
-    print(told, file=sys.stdout if entries or to or as_json else sys.stderr)
+            entries = overview(out, tell)
+            if to is not None:
+                chosen = [run.folder for run in found]
+                tables.write([e for e in entries if not found or e.folder in chosen], to)
+                told = printable(str(to))
+            elif as_json:
+                told = json.dumps(tables.as_dicts([e.folder for e in entries]), indent=2)
+            else:
+                told = tables.list_text(entries, sort, out)
+                if not entries:
+                    tell.write(told)
+                    return 0
+    print(told)
     return 0
 
 
@@ -208,8 +208,8 @@ def bench(
     return 0
 
 
-def _say_taken(names: Sequence[str], folders: Sequence[Path]) -> None:
+def _say_taken(names: Sequence[str], folders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Say which runs were taken for names that are not theirs in full."""
     for name, folder in zip(names, folders, strict=True):
         if Path(name) != folder and name != folder.name:
-            print(printable(f"{name}: {folder}"), file=sys.stderr)
+            say(printable(f"{name}: {folder}"))
