@@ -13,6 +13,7 @@ from sfumato.__main__ import main
 from sfumato.cli import tables
 from sfumato.recipe import NAMED, NAMED_FOR, Recipe
 from sfumato.runs import overview
+from sfumato.words import width
 
 
 def make(name: str, recipe: Recipe = NAMED["classic"][0], **scores: Any) -> Path:
@@ -40,6 +41,20 @@ def test_every_task_has_a_score_and_says_what_differs(folder: Path) -> None:
     )
     assert "1.23 % errors" in second and second.endswith("best, batch 64, seed 3")
     assert third.endswith("echo")
+
+
+@pytest.mark.parametrize("columns", [200, 120, 95, 80, 68])
+def test_no_line_of_the_list_is_broken_in_a_terminal(folder: Path, columns: int) -> None:
+    name = "2026-11-28_1352_mona-lisa_4x300-relu_fee193"
+    make(name, NAMED["classic"][0].replace(rate=0.5, batch=7, net=(300,)), psnr=31.256)
+    make("b", NAMED["classic"][0].replace(seed=3), psnr=20)
+    make("長い名前", psnr=20)
+    lines = tables.list_text(overview("runs"), "name", "runs", columns).splitlines()
+    assert max(map(width, lines)) <= columns
+    assert all("31.26 dB" in line for line in lines if name in line)
+    assert ("12.3" in "".join(lines)) == (columns >= 80)
+    assert any("…" in line for line in lines) == (columns == 95)
+    assert any("classic, net 1x300, rate 0.5" in line for line in lines) == (columns >= 120)
 
 
 @pytest.mark.parametrize("sort", ["psnr", "score"])

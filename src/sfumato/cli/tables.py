@@ -14,12 +14,15 @@ from ..errors import MissingExtra, RecipeError, RunError
 from ..files import replacing, save_text
 from ..recipe import NAMED_FOR, difference, net_text
 from ..runs import Entry, RunDirectory
-from ..words import aligned, decibels, metric_name, metric_text, score_text
+from ..words import aligned, decibels, metric_name, metric_text, score_text, width
 
 __all__ = ["as_dicts", "list_text", "text", "write"]
 
 CHANGES = 3
 """Fields of a recipe that a line of the list names."""
+
+LEAST = 12
+"""Letters of what differs that are worth a column."""
 
 SORTS = ("name", "score", "psnr", "seconds", "epoch")
 
@@ -56,8 +59,9 @@ def text(runs: Sequence[RunDirectory]) -> str:
     return _details(runs[0]) if len(runs) == 1 else _comparison(runs)
 
 
-def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
-    """A line a run, below them those that are damaged. Raises RecipeError for an order that is unknown."""
+def list_text(runs: Sequence[Entry], sort: str, parent: str, columns: int | None = None) -> str:
+    """A line a run, below them those that are damaged. columns: of the terminal, in which no line is to be broken;
+    None: all there is to say. Raises RecipeError for an order that is unknown."""
     if sort not in SORTS:
         raise RecipeError(f"sort={sort!r} is unknown; known are {', '.join(SORTS)}")
     if not runs:
@@ -72,8 +76,25 @@ def list_text(runs: Sequence[Entry], sort: str, parent: str) -> str:
         epoch = f"{last['epoch']:,.1f}" if "epoch" in last else "–"
         seconds = f"{last['seconds']:,.1f}" if "seconds" in last else "–"
         rows.append((run.name, run.state, epoch, score_text(last) or "–", seconds, _changes(run.recipe)))
-    parts = [aligned(rows, right=(2, 4))] if runs else []
+    parts = [_fitting(rows, columns)] if runs else []
     return "\n\n".join(parts + ([aligned(damaged)] if damaged else []))
+
+
+def _fitting(rows: Sequence[tuple[str, ...]], columns: int | None) -> str:
+    """The list as a table; in a narrow terminal what differs is cut, then left out, and the seconds after it."""
+    whole = aligned(rows, right=(2, 4))
+    if columns is None or _broadest(whole) <= columns:
+        return whole
+    without = aligned([row[:-1] for row in rows], right=(2, 4))
+    room = columns - _broadest(without) - 2
+    if room >= LEAST:
+        cut = [last if len(last) <= room else f"{last[: room - 1]}…" for *_, last in rows]
+        return aligned([(*row[:-1], last) for row, last in zip(rows, cut, strict=True)], right=(2, 4))
+    return without if room >= -2 else aligned([row[:-2] for row in rows], right=(2,))
+
+
+def _broadest(text: str) -> int:
+    return max(map(width, text.split("\n")))
 
 
 def _rank(last: dict[str, Any], sort: str) -> tuple[bool, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,7 +65,8 @@ def runs(
             elif as_json:
                 told = json.dumps(tables.as_dicts([e.folder for e in entries]), indent=2)
             else:
-                told = tables.list_text(entries, sort, out)
+                columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+                told = tables.list_text(entries, sort, out, columns)
                 if not entries:
                     tell.write(told)
                     return 0

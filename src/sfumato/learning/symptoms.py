@@ -91,7 +91,7 @@ def _short(losses: Points, scores: Points, total_steps: int) -> Finding | None:
     return Finding(
         "too short",
         f"Only {total_steps:,} step{'s' * (total_steps > 1)}: the net has hardly begun.",
-        "try more epochs, or a smaller batch, which makes more steps of the same epochs.",
+        "more epochs, or a smaller batch, which makes more steps of the same epochs.",
     )
 
 
@@ -103,7 +103,7 @@ def _mean(scores: Points, mean_colour: float) -> Finding | None:
         "mean colour",
         f"The painting is still the picture's mean colour ({scores[-1][1]:.1f} dB), on which deep nets with a "
         "small start, such as 2012-code, sit for the first epochs.",
-        "try more epochs, a higher rate, or the recipe classic.",
+        "more epochs, a higher rate, or the recipe classic.",
     )
 
 
@@ -122,12 +122,12 @@ def _flat(flat: Sequence[float], rectifier: bool) -> Finding | None:
     return Finding(
         "saturated",
         f"{share} are saturated: their activation stands at its end on the whole picture, so they hardly learn.",
-        "try a third of the rate, or a smaller start such as init=published:gain=0.5.",
+        "a third of the rate, or a smaller start such as init=published:gain=0.5.",
     )
 
 
 def _too_high(rate: float, seen: str) -> Finding:
-    return Finding("rate too high", f"{seen}: the rate is too high.", f"try rate={rate / 3:.2g}, or clip=1.")
+    return Finding("rate too high", f"{seen}: the rate is too high.", f"rate={rate / 3:.2g}, or clip=1.")
 
 
 def _unsteady(losses: Points, rate: float) -> Finding | None:
@@ -158,7 +158,7 @@ def _slow(losses: Points, rate: float, total_steps: int) -> Finding | None:
             "rate too low",
             f"After {losses[-1][0]:,} steps the loss has fallen by only {max(0.0, 1 - last / first):.0%}: "
             "nothing moves, the picture stays grey.",
-            f"try rate={rate * 10:.2g}; if that is no better, another optimizer or a smaller batch.",
+            f"rate={rate * 10:.2g}; if that is no better, another optimizer or a smaller batch.",
         )
     return None
 
