@@ -4,8 +4,8 @@
 
 Each command runs in a process of its own, in a folder that is deleted afterwards, its output read with the time
 at which it came: from the start to the first word, between two words, from the last to the end of the process. What
-a terminal rewrites counts as a word. The promise: at most two seconds in a terminal; in a pipe two to the first
-word and ten between lines. Let nothing else run on the machine meanwhile.
+a terminal rewrites counts as a word. The promise: at most two seconds, also in a pipe. Let nothing else run on the
+machine meanwhile.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ HINTS = {
     errno.EDQUOT: "free some space; the file that was there is untouched",
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "a part of the path is no folder",
+    errno.EEXIST: "a file has that name; choose another",
     errno.EISDIR: "a folder has that name; choose another",
     errno.EROFS: "the disk is read-only; choose another folder (--out)",
     errno.EACCES: "it may not be written; choose another folder, or work on a copy",

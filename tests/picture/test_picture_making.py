@@ -16,6 +16,7 @@ from PIL import Image
 from sfumato import files, picture
 from sfumato.errors import PictureError, RecipeError, RunError
 from sfumato.picture import Picture, encode, flatten, from_array, load, parse_size, resize, save, sheet
+from sfumato.picture._values import CLIPPED
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".webp", ".PNG"])
@@ -112,7 +113,8 @@ def test_arrays_of_any_sound_type_become_pictures() -> None:
     assert from_array(np.array([[0, 255]], np.uint8)).values.ravel().tolist() == [0, 1]
     assert from_array(np.array([[0, 65535]], np.uint16)).values.ravel().tolist() == [0, 1]
     assert from_array(np.array([[False, True]])).values.ravel().tolist() == [0, 1]
-    assert from_array(np.array([[-1.0, 0.25, 7]])).values.ravel().tolist() == [0, 0.25, 1]
+    clipped = from_array(np.array([[-0.4, 0.25, 1.4]]))  # as far as what a network paints may overshoot
+    assert clipped.values.ravel().tolist() == [0, 0.25, 1] and clipped.notes == (CLIPPED,)
     source = np.zeros((2, 3, 3), np.float32)
     made = from_array(source, icc=SRGB, name="made")
     made.values[:] = 1
@@ -128,6 +130,8 @@ def test_arrays_of_any_sound_type_become_pictures() -> None:
         (np.zeros((2, 2), int), "int64 values"),
         (np.zeros((2, 2), complex), "complex128 values"),
         (np.array([["a"]]), "cannot be made of"),
+        (np.array([[0.0, 255.0]]), r"from 0 to 255, and floats are meant from 0 to 1\nhint: divide by"),
+        (np.array([[-1.0, 1.0]], np.float32), "values from -1 to 1, and floats are meant from 0 to 1"),
         (np.array([[0, np.inf]]), "1 of 2 values, the first at row 0, column 1"),
     ],
 )

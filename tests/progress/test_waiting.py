@@ -16,6 +16,7 @@ from sfumato import progress
 from sfumato.__main__ import main
 from sfumato.cli import preview
 from sfumato.cli.commands import VERBS
+from sfumato.errors import RecipeError
 from sfumato.progress import now, renderers
 from sfumato.runs import listing
 
@@ -213,6 +214,16 @@ def test_export_and_atlas_tell_how_far_they_are(folder: Path) -> None:
     assert max(sheets) < min(measured) and len(measured) == len(run.recipe.net)
     assert paths[-1].name == "neurons.csv"
     told.clear()
+    for asked in (
+        {"sort": "nonsense"},
+        {"plots": ["nonsense"]},
+        {"view": "x"},
+        {"layer": 9},
+        {"chosen": "9:1"},
+    ):
+        with pytest.raises(RecipeError):
+            atlas_of(run, **asked, tell=told.append)
+        assert not told, f"{asked} is refused before the work"
     (drawn, table) = atlas_of(run, layer=1, tell=told.append)
     assert (drawn.name, table.name) == ("layer-1.png", "neurons-layer-1.csv")
     assert sum("worth" in text for text in told) == 1, "no other layer is measured"

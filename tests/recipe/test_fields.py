@@ -105,6 +105,9 @@ def test_a_recipe_of_format_1_is_read_for_ever() -> None:
     ("changes", "message"),
     [
         ({"ratee": 1}, "'ratee' is unknown; did you mean 'rate'"),
+        ({"learning_rate": 1}, "'learning_rate' is unknown; did you mean 'rate'"),
+        ({"batch_size": 1}, "'batch_size' is unknown; did you mean 'batch'"),
+        ({"nonsense": 1}, "'nonsense' is unknown; known are activation, backward"),
         ({"zzz": 1}, "'zzz' is unknown; known are activation, backward"),
         ({"rate": "fast"}, "rate='fast' is not a valid float"),
         ({"rate": 0}, "rate=0.0 must be greater than 0"),

@@ -14,12 +14,18 @@ from ..errors import RecipeError
 from .previews import Preview
 from .raster import number
 
-__all__ = ["SORTS", "Order", "chain", "correlations", "order", "parse_neurons"]
+__all__ = ["SORTS", "Order", "chain", "check", "correlations", "order", "parse_neurons"]
 
 Order = npt.NDArray[np.int64]
 """Units of a layer, each once."""
 
 SORTS = ("index", "mean", "contrast", "dead", "similarity", "importance")
+
+
+def check(by: str) -> None:
+    """RecipeError for a word that is no order of a sheet."""
+    if by not in SORTS:
+        raise RecipeError(f"sort={by!r} is unknown; it may be {', '.join(SORTS)}")
 
 
 def order(view: Preview, by: str = "index", *, importance: npt.ArrayLike | None = None) -> Order:
@@ -30,8 +36,7 @@ def order(view: Preview, by: str = "index", *, importance: npt.ArrayLike | None 
     see `chain`, dead units last; importance: decibels lost without the unit, largest first, given as
     `importance` (units,). Ties go by index. Raises RecipeError for another word, or where `importance` is missing.
     """
-    if by not in SORTS:
-        raise RecipeError(f"sort={by!r} is unknown; it may be {', '.join(SORTS)}")
+    check(by)
     if by == "index":
         return np.arange(view.units)
     if by == "similarity":

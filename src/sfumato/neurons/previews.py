@@ -30,6 +30,7 @@ __all__ = [
     "VIEWS",
     "Preview",
     "Scale",
+    "check",
     "is_rectifier",
     "preview",
     "scale",
@@ -134,8 +135,7 @@ def preview(
     structure does not alias. Memory: the values returned, and a block of TILE_VALUES.
     Raises RecipeError for an unknown view or layer, RunError where weights are not finite.
     """
-    if view not in VIEWS:
-        raise RecipeError(f"view={view!r} must be signed or grey")
+    check(view)
     check_finite(net)
     units = widths(net)
     wanted = sorted(set(layers)) if layers is not None else list(range(1, len(units) + 1))
@@ -213,6 +213,14 @@ def tile_size(units: int, height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * share)), max(1, round(width * share))
 
 
+def check(view: str = "signed", per: str = "neuron") -> None:
+    """RecipeError for a view, or a share of colours, that does not exist."""
+    if view not in VIEWS:
+        raise RecipeError(f"view={view!r} must be signed or grey")
+    if per not in ("neuron", "layer"):
+        raise RecipeError(f"per={per!r} must be neuron or layer")
+
+
 def scale(view: Preview, *, per: str = "neuron") -> Scale:
     """The colour range of a layer, from its preview.
 
@@ -220,8 +228,7 @@ def scale(view: Preview, *, per: str = "neuron") -> Scale:
     99.5 % quantile. The quantiles are exact for the preview's values (order statistic ceil(share n)), and
     an estimate for any other raster. per: `neuron` shows shapes best, `layer` compares strengths.
     """
-    if per not in ("neuron", "layer"):
-        raise RecipeError(f"per={per!r} must be neuron or layer")
+    check(per=per)
     flat = view.values.reshape(view.units, -1) if per == "neuron" else view.values.reshape(1, -1)
     if view.view == "signed":
         high = _quantile(np.abs(flat), SIGNED_SHARE)

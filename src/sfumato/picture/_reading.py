@@ -100,7 +100,7 @@ def from_pillow(image: Image.Image, name: str = "") -> Picture:
             f"a picture of Pillow's mode {image.mode} is not taken as it is\nhint: image.convert('RGB')"
         )
     made = from_array(np.asarray(image), name=name or file.stem)
-    notes: list[str] = []
+    notes = list(made.notes)
     icc = _fitting_profile(image.info.get("icc_profile"), made.channels, notes)
     return Picture(made.values, icc, tuple(notes), made.name)
 

@@ -68,11 +68,15 @@ class Picture:
         return file.getvalue()
 
 
+CLIPPED = "values below 0 or above 1 are clipped"
+
+
 def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture") -> Picture:
     """A picture of an array (H, W) or (H, W, C), C = 1, 3 or 4: a copy, clipped to [0, 1].
 
-    Floats are meant in [0, 1] and clipped, as what a network paints overshoots; bool, uint8 and uint16 are divided
-    by their full scale. Raises PictureError for other types and shapes, no pixels, or values that are not finite.
+    Floats are meant in [0, 1]. What a network paints overshoots, so they are clipped, which is noted; those beyond
+    -0.5 ... 1.5 mean something else, such as 0 ... 255. bool, uint8 and uint16 are divided by their full scale.
+    Raises PictureError for such floats, other types and shapes, no pixels, or values that are not finite.
     """
     array = np.asarray(values)
     scale = 1 if array.dtype.kind in "fb" else {"uint8": 255, "uint16": 65535}.get(array.dtype.name)
@@ -85,8 +89,13 @@ def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture
         what = f"picture {name!r} cannot be made of an array of shape {np.shape(values)}"
         raise PictureError(f"{what}\nhint: give (H, W), or (H, W, C) with C = 1, 3 or 4")
     check_finite(array, name)
+    low, high = float(array.min()), float(array.max())
+    if scale == 1 and not -0.5 <= low <= high <= 1.5:
+        what = f"picture {name!r} has values from {low:g} to {high:g}, and floats are meant from 0 to 1"
+        raise PictureError(f"{what}\nhint: divide by the largest that may be, such as 255")
+    notes = (CLIPPED,) if scale == 1 and not -1e-6 <= low <= high <= 1 + 1e-6 else ()
     scaled = np.clip(array.astype(np.float64) / scale, 0, 1)
-    return Picture(np.ascontiguousarray(scaled, dtype=np.float32), icc, (), name)
+    return Picture(np.ascontiguousarray(scaled, dtype=np.float32), icc, notes, name)
 
 
 def as_image(picture: Picture) -> Image.Image:

@@ -164,8 +164,10 @@ def short(value: Any) -> str:
 
 
 def near(name: str, known: list[str]) -> str:
-    """The nearest known name to a misspelt one, as a question; else the list of the known ones."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    """The nearest known name to a misspelt one, as a question; else the list of the known ones. One that is a word
+    of it comes first: learning_rate means rate, although its letters are nearer to coordinates."""
+    within = sorted((one for one in known if one in name.split("_")), key=len)[-1:]
+    close = within or difflib.get_close_matches(name, known, n=1, cutoff=0.55)
     if close:
         return f"did you mean {close[0]!r}?"
     return "known are " + ", ".join(sorted(known)) if known else "it takes no arguments"

@@ -143,6 +143,8 @@ def atlas_of(
     if run.recipe.task != "picture":
         return _features(run, step)
     check_plots(plots)
+    orders.check(sort)  # all of it before anything is measured
+    previews.check(view, per)
     gallery = Gallery(run, size=_size(size) if size else None, view=view, per=per, sort=sort)
     removed = orders.parse_neurons(without, run.recipe.net) if without else []
     layers = None if layer is None else [layer]
