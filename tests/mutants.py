@@ -77,6 +77,7 @@ MUTANTS = [
     Mutant("a group keeps the rates of its beginning", "engine/regrouped.py", "rates = self.plan.rates(self.step, len(losses_out))", "rates = self.plan.rates(self.step - self._done, len(losses_out))", "promises", "runs/test_cut_runs.py"),
     Mutant("a list on a read-only disk is read anew", "runs/index.py", "journal_mode = DELETE", "journal_mode = WAL", "promises", "runs/test_read_only.py"),
     Mutant("floats of 0 to 255 are painted white", "picture/_values.py", "if scale == 1 and not -0.5 <=", "if False and not -0.5 <=", "promises", "picture/test_picture_making.py"),
+    Mutant("a slow first step cuts a run to nothing", "budget.py", "spent < SEEN * self._seconds", "spent < 0", "promises", "test_budget.py"),
     Mutant("the target of a resume is forgotten", "experiment.py", "if new_target:", "if False:", "promises", "runs/test_cut_runs.py"),
     Mutant("sines 1e-4 too fast in eager alone", "nets/activations.py", "torch.sin(omega * x)", "torch.sin(omega * 1.0001 * x)", "promises", "engine/test_amplified_rounding.py"),
     Mutant("the line dies before symptoms are sought", "progress/renderers.py", "lines = closing(facts, python=self._python)", "self._now.set('')\n            lines = closing(facts, python=self._python)", "promises", "progress/test_waiting.py"),

@@ -256,5 +256,40 @@ def test_frames_are_paid_for_at_what_they_cost(monkeypatch: pytest.MonkeyPatch) 
         clock[0] = wall
         return SimpleNamespace(step=step, seconds=seconds, total_steps=1000, last=False)
 
-    assert pace.steps(tick(0, 0.0, 0.0), frames) is None
+    assert pace.steps(tick(0, 0.5, 0.0), frames) is None
     assert pace.steps(tick(200, 11.0, 10.0), frames) == 200 + int((100 - 11 - 3 * 0.5) * 20)
+
+
+def test_a_slow_begin_does_not_cut_a_run_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing the run's first files took a second on a busy disk; the first step touches its memory."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    pace = budget.Pace(8.0, deadline=7.0, frame=0.05)
+    frames = [0, 1, 2, 7, 20, 60, 140, 329]
+
+    def tick(step: int, wall: float, seconds: float) -> Any:
+        clock[0] = wall
+        return SimpleNamespace(step=step, seconds=seconds, total_steps=329, last=False)
+
+    assert pace.steps(tick(0, 1.2, 0.0), frames) is None
+    assert (
+        pace.steps(tick(1, 1.5, 0.1), frames) is None
+    )  # one step in a tenth of a second: nothing is known yet
+    assert pace.steps(tick(10, 3.0, 0.3), frames) == 10 + int(
+        (7 - 3) / 2 * 10 / 0.3
+    )  # frames of half a second
+
+
+@given(st.integers(1, 328), st.floats(0.2, 6.9), st.floats(0.161, 6.0), st.floats(0.0, 9.0))
+def test_half_of_what_is_left_is_for_training(step: int, wall: float, seconds: float, frame: float) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        clock = [0.0]
+        patch.setattr(time, "perf_counter", lambda: clock[0])
+        pace = budget.Pace(8.0, deadline=7.0, frame=frame)
+        first = SimpleNamespace(step=0, seconds=0.0, total_steps=329, last=False)
+        assert pace.steps(first, range(0, 329, 9)) is None  # type: ignore[arg-type]
+        clock[0] = max(wall, 0.81)
+        now = SimpleNamespace(step=step, seconds=seconds, total_steps=329, last=False)
+        total = pace.steps(now, range(0, 329, 9))  # type: ignore[arg-type]
+        possible = (7 - clock[0]) * step / seconds
+        assert total is None or total - step >= max(1, int(possible / 2)) - 1

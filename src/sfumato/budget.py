@@ -42,6 +42,10 @@ FEWEST = 8
 FILM = 0.006
 """Seconds that a frame of 128,700 pixels takes in the film at the end."""
 
+SEEN = 0.02
+"""Share of the budget that must have been trained before its speed counts: a first step alone may take ten times as
+long, and a run of 8 seconds was once cut from 329 steps to 2 after it."""
+
 SLACK = 0.05
 """A run is planned anew when it would end later or earlier than its budget by this share of it."""
 
@@ -136,30 +140,35 @@ class Pace:
     def __init__(self, seconds: float, deadline: float, frame: float) -> None:
         """frame: seconds that a frame takes, before any of this run has been seen."""
         self._seconds, self._deadline, self._frame = seconds, deadline, frame
-        self._start = time.perf_counter()
-        self._next = self._start + 0.1 * seconds
-        self._mark: tuple[float, int] | None = None
+        self._next = time.perf_counter() + 0.1 * seconds
+        self._first: tuple[float, float, int] | None = (
+            None  # when, training seconds and step of the first tick
+        )
+        self._mark = (0.0, 0)
 
     def steps(self, tick: Tick, frames: Collection[int]) -> int | None:
         """The number of steps in which the run should end, if that is not the planned one any more; else None.
 
         frames: the steps of all frames. Looked at every tenth of the budget, by the training speed since the last
-        look, so that a short stall changes nothing and a lasting one does. What was not training went into frames.
+        look, so that a short stall changes nothing and a lasting one does. What was not training since the first
+        tick went into frames; half of the time that is left is for training, whatever they cost.
         """
         now = time.perf_counter()
-        if self._mark is None:
+        if self._first is None:
+            self._first = (now, tick.seconds, tick.step)
             self._mark = (tick.seconds, tick.step)
         if now < self._next or tick.last:
             return None
-        self._next = now + 0.1 * self._seconds
         spent, steps = tick.seconds - self._mark[0], tick.step - self._mark[1]
-        self._mark = (tick.seconds, tick.step)
-        if steps < 1:
+        if steps < 1 or spent < SEEN * self._seconds:
             return None
+        self._next = now + 0.1 * self._seconds
+        self._mark = (tick.seconds, tick.step)
+        began, before, first = self._first
         ahead = sum(step > tick.step for step in frames)
-        seen = len(frames) - ahead
-        frame = (now - self._start - tick.seconds) / seen if seen else self._frame
-        left = self._deadline - now - frame * ahead
+        seen = sum(first < step <= tick.step for step in frames)
+        frame = (now - began - (tick.seconds - before)) / seen if seen else self._frame
+        left = max(self._deadline - now - frame * ahead, (self._deadline - now) / 2)
         to_do = tick.total_steps - tick.step
         if abs(spent / steps * to_do - left) <= SLACK * self._seconds:
             return None
