@@ -42,7 +42,8 @@ The paper's world is of this size; stories are short, and there are 3,000 questi
 
 Result
 ------
-No full run yet.
+**holds**: two facts: two look-ups, times 99.8 %, one look-up 16.0 %, two look-ups, no times 61.2 %, LSTM 18.0
+%. 5 seeds, 30.4 minutes of runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study memnn`.
 """
 
 from __future__ import annotations
@@ -77,6 +78,11 @@ CLAIM = (
 )
 
 SEEDS, DATA = 5, ("babi-en",)
+
+AFTERWARDS = (
+    "the LSTM does no better than guessing one of six places: 1,000 steps on 3,000 stories are too few for it, and "
+    "how far it gets with more was not tried. The memory nets answer bAbI's questions as well as our own."
+)
 
 MISSING = "question answering on a large scale; words never seen; exact matching; difficulties 1 and 3"
 
