@@ -38,7 +38,9 @@ How large it is
 
 Result
 ------
-No full run yet.
+**does not hold**: not so: the student of logits closes at least half of the gap; logits teach at least as well
+as probabilities (-29 % of the gap closed (a seed: -54 to -16 %): labels 7.28, logits 7.90, teacher 5.17 %
+errors). 5 seeds, 69.0 minutes of runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study mimic`.
 """
 
 from __future__ import annotations
@@ -75,6 +77,12 @@ CLAIM = (
 )
 
 SEEDS, DATA = 5, ("mnist",)
+
+AFTERWARDS = (
+    "with the teacher's own digits alone, its logits teach less than the labels in 1,200 steps; the paper's "
+    "gain came with a much stronger teacher, more steps and, for photographs, unlabelled data, none of which was "
+    "tried. Most students chose 0.01, the largest rate. On the picture neither teaching gets one layer near four."
+)
 
 MISSING = "unlabelled transfer data; ensembles of teachers; photographs; speech"
 
