@@ -35,7 +35,8 @@ How large it is
 
 Result
 ------
-No full run yet.
+**holds**: -0.06 points against dense (-1.43 to +1.31) with 52 times fewer numbers. 5 seeds, 58.8 minutes of
+runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study fried`.
 """
 
 from __future__ import annotations
@@ -75,6 +76,12 @@ CLAIM = (
 )
 
 SEEDS, DATA = 5, ("mnist",)
+
+AFTERWARDS = (
+    "it holds by the means; the seeds scatter by 0.6 points behind convolutions at these constant rates, so that "
+    "0.1 points cannot be told with five of them. Frozen diagonals are nearly as good there (+0.2 points); on the "
+    "pixels fastfood stays 2.3 points behind the dense layer."
+)
 
 MISSING = "ImageNet; several blocks; cosines and sines; the saving in time"
 
