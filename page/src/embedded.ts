@@ -40,6 +40,11 @@ function bytes(text: string): Uint8Array<ArrayBuffer> {
   return made;
 }
 const matrix = ({ shape: [rows, columns], data }: PackedMatrix): Matrix => ({ rows, columns, values: halves(bytes(data)) });
+const singles = ({ shape: [rows, columns], data }: PackedMatrix): Matrix => ({
+  rows,
+  columns,
+  values: new Float32Array(bytes(data).buffer),
+});
 const dense = (one: { weight: PackedMatrix; bias: PackedMatrix }) => ({
   weight: matrix(one.weight),
   bias: matrix(one.bias).values,
@@ -52,7 +57,7 @@ function unpackedNet(net: PackedNet | null): Carried | null {
     ...rest,
     layers: layers.map(dense),
     readout: dense(readout),
-    ...(waves ? { waves: { ...waves, frequencies: matrix(waves.frequencies) } } : {}),
+    ...(waves ? { waves: { ...waves, frequencies: singles(waves.frequencies) } } : {}),
     ...(skip ? { skip: matrix(skip) } : {}),
   };
 }

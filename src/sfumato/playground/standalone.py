@@ -102,7 +102,9 @@ def _net(net: Net) -> dict[str, Any] | None:
     if isinstance(net.encoding, encodings.Affine):
         made["affine"] = {"scale": net.encoding.scale, "shift": net.encoding.shift}
     elif isinstance(net.encoding, encodings.Waves):
-        made["waves"] = {"frequencies": _matrix(net.encoding.frequencies), "identity": net.encoding.identity}
+        # Not kept in a run but drawn anew from its recipe, in full: halves of them would be another net's.
+        frequencies = _matrix(net.encoding.frequencies, "<f4")
+        made["waves"] = {"frequencies": frequencies, "identity": net.encoding.identity}
     else:
         return None
     if net.skip is not None:
@@ -114,10 +116,10 @@ def _dense(layer: Any) -> dict[str, Any]:
     return {"weight": _matrix(layer.weight), "bias": _matrix(layer.bias[None])}
 
 
-def _matrix(values: Tensor) -> dict[str, Any]:
-    """Shape and little-endian half-precision numbers as text."""
-    halves = values.detach().cpu().numpy().astype("<f2")
-    return {"shape": list(halves.shape), "data": _text(halves.tobytes())}
+def _matrix(values: Tensor, kind: str = "<f2") -> dict[str, Any]:
+    """Shape and little-endian numbers as text, half precision unless said otherwise: so are kept weights."""
+    numbers = values.detach().cpu().numpy().astype(kind)
+    return {"shape": list(numbers.shape), "data": _text(numbers.tobytes())}
 
 
 def _webp(picture: bytes, quality: int) -> bytes:
