@@ -32,7 +32,8 @@ How large it is
 
 Result
 ------
-No full run yet.
+**holds**: -1.33 points of error (-1.56 to -1.09), 25 % fewer under noise; -0.87 points with 5,000 digits. 5
+seeds, 12.9 minutes of runs, 2026-11-28, AMD EPYC (none): `sfumato study ibp`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ CLAIM = (
 )
 
 SEEDS, DATA = 5, ("mnist",)
+
+AFTERWARDS = (
+    "plain adversarial training is the stronger remedy, as was expected: 7.5 % errors. Every arm chose 0.003, the "
+    "larger of two rates."
+)
 
 MISSING = "prediction IBP; tangents; CIFAR-10; time"
 
