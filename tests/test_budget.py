@@ -213,7 +213,7 @@ def test_a_slower_machine_is_noticed_and_a_short_stall_is_not(monkeypatch: pytes
     pace, tick = paced(monkeypatch)
     assert pace.steps(tick(0, 0.0), ()) is None
     assert pace.steps(tick(100, 10.1), ()) is None
-    assert pace.steps(tick(180, 20.2), ()) == 180 + int((100 - 20.2) * 80 / 10.1)
+    assert pace.steps(tick(180, 20.2), ()) == 180 + int((100 - 20.2) * 180 / 20.2)
     assert pace.steps(tick(190, 22.0), ()) is None  # not again before a tenth of the budget is over
 
 
@@ -222,7 +222,8 @@ def test_a_machine_that_becomes_faster_uses_the_whole_budget(monkeypatch: pytest
     pace, tick = paced(monkeypatch)
     assert pace.steps(tick(0, 0.0), ()) is None
     assert pace.steps(tick(102, 10.0), ()) is None  # 2 % are no reason
-    assert pace.steps(tick(302, 20.0), ()) == 302 + 80 * 20
+    assert pace.steps(tick(302, 20.0), ()) == 302 + int(80 * 302 / 20)
+    assert pace.steps(tick(502, 30.0), ()) == 502 + int(70 * 400 / 20)  # the first tenth counts no more
 
 
 @pytest.mark.parametrize(("frames", "expected"), [("7", 7), ("linear:5", 5)])

@@ -16,6 +16,7 @@ import dataclasses
 import math
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -144,26 +145,26 @@ class Pace:
         self._first: tuple[float, float, int] | None = (
             None  # when, training seconds and step of the first tick
         )
-        self._mark = (0.0, 0)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=2)
 
     def steps(self, tick: Tick, frames: Collection[int]) -> int | None:
         """The number of steps in which the run should end, if that is not the planned one any more; else None.
 
-        frames: the steps of all frames. Looked at every tenth of the budget, by the training speed since the last
-        look, so that a short stall changes nothing and a lasting one does. What was not training since the first
-        tick went into frames; half of the time that is left is for training, whatever they cost.
+        frames: the steps of all frames. Looked at every tenth of the budget, by the training speed of the last
+        two tenths, so that a short stall changes nothing and a lasting one does. What was not training since the
+        first tick went into frames; half of the time that is left is for training, whatever they cost.
         """
         now = time.perf_counter()
         if self._first is None:
             self._first = (now, tick.seconds, tick.step)
-            self._mark = (tick.seconds, tick.step)
+            self._marks.append((tick.seconds, tick.step))
         if now < self._next or tick.last:
             return None
-        spent, steps = tick.seconds - self._mark[0], tick.step - self._mark[1]
+        spent, steps = tick.seconds - self._marks[0][0], tick.step - self._marks[0][1]
         if steps < 1 or spent < SEEN * self._seconds:
             return None
         self._next = now + 0.1 * self._seconds
-        self._mark = (tick.seconds, tick.step)
+        self._marks.append((tick.seconds, tick.step))
         began, before, first = self._first
         ahead = sum(step > tick.step for step in frames)
         seen = sum(first < step <= tick.step for step in frames)
