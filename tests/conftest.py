@@ -20,7 +20,7 @@ from sfumato.recipe import Recipe
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytest_plugins = ["left_out", "quick_studies"]
+pytest_plugins = ["left_out", "playground_server", "quick_studies"]
 
 settings.register_profile("sfumato", deadline=None)  # a shared machine stalls at times: no test is timed
 settings.load_profile("sfumato")
