@@ -1,6 +1,7 @@
 """200 short runs on a Ray cluster of three nodes on this machine, two nodes lost and the driver killed on the way.
 
-    python benchmarks/cluster.py
+    python benchmarks/cluster.py             all of it
+    python benchmarks/cluster.py --local     without the cluster
 
 Prints how many results there are, how many twice, how many missing, and what a run costs beyond its training: in
 one process, in a local pool, on the cluster.
@@ -8,6 +9,7 @@ one process, in a local pool, on the cluster.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -94,6 +96,11 @@ def alone(place: Path) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--local", action="store_true", help="only what needs no Ray")
+    local = parser.parse_args().local
     place = Path(tempfile.mkdtemp(prefix="sfc", dir="/tmp"))
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": str(place)}
     (place / "ray").mkdir()
@@ -109,6 +116,9 @@ def main() -> None:
     wall = time.perf_counter() - started
     print(f"local pool of 2: {count} runs, {overhead(place / 'local', wall, 2, count - 1)}", flush=True)
 
+    if local:
+        shutil.rmtree(place)
+        return
     cluster = cluster_of(NODES)
     out = place / "runs"
     script = DRIVER.format(

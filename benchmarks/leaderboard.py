@@ -1,11 +1,12 @@
 """The leaderboard: every named recipe as it is, on the Mona Lisa and Kodak pictures, after so many seconds.
 
     python benchmarks/leaderboard.py                                        all 25 pictures, 10 s and 60 s
-    python benchmarks/leaderboard.py 10:mona-lisa 10:04,15 --max-pixels 40000       two of its tables
+    python benchmarks/leaderboard.py 10:mona-lisa:3 10:04,15 --max-pixels 40000     two of its tables
 
-A table is SECONDS:PICTURES, pictures being `mona-lisa`, `kodak` (all 24) or numbers of Kodak's. Equal processor
-seconds of one thread, nothing tuned beyond what a recipe says, a tenth of the pixels hidden; runs that are on the
-disk (--out) are not run again. Writes benchmarks/leaderboard.md. Pictures: SFUMATO_DATA with `pictures/`, `kodak/`.
+A table is SECONDS:PICTURES[:SEEDS], pictures being `mona-lisa`, `kodak` (all 24) or numbers of Kodak's, one seed
+where none are said. Equal processor seconds of one thread, nothing tuned beyond what a recipe says, a tenth of the
+pixels hidden; runs that are on the disk (--out) are not run again. Writes benchmarks/leaderboard.md. Pictures:
+SFUMATO_DATA with `pictures/`, `kodak/`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import argparse
 import math
 import os
 import platform
-import re
 import time
-from itertools import groupby
 from pathlib import Path
 
 from sfumato.compare import summary
@@ -24,17 +23,26 @@ from sfumato.compare.budget import Budget
 from sfumato.compare.comparison import Comparison, Request, compare, read_contestant
 from sfumato.recipe import NAMED
 
+MOST_NAMED = 4
+"""Pictures of a table that its headline names one by one."""
+
 MONA_LISA = "pictures/mona-lisa-300x429.jpg"
 
-TABLES = ("10:mona-lisa", "60:mona-lisa", "10:kodak", "60:kodak")
+TABLES = ("10:mona-lisa:3", "60:mona-lisa:3", "10:kodak", "60:kodak")
 
 HEAD = """# Leaderboard
 
-Every named recipe as it is, by `{command}`: equal
-processor seconds of one thread a net, one net a process. Steps are planned from what a step costs in a second's
-probe, so that each schedule ends with its budget; "seconds" are those that a run then took. A tenth of the pixels
-is hidden from training: "seen" is memory, "hidden" is what the net makes of places that it was not told. PSNR in
-dB, values clipped and not rounded, mean over pictures. {seeds}
+Every named recipe as it is, by
+
+```sh
+{command}
+```
+
+Equal processor seconds of one thread a net, one net a process. Steps are planned from what a step costs in a
+second's probe, so that each schedule ends with its budget; "seconds" are those that a run then took. A tenth of the
+pixels is hidden from training: "seen" is memory, "hidden" is what the net makes of places that it was not told.
+PSNR in dB, values clipped and not rounded, mean over pictures and seeds; ± is the standard deviation of the seeds
+of a picture. Where there is one seed, tenths mean nothing.{reduced}
 
 {machine}, {day}. Cores were shared with other work: a run got {share:.0%} of one, which
 is why seconds are processor seconds; a busy neighbour costs some of them too, and all recipes alike.
@@ -47,24 +55,28 @@ trains on all of 512x512, and neither has a budget in seconds.
 
 """
 
+REDUCED = " Pictures of Kodak are downscaled to {:,} pixels, of 393,216."
+
 
 def tables(done: list[Comparison], command: str) -> str:
     """The page."""
     rows = [row for comparison in done for row in comparison.rows if not row.error]
-    seeds = done[0].request.seeds
     cores = [row.cores for row in rows if math.isfinite(row.cores)]
+    limit = max(comparison.request.max_pixels for comparison in done)
     text = HEAD.format(
         command=command,
-        seeds=f"{seeds} seeds, mean ± standard deviation." if seeds > 1 else "One seed: tenths mean nothing.",
+        reduced=REDUCED.format(limit) if limit else "",
         machine=_processor(),
         day=time.strftime("%-d %B %Y"),
         share=sum(cores) / max(1, len(cores)),
     )
-    kinds = sorted(done, key=lambda c: (c.subjects[0].name != "mona-lisa-300x429", c.request.budget.seconds))
-    for _, group in groupby(kinds, key=lambda c: c.subjects[0].name):
-        for comparison in group:
-            names = ", ".join(f"{s.name} ({s.width}x{s.height})" for s in comparison.subjects)
-            text += f"## {names}: {comparison.request.budget}\n\n{_table(comparison)}\n\n"
+    for comparison in done:
+        request, subjects = comparison.request, comparison.subjects
+        names = ", ".join(f"{s.name} ({s.width}x{s.height})" for s in subjects)
+        if len(subjects) > MOST_NAMED:
+            names = f"{len(subjects)} pictures of Kodak"
+        seeds = f"{request.seeds} seed{'s' if request.seeds > 1 else ''}"
+        text += f"## {names}: {request.budget}, {seeds}\n\n{_table(comparison)}\n\n"
     return text.rstrip() + "\n"
 
 
@@ -116,9 +128,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="*", default=TABLES, metavar="SECONDS:PICTURES")
+    parser.add_argument("tables", nargs="*", default=TABLES, metavar="SECONDS:PICTURES[:SEEDS]")
     parser.add_argument("--max-pixels", type=int, default=0, help="larger pictures of Kodak are downscaled")
-    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--out", default="comparisons/leaderboard")
     parser.add_argument("--page", default=str(Path(__file__).with_suffix(".md")))
@@ -126,21 +137,20 @@ def main() -> None:
     data = Path(os.environ.get("SFUMATO_DATA", "../shared/data"))
     done = []
     for table in asked.tables:
-        seconds, _, names = table.partition(":")
+        seconds, names, *seeds = table.split(":")
         request = Request(
             tuple(map(read_contestant, NAMED)),
             pictures=files(names, data),
             budget=Budget(float(seconds)),
-            seeds=asked.seeds,
+            seeds=int(*seeds) if seeds else 1,
             tune=0,
             targets=(25.0, 30.0, 35.0, 40.0),
             max_pixels=0 if names == "mona-lisa" else asked.max_pixels,
         )
-        place = Path(asked.out) / re.sub(r"[^\w-]", "-", table)
+        place = Path(asked.out) / f"{seconds}-{'mona-lisa' if names == 'mona-lisa' else 'kodak'}"
         done.append(compare(request, place, workers=asked.workers, say=lambda text: print(text, flush=True)))
     words = [*([] if asked.tables is TABLES else asked.tables)]
     words += [f"--max-pixels {asked.max_pixels}"] if asked.max_pixels else []
-    words += [f"--seeds {asked.seeds}"] if asked.seeds > 1 else []
     command = " ".join(["python benchmarks/leaderboard.py", *words])
     Path(asked.page).write_text(tables(done, command), encoding="utf-8")
     print(asked.page)

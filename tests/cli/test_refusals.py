@@ -38,6 +38,10 @@ from sfumato.runs import RunDirectory
         (["zzzz"], "'zzzz' is no command\n  hint: sfumato --help"),
         (["paint", "--seed", "x"], "hint: a whole number, or random on the command line"),
         (["paint", "--engine", "gpu"], "engine 'gpu' is unknown; known are auto, cuda,"),
+        (["paint", "--epochs", "3", "--epochs", "4"], "--epochs specified multiple times"),
+        (["compare", "--tune", "0", "--recipes", "siren", "--tune", "3"], "--tune specified multiple times"),
+        (["compare", "--seeds", "--tune", "3"], "--seeds requires an argument"),
+        (["sweep"], "FILE requires an argument"),
     ],
 )
 def test_what_is_meant_is_said(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

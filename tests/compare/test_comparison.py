@@ -123,9 +123,11 @@ def test_contestants_are_named_changed_or_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text(SMALL.to_json())
     assert read_contestant(str(path)) == Contestant("mine", SMALL)
-    for bad in ("sirn", "classic+rat=3", "classic+rate=fast"):
+    for bad in ("sirn", "classic+rat=3", "classic+rate=fast", "classic+task=digits"):
         with pytest.raises(RecipeError):
             read_contestant(bad)
+    with pytest.raises(RecipeError, match="changes rate twice"):
+        read_contestant("classic+rate=0.1+batch=9+rate=0.2")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +137,8 @@ def test_contestants_are_named_changed_or_read(tmp_path: Path) -> None:
         ({"contestants": (Contestant("a", SMALL), Contestant("a", SMALL))}, "named twice"),
         ({"seeds": 0}, "seeds=0"),
         ({"tune": -1}, "tune=-1"),
-        ({"pictures": ("a.png", "a.png")}, "picture is named twice"),
         ({"targets": (math.nan,)}, "targets"),
+        ({"targets": (30.0, 25.0, 30.0)}, "target is named twice"),
     ],
 )
 def test_requests_that_cannot_be_meant(change: dict[str, Any], words: str) -> None:
@@ -162,3 +164,82 @@ def test_two_comparisons_in_one_folder(photos: list[str], tmp_path: Path) -> Non
     (tmp_path / "out").mkdir()
     with holding(tmp_path / "out"), pytest.raises(RunError, match="in use by another process"):
         compare(Request((Contestant("fine", SMALL),), (photos[0],)), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [*comparison.SET_HERE, *comparison.BUDGETED])
+def test_a_change_that_the_comparison_would_undo_is_refused(name: str) -> None:
+    changed = read_contestant(f"siren+{name}={'' if name == 'cuts' else 3}")
+    with pytest.raises(RecipeError, match=rf"siren\+{name}=3?: {name} is set for all recipes alike"):
+        Request((changed,), budget=Budget(seconds=3))
+    if name in comparison.BUDGETED:  # with equal parameters alone each recipe has its own
+        assert Request((changed,), budget=Budget(parameters=300)).contestants == (changed,)
+
+
+@pytest.mark.parametrize("budget", [Budget(epochs=2), Budget(seconds=2), Budget(epochs=2, parameters=130)])
+def test_two_recipes_that_are_one_are_refused(budget: Budget, photos: list[str], tmp_path: Path) -> None:
+    """Whatever the comparison decides itself makes no difference, so a verdict would be about nothing."""
+    one = Contestant("one", SMALL)
+    for twin in (
+        SMALL,
+        SMALL.replace(epochs=9, seed=4, threads=2),
+        SMALL.replace(steps=7),
+        SMALL.replace(held_out="0.1"),
+    ):
+        with pytest.raises(RecipeError, match="'one' and 'twin' are the same recipe here"):
+            compare(Request((one, Contestant("twin", twin)), (photos[0],), budget), tmp_path / "out")
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_pictures_of_one_name_are_two_pictures(photos: list[str], tmp_path: Path) -> None:
+    """Files of two folders may share a name; their runs must not."""
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / Path(photos[0]).name
+    other.write_bytes(Path(photos[1]).read_bytes())
+    asked = Request((Contestant("a", SMALL),), (photos[0], str(other)), Budget(epochs=1), 1, tune=0)
+    done = compare(asked, tmp_path / "out")
+    assert [(s.name, s.width) for s in done.subjects] == [("photo0", 14), ("photo0-2", 11)]
+    assert [r.picture for r in done.rows] == ["photo0", "photo0-2"] and done.rows[0].folder != done.rows[
+        1
+    ].folder
+
+
+def test_one_picture_of_two_names_is_refused(photos: list[str], tmp_path: Path) -> None:
+    """By its content: its runs would count as evidence twice, and it would be tuned on what is scored."""
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(Path(photos[0]).read_bytes())
+    asked = Request((Contestant("a", SMALL),), (photos[0], str(copy)), Budget(epochs=1), 1)
+    with pytest.raises(RecipeError, match=r"a picture is named twice: .*copy"):
+        compare(asked, tmp_path / "out")
+    for tune_on, words in (((str(copy),), "must not be scored"), ((photos[1], photos[1]), "named twice")):
+        with pytest.raises(RecipeError, match=words):
+            compare(replace(asked, pictures=(photos[0],), tune_on=tune_on), tmp_path / "out")
+
+
+def test_a_recipe_that_cannot_have_the_parameters_is_named(photos: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^sharp: no width of this net gives 5,000 parameters"):
+        compare(
+            Request((Contestant("sharp", named("sharp")),), (photos[0],), Budget(parameters=5000)),
+            tmp_path / "o",
+        )
+
+
+@pytest.mark.usefixtures("here")
+def test_a_budget_below_a_step_is_refused(
+    photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "seconds_per_step", lambda recipe, source: 0.5)
+    asked = Request((Contestant("slow", SMALL),), (photos[0],), Budget(seconds=0.4), 1, tune=0)
+    with pytest.raises(
+        RecipeError, match=r"slow: a step on photo0 takes 0.5 s, more than the budget of 0.4 s"
+    ):
+        compare(asked, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": NaN}', '{"a": "fast"}', "\0", '{"a": [1]}'])
+def test_damaged_speeds_are_said(content: str, photos: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "speeds.json").write_text(content)
+    asked = Request((Contestant("a", SMALL),), (photos[0],), Budget(seconds=1), 1, tune=0)
+    with pytest.raises(RunError, match=r"speeds\.json is damaged"):
+        compare(asked, tmp_path / "out")

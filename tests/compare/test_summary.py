@@ -99,3 +99,9 @@ def test_recipes_that_hide_pixels_of_their_own_are_not_said_to_share_them() -> N
     own = replace(b, recipe=b.recipe.replace(held_out="random:share=0.5"))
     done = replace(done, request=replace(done.request, contestants=(a, own)))
     assert next(summary.conditions(done)).endswith("hidden pixels: each recipe's own")
+
+
+def test_every_target_has_its_column() -> None:
+    targets = (20.0, 22.0, 24.0, 26.0, 28.0, 30.0)
+    text = summary.text(made({"a": [[31.0]], "b": [[26.0]]}, targets=targets))
+    assert all(f"{t:g} dB" in text for t in targets) and max(map(len, text.splitlines())) <= 80

@@ -132,3 +132,33 @@ def test_two_trials_that_drew_the_same_values_share_a_run(
     )
     trials: list[Any] = sweep.run(asked, tmp_path / "out")
     assert len(taken) == 2 and trials[0].folder == trials[1].folder and trials[0].score == trials[1].score
+    line = next(line for line in sweep.text(asked, trials).splitlines() if line.startswith("rate=0.001"))
+    assert "±" not in line, "one run has no spread, however often it was drawn"
+
+
+def test_points_that_differ_in_the_fifth_digit_are_two_points() -> None:
+    axes: dict[str, Any] = {"rate": [0.0100001, 0.0100002]}
+    trials = [sweep.Trial(i, {"rate": r}, score=20.0 + i, folder=str(i)) for i, r in enumerate(axes["rate"])]
+    text = sweep.text(Sweep(named("siren"), None, "grid", axes), trials)
+    assert "rate=0.0100001" in text and "rate=0.0100002" in text and "±" not in text
+
+
+def test_a_torn_line_costs_that_line_alone(photo: Path, tmp_path: Path) -> None:
+    """A power cut may leave half a line; what is written after it must not be lost with it."""
+    text = "[search]\nrate = {low = 1e-4, high = 1e-2, log = true}\ntrials = "
+    sweep.run(written(tmp_path, f"{text}3\n"), tmp_path / "out")
+    log = tmp_path / "out" / "asked.jsonl"
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([lines[0], lines[1], lines[2][:9]]))
+    more = sweep.run(written(tmp_path, f"{text}5\n"), tmp_path / "out")
+    again = sweep.run(written(tmp_path, f"{text}5\n"), tmp_path / "out")
+    assert [t.values for t in again] == [t.values for t in more]
+    assert log.read_text().splitlines()[:2] == lines[:2]
+
+
+@pytest.mark.parametrize("content", ["", "{", "\0"])
+def test_a_damaged_sweep_is_said(content: str, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sweep.json").write_text(content)
+    with pytest.raises(RunError, match=r"sweep\.json is damaged"):
+        sweep.run(written(tmp_path, "[grid]\nseed = [0]\n"), tmp_path / "out")

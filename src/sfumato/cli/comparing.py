@@ -70,7 +70,7 @@ def recipes_(
             tune=tune,
             tune_on=tune_on,
             held_out=held_out,
-            targets=_numbers(targets),
+            targets=_numbers("targets", targets),
             max_pixels=max_pixels,
         )
         folder = Path(out) if out else Path("comparisons") / request.name
@@ -113,19 +113,22 @@ def depth(
     quiet: Quiet = False,
 ) -> int:
     """One to eight hidden layers at equal parameters, units and seconds: the claim of 2012 with error bars."""
-    whole = tuple(int(n) if n.is_integer() and 1 <= n <= 100 else 0 for n in _numbers(layers))
+    whole = tuple(int(n) if 1 <= n <= 100 and n.is_integer() else 0 for n in _numbers("layers", layers))
     if not whole or 0 in whole or len(set(whole)) != len(whole):
         raise RecipeError(f"layers={layers!r} must be different whole numbers from 1 to 100: 1,2,4")
     if not (width >= 1 and 0 < epochs < 1e6 and 0 < seconds < 1e7):
         raise RecipeError("width, epochs and seconds must be greater than 0")
     names = "-".join(Path(p).stem for p in pictures) or "mona-lisa"
-    folder = Path(out) if out else Path("comparisons") / f"depth_{names}_{width}x3_{epochs:g}epochs"
-    equals = tuple(filter(None, equal.split(",")))
+    equals = tuple(equal.replace(" ", "").split(","))
     with Waiting("compare depth", quiet=quiet) as tell:
         from ..compare.comparison import Contestant, Request
         from ..compare.depth import Depths, text
         from ..compare.depth import depth as run
+        from ..compare.folders import folder_name
         from ..recipe import Recipe
+
+        usual = f"{folder_name(f'depth_{names}')}_{width}x3_{epochs:g}epochs"
+        folder = Path(out) if out else Path("comparisons") / usual
 
         asked = Request(
             (Contestant("depth", Recipe()),),
@@ -192,8 +195,9 @@ def sweep_file(
     return 1 if any(trial.error for trial in trials) else 0
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _numbers(name: str, text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in text.split(",") if part)
+        return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise RecipeError(f"targets={text!r} must be numbers: 25,30,35,40") from error
+        example = {"targets": "25,30,35,40", "layers": "1,2,4"}[name]
+        raise RecipeError(f"{name}={text!r} must be numbers: {example}") from error

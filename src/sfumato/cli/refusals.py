@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts import App, CycloptsError, MissingArgumentError, RepeatArgumentError, UnknownOptionError
 
 from ..errors import RecipeError
 from ..recipe import Recipe, check_names
@@ -58,6 +58,8 @@ def asked(
 
 def plain(error: CycloptsError) -> Exception:
     """A complaint of the parser's in our words, where its own say little."""
+    if isinstance(error, (MissingArgumentError, RepeatArgumentError)):
+        return error  # of a flag that there is; the tokens that it leaves unused are all of them
     more = getattr(error, "unused_tokens", None) or []
     if isinstance(error, UnknownOptionError) and error.token.keyword:
         more = [error.token.keyword]

@@ -5,7 +5,6 @@ Seconds are processor seconds of one thread: on an idle machine those of the clo
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 WARM = 3
 """Steps before the clock starts: compiling, first touch of memory, page faults."""
+
+FEWEST = 1000
+"""Steps of the schedule that is probed, at least: a recipe of one step would end before the clock starts."""
 
 CLOSE = 0.1
 """A net counts as having the wanted parameters if it is off by no more than this share."""
@@ -115,17 +117,16 @@ def seconds_per_step(recipe: Recipe, source: str | None, at_least: float = 1.0) 
 
     data, net = experiment.prepare(recipe, source)
     recipe, name, _ = engine.settle(recipe)
-    session = engine.engine(name).prepare(net, data, recipe, recipe.total_steps(data.samples))
+    session = engine.engine(name).prepare(net, data, recipe, max(FEWEST, recipe.total_steps(data.samples)))
     try:
         total = session.plan.total_steps
-        warm = min(WARM, max(1, total // 4))
-        session.advance(warm)
+        session.advance(WARM)
         done, used, count = 0, 0.0, 1
         while used < at_least and session.step < total:
             count = min(2 * count, total - session.step)
             started = time.process_time()
             session.advance(count)
             used, done = used + time.process_time() - started, done + count
-        return max(used, 1e-9) / max(done, 1) if done else math.nan
+        return max(used, 1e-9) / done
     finally:
         session.close()

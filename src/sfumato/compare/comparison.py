@@ -20,13 +20,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecipeError, RunError
+from ..errors import EngineError, RecipeError, RunError, TaskError
 from ..files import save_text, writing
-from ..recipe import Recipe, check_names, read_recipe
+from ..recipe import Recipe, check_names, of_task, read_recipe
 from ..runs.lock import holding
 from .budget import Budget, seconds_per_step, with_parameters
+from .folders import claim, folder_name
 from .statistics import time_to
-from .tuning import dead_leaves, knobs, trials
+from .subjects import SEEDS_APART, Subject, leaves, subjects
+from .tuning import knobs, trials
 from .workers import Job, Pool, Result, job, run_all
 
 __all__ = ["Comparison", "Contestant", "Request", "Row", "Subject", "compare", "read_contestant"]
@@ -37,32 +39,39 @@ PROBES = 3
 PERFECT = 120.0
 """Decibels of a painting without an error; errors of half a grey level are at 59 dB."""
 
-SEEDS_APART = 1000
-"""Pictures have seeds of their own, this far apart, so that runs of one share nothing with those of another."""
+SET_HERE = {"seed": "--seeds N", "threads": "each net trains on one", "cuts": "--budget"}
+"""Fields that the comparison sets for every recipe, and what does so: changing one would change nothing."""
+
+BUDGETED = ("epochs", "steps")
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A recipe under the label that the user gave it."""
+    """A recipe under the label that the user gave it. changed: fields that were changed by name."""
 
     label: str
     recipe: Recipe
+    changed: tuple[str, ...] = ()
 
 
 def read_contestant(text: str) -> Contestant:
     """`siren`, a JSON file, or either with fields changed: `classic+optimizer=adam+rate=0.002`.
 
-    Raises RecipeError as `read_recipe` does, and what `check_names` raises.
+    Raises RecipeError as `read_recipe` does, for a field that is changed twice, and what `check_names` raises.
     """
     base, *changes = re.split(r"\+(?=[a-z_]+=)", text)
     recipe = read_recipe(base)
-    pairs = dict(change.split("=", 1) for change in changes)
+    names = [change.partition("=")[0] for change in changes]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(f"recipe {text!r} changes {name} twice")
     label = Path(base).stem if base.endswith(".json") else base
-    recipe = recipe.replace(**pairs) if pairs else recipe
+    recipe = recipe.replace(**dict(change.split("=", 1) for change in changes)) if changes else recipe
+    of_task(recipe, "picture", text)
     check_names(recipe)
-    return Contestant("+".join([label, *changes]), recipe)
+    return Contestant("+".join([label, *changes]), recipe, tuple(names))
 
 
 @dataclass(frozen=True)
@@ -87,13 +96,21 @@ class Request:
         labels = [c.label for c in self.contestants]
         for label in labels:
             if labels.count(label) > 1:
-                raise RecipeError(f"recipe {label!r} is named twice\nhint: change a field: {label}+rate=0.01")
+                raise RecipeError(
+                    f"recipe {label!r} is named twice\nhint: change a field: {label}+rate=0.01; of two files with "
+                    "that name, rename one"
+                )
+        for c in self.contestants:
+            for name in c.changed:
+                if name in SET_HERE or (name in BUDGETED and (self.budget.seconds or self.budget.epochs)):
+                    flag = SET_HERE.get(name, "--budget")
+                    raise RecipeError(f"{c.label}: {name} is set for all recipes alike\nhint: {flag}")
         for fine, text in (
             (len(labels) >= 1, "a comparison needs at least one recipe: --recipes classic siren"),
             (1 <= self.seeds <= SEEDS_APART, f"seeds={self.seeds} must be 1 to {SEEDS_APART}"),
             (0 <= self.tune <= 1000, f"tune={self.tune} must be 0 (untuned) to 1000 trials"),
-            (len(set(self.pictures)) == len(self.pictures), "a picture is named twice"),
             (all(math.isfinite(t) for t in self.targets), "targets must be finite: 25,30,35,40"),
+            (len(set(self.targets)) == len(self.targets), "a target is named twice"),
         ):
             if not fine:
                 raise RecipeError(text)
@@ -106,20 +123,8 @@ class Request:
         labels = "-".join(c.label for c in self.contestants)
         rest = [c.recipe.to_json() for c in self.contestants], self.pictures, self.held_out, self.max_pixels
         digest = hashlib.sha256(repr(rest).encode()).hexdigest()[:4]
-        plain = re.sub(r"[^\w.-]", "-", f"{pictures}_{labels}"[:80])
-        return f"{plain}_{str(self.budget).replace(' ', '').replace(',', '')}_{digest}"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A picture that is learned: file, name, size, and the first of its seeds."""
-
-    source: str | None
-    name: str
-    height: int
-    width: int
-    channels: int
-    first_seed: int
+        budget = str(self.budget).replace(" ", "").replace(",", "")
+        return f"{folder_name(f'{pictures}_{labels}')}_{budget}_{digest}"
 
 
 @dataclass(frozen=True)
@@ -191,16 +196,15 @@ def compare(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with holding(folder):
-        subjects = [_subject(source, request.max_pixels) for source in request.pictures]
-        tuning = _tuning_subjects(request, folder, subjects[0])
+        claim(folder, "comparison")
+        scored = subjects(request.pictures, request.max_pixels)
+        tuning = _tuning(request, folder, scored)
         entrants = [_Entrant(c, request) for c in request.contestants]
-        for one in entrants:  # refused before anything runs
-            for subject in [*subjects, *tuning]:
-                job(one.recipe(subject), subject.source)
+        _check(entrants, [*scored, *tuning])
         save_text(folder / "request.json", json.dumps(_as_json(request), indent=2) + "\n")
         if request.budget.seconds:
             with Pool(workers) as pool:
-                _measure(entrants, [*tuning, *subjects], folder, pool, say)
+                _measure(entrants, [*tuning, *scored], folder, pool, say)
 
         def run(jobs: list[Job], place: str) -> Iterator[Result]:
             with closing(
@@ -217,7 +221,7 @@ def compare(
         jobs = {
             (one.label, subject.name, seed): one.job(subject, seed)
             for seed in range(request.seeds)
-            for subject in subjects
+            for subject in scored
             for one in entrants
         }
         found = {result.job.identity: result for result in run(list(jobs.values()), "runs")}
@@ -225,11 +229,11 @@ def compare(
     rows = [
         row
         for one in entrants
-        for subject in subjects
+        for subject in scored
         for row in _rows(one, subject, [results[one.label, subject.name, s] for s in range(request.seeds)])
     ]
     tuned = {one.label: one.tuned for one in entrants}
-    return Comparison(request, folder, subjects, tuned, {e.label: e.tuning_seconds for e in entrants}, rows)
+    return Comparison(request, folder, scored, tuned, {e.label: e.tuning_seconds for e in entrants}, rows)
 
 
 class _Entrant:
@@ -258,6 +262,12 @@ class _Entrant:
         """A recipe with the steps of the budget."""
         return self._request.budget.steps(recipe, self.costs.get(_size(subject), math.nan))
 
+    def without_budget(self, recipe: Recipe) -> Recipe:
+        """A recipe without what the comparison decides, so that two can be held against each other."""
+        budget = self._request.budget
+        equal = {"epochs": 1.0, "steps": 1} if budget.seconds or budget.epochs else {}
+        return recipe.replace(seed=0, **equal)
+
     def job(self, subject: Subject, seed: int) -> Job:
         """The scored run of a seed."""
         recipe = self.planned(self.recipe(subject), subject).replace(seed=subject.first_seed + seed)
@@ -268,30 +278,36 @@ def _size(subject: Subject) -> tuple[int, int, int]:
     return subject.height, subject.width, subject.channels
 
 
-def _subject(source: str | None, limit: int) -> Subject:
-    from .. import tasks
-
-    recipe = Recipe(options={"max_pixels": limit} if limit else {})
-    picture = tasks.task("picture").load(source, recipe).facts["picture"]
-    digest = hashlib.sha256(job(recipe.replace(engine="eager"), source).digest.encode()).hexdigest()
-    name = Path(source).stem if source else picture.name
-    first = int(digest[:4], 16) * SEEDS_APART
-    return Subject(source, name, picture.height, picture.width, picture.channels, first)
-
-
-def _tuning_subjects(request: Request, folder: Path, like: Subject) -> list[Subject]:
+def _tuning(request: Request, folder: Path, scored: list[Subject]) -> list[Subject]:
     if not request.tune:
         return []
-    if set(request.tune_on) & {p for p in request.pictures if p}:
-        raise RecipeError("a picture that tunes must not be scored\nhint: --tune-on ANOTHER")
     if request.tune_on:
-        return [_subject(source, request.max_pixels) for source in request.tune_on]
-    from ..picture import save
+        return subjects(request.tune_on, request.max_pixels, scored)
+    return [leaves(folder, scored[0], request.max_pixels)]
 
-    path = folder / f"dead-leaves-{like.width}x{like.height}.png"
-    if not path.exists():
-        save(dead_leaves(like.height, like.width), path)
-    return [_subject(str(path), request.max_pixels)]
+
+def _check(entrants: list[_Entrant], pictures: list[Subject]) -> None:
+    """Refuse, before anything runs, what cannot run, with its recipe's name, and two recipes that are one.
+
+    A net is built for the smallest picture: what no registry knows (omega=0, no pixel left to hide) is told there.
+    """
+    from .. import experiment
+
+    seen: dict[Recipe, str] = {}
+    smallest = min(pictures, key=lambda s: s.height * s.width)
+    for one in entrants:
+        try:
+            settled = [job(one.recipe(subject), subject.source).recipe for subject in pictures]
+            experiment.prepare(one.recipe(smallest), smallest.source)
+        except (RecipeError, EngineError, TaskError) as error:
+            raise type(error)(f"{one.label}: {error}") from error
+        same = one.without_budget(settled[0])
+        if same in seen:
+            raise RecipeError(
+                f"{seen[same]!r} and {one.label!r} are the same recipe here, and would differ by nothing\n"
+                "hint: what the comparison sets itself (steps, seed, threads, hidden pixels) is no difference"
+            )
+        seen[same] = one.label
 
 
 # Equal seconds ---------------------------------------------------------------------------------------------------
@@ -300,7 +316,7 @@ def _tuning_subjects(request: Request, folder: Path, like: Subject) -> list[Subj
 def _measure(entrants: list[_Entrant], subjects: list[Subject], folder: Path, pool: Pool, say: Say) -> None:
     """Processor seconds a step, once for each recipe and size of picture; kept, so that resuming plans alike."""
     path = folder / "speeds.json"
-    kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = _kept(path)
     wanted: dict[str, tuple[_Entrant, Subject]] = {}
     for subject in {_size(s): s for s in subjects}.values():
         for one in entrants:
@@ -323,10 +339,28 @@ def _measure(entrants: list[_Entrant], subjects: list[Subject], folder: Path, po
             found.setdefault(key, []).append(value)
     kept |= {key: middles.median(values) for key, values in found.items()}
     save_text(path, json.dumps(kept, indent=2) + "\n")
+    budget = entrants[0]._request.budget
     for key, (one, subject) in wanted.items():
         one.costs[_size(subject)] = kept[key]
+        if kept[key] > budget.seconds:
+            raise RecipeError(
+                f"{one.label}: a step on {subject.name} takes {kept[key]:.2g} s, more than the budget of {budget}\n"
+                "hint: a longer --budget, or a smaller batch"
+            )
         steps = one.planned(one.base, subject).steps
         say(f"{one.label} on {subject.name}: {1000 * kept[key]:.3g} ms a step, {steps} steps")
+
+
+def _kept(path: Path) -> dict[str, float]:
+    """Speeds that were measured before; RunError for a file that holds something else."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept = {str(key): float(value) for key, value in read.items()}
+        if not all(0 < value < math.inf for value in kept.values()):
+            raise ValueError("a step takes some time")
+        return kept
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged\nhint: delete it, and speeds are measured anew") from error
 
 
 # Tuning ----------------------------------------------------------------------------------------------------------

@@ -82,10 +82,13 @@ def depth(
 
     asked: pictures, seeds, tuning and hidden pixels. Raises what `compare` raises.
     """
+    requests = {equal: depths.request(equal, asked) for equal in equals}
+    if len(requests) < len(equals):
+        raise RecipeError(f"equal={','.join(equals)!r} names one of them twice")
     folder = Path(out)
     done = {}
-    for equal in equals:
-        done[equal] = compare(depths.request(equal, asked), folder / equal, workers=workers, say=say)
+    for equal, request in requests.items():
+        done[equal] = compare(request, folder / equal, workers=workers, say=say)
         page.write(done[equal])
     save_bytes(folder / "depth.png", picture.encode(figure(done), "png"))
     save_text(folder / "depth.txt", text(done) + "\n")

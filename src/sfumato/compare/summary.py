@@ -37,6 +37,9 @@ __all__ = [
 
 WIDTH = 80
 
+COLUMNS = 4
+"""Targets beside one another in a table."""
+
 METRICS = {"psnr_seen": "seen pixels", "psnr_hidden": "hidden pixels"}
 
 
@@ -128,8 +131,8 @@ def text(comparison: Comparison, *, verdict_lines: bool = True) -> str:
     """All of it for a terminal, at most 80 columns; verdict_lines: with a sentence for every pair."""
     names = _short(comparison.labels)
     parts = ["\n".join(wrapped(line) for line in conditions(comparison)), _scores(comparison, names)]
-    if comparison.request.targets:
-        parts.append(_times(comparison, names))
+    targets = comparison.request.targets
+    parts += [_times(comparison, names, targets[i : i + COLUMNS]) for i in range(0, len(targets), COLUMNS)]
     said = verdicts(comparison) if verdict_lines else []
     if said:
         pairs = len(said) // len({v.metric for v in said})
@@ -203,8 +206,7 @@ def _scores(comparison: Comparison, names: dict[str, str]) -> str:
     return aligned(lines, right=range(1, len(lines[0])))
 
 
-def _times(comparison: Comparison, names: dict[str, str]) -> str:
-    targets = comparison.request.targets[:4]
+def _times(comparison: Comparison, names: dict[str, str], targets: Sequence[float]) -> str:
     lines = [["seconds to (dB past it)", *(f"{t:g} dB" for t in targets)]]
     for label in comparison.labels:
         lines.append([names[label], *(time_text(comparison, label, t) for t in targets)])

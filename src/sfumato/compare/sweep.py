@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import MissingExtra, RecipeError, RunError
-from ..files import save_text, writing
+from ..files import append, save_text, writing
 from ..recipe import steps_per_epoch
 from ..runs.lock import holding
 from .comparison import Say
+from .folders import claim
 from .sweep_file import Sweep
 from .workers import LIGHT, Job, Result, job, run_all
 
@@ -77,6 +78,7 @@ def run(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with holding(folder):
+        claim(folder, "sweep")
         _same(sweep, folder)
         driver = _Driver(sweep, folder, retry_failed)
         with closing(
@@ -110,7 +112,11 @@ def _same(sweep: Sweep, folder: Path) -> None:
     }
     mine |= {"metric": sweep.metric, "halving": [sweep.first, sweep.factor]}
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(mine)):
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged\nhint: --out another folder; the runs are whole") from error
+        if theirs != json.loads(json.dumps(mine)):
             raise RunError(f"{folder} holds another sweep\nhint: --out another folder")
     else:
         save_text(path, json.dumps(mine, indent=2) + "\n")
@@ -130,7 +136,9 @@ class _Driver:
         self.total = sweep.trials or math.prod(len(a) for a in sweep.axes.values() if isinstance(a, list))
         self._rungs, self._watch = _rungs(sweep)
         self._log = folder / "decisions.jsonl"
-        self._decided = {(d["trial"], d["rung"]): bool(d["go"]) for d in _lines(self._log)}
+        self._decided = {
+            (d["trial"], d["rung"]): bool(d["go"]) for d in _lines(self._log, "trial", "rung", "go")
+        }
 
     def jobs(self) -> Iterator[Job | None]:
         """What to run, None while that depends on results under way."""
@@ -197,8 +205,7 @@ class _Driver:
             )
             kept = max(1, int(len(there) / self._sweep.factor))
             go = sign * trial.score >= there[kept - 1]
-            with writing(self._log), self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"trial": trial.number, "rung": trial.rung, "go": go}) + "\n")
+            _write_down(self._log, {"trial": trial.number, "rung": trial.rung, "go": go})
             self._decided[key] = go
         return self._decided[key]
 
@@ -226,7 +233,7 @@ class _Search:
         direction = ways.MINIMIZE if sweep.smaller_is_better else ways.MAXIMIZE
         self._study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=0))
         self._log = folder / "asked.jsonl"
-        self._known = deque(_lines(self._log))
+        self._known = deque(_lines(self._log, "asked"))
         self._asked: list[Any] = []
 
     def ask(self) -> dict[str, Any]:
@@ -236,8 +243,7 @@ class _Search:
             self._asked.append(self._study.ask(self._spaces))
         else:
             self._asked.append(self._study.ask(self._spaces))
-            with writing(self._log), self._log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"asked": self._asked[-1].params}) + "\n")
+            _write_down(self._log, {"asked": self._asked[-1].params})
         values = self._asked[-1].params
         lists = {name for name, axis in self._sweep.axes.items() if isinstance(axis, list)}
         return {n: json.loads(v) if n in lists else v for n, v in values.items()}
@@ -297,15 +303,28 @@ def _rungs(sweep: Sweep) -> tuple[list[int], Any]:
     return rungs, replace(LIGHT, frames=",".join(map(str, beats)))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; one that a crash tore is left out."""
+def _lines(path: Path, *names: str) -> list[dict[str, Any]]:
+    """The lines of a log that have all of these names; one that a crash tore is left out."""
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            found.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             continue
+        if isinstance(entry, dict) and entry.keys() >= set(names):
+            found.append(entry)
     return found
+
+
+def _write_down(path: Path, entry: Mapping[str, Any]) -> None:
+    """Add a line to a log; after one that a crash tore, on a line of its own."""
+    size = path.stat().st_size if path.exists() else 0
+    torn = False
+    if size:
+        with path.open("rb") as file:
+            file.seek(size - 1)
+            torn = file.read() != b"\n"
+    append(path, ("\n" if torn else "") + json.dumps(entry) + "\n")
 
 
 # Telling ---------------------------------------------------------------------------------------------------------
@@ -318,24 +337,32 @@ def text(sweep: Sweep, trials: list[Trial], most: int = 20) -> str:
 
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(_values(trial, without="seed"), []).append(trial)
+        groups.setdefault(repr({k: v for k, v in trial.values.items() if k != "seed"}), []).append(trial)
     sign = 1 if sweep.smaller_is_better else -1
 
-    def rank(item: tuple[str, list[Trial]]) -> tuple[bool, int, float]:
-        fine = [t.score for t in item[1] if not t.error]
+    def scores_of(group: list[Trial]) -> list[float]:
+        """Of each run once: trials that drew the same values share one, which is no evidence of a spread."""
+        return list({t.folder: t.score for t in group if not t.error}.values())
+
+    def rank(group: list[Trial]) -> tuple[bool, int, float]:
+        fine = scores_of(group)
         return (
             not fine,
-            -max((t.step for t in item[1]), default=0),
+            -max((t.step for t in group), default=0),
             sign * middles.mean(fine) if fine else 0.0,
         )
 
     rows = [["point", sweep.metric, "trials", "steps", ""]]
-    for name, group in sorted(groups.items(), key=rank)[:most]:
-        scores = [t.score for t in group if not t.error]
+    names = [_values(group[0], without="seed") for group in groups.values()]
+    for group in sorted(groups.values(), key=rank)[:most]:
+        scores = scores_of(group)
         spread = middles.stdev(scores) if len(scores) > 1 else math.nan
         bad = sum(bool(t.error) for t in group)
         note = f"{bad} failed" if bad else "stopped" if all(t.stopped for t in group) else ""
         mean = middles.mean(scores) if scores else math.nan
+        name = _values(group[0], without="seed")
+        if names.count(name) > 1:  # they differ beyond four digits
+            name = _values(group[0], without="seed", digits=15)
         rows.append(
             [name[:44], plus_minus(mean, spread), str(len(group)), str(max(t.step for t in group)), note]
         )
@@ -358,9 +385,9 @@ def write_csv(sweep: Sweep, trials: list[Trial], path: Path) -> None:
     save_text(path, file.getvalue())
 
 
-def _values(trial: Trial, without: str = "") -> str:
+def _values(trial: Trial, without: str = "", digits: int = 4) -> str:
     listed = (
-        f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}"
+        f"{k}={v:.{digits}g}" if isinstance(v, float) else f"{k}={v}"
         for k, v in trial.values.items()
         if k != without
     )

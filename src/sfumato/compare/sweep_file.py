@@ -25,6 +25,11 @@ KINDS = ("grid", "random", "search")
 
 MOST_TRIALS = 1_000_000
 
+EXAMPLES = {"picture": "photo.jpg", "metric": "psnr_hidden", "recipe": "siren"}
+
+LEAST_FACTOR = 1.1
+"""Of halving: nearer to 1 there would be a rung at every step, and nobody would be stopped."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -34,6 +39,11 @@ class Range:
     high: float
     log: bool
     whole: bool
+
+    def tried(self) -> tuple[Any, ...]:
+        """Values that stand for all: the ends, and one between that is whole only if all are."""
+        low, high = (int(self.low), int(self.high)) if self.whole else (self.low, self.high)
+        return low, high, self.at(0.377)
 
     def at(self, share: float) -> Any:
         """The value at a share in [0, 1); three significant digits."""
@@ -88,32 +98,55 @@ def _sweep(body: dict[str, Any], home: Path) -> Sweep:
         raise RecipeError(f"one of the tables [grid], [random], [search] is needed, there are {len(kinds)}")
     kind = kinds[0]
     table, halving = body.pop(kind), body.pop("halving", None)
-    source, metric = body.pop("picture", None), str(body.pop("metric", "psnr"))
-    if source is not None and (home / str(source)).exists():
-        source = str(home / str(source))
-    base = read_recipe(str(body.pop("recipe", "classic")))
+    source, metric = _text(body, "picture"), _text(body, "metric") or "psnr"
+    base = read_recipe(_text(body, "recipe") or "classic")
+    if source is not None and (home / source).exists():
+        source = str(home / source)
+    if "threads" in body:
+        raise RecipeError("threads cannot be set: each net of a sweep trains on one\nhint: --workers N")
     recipe = base.replace(**body)  # refuses what is no field, tables included
-    if not isinstance(table, dict) or not isinstance(halving or {}, dict):
+    if not isinstance(table, dict) or not isinstance(halving, dict | None):
         raise RecipeError(f"[{kind}] and [halving] must be tables")
     trials = table.pop("trials", 0) if kind != "grid" else 0
-    if kind != "grid" and (not isinstance(trials, int) or not 1 <= trials <= MOST_TRIALS):
+    if kind != "grid" and (type(trials) is not int or not 1 <= trials <= MOST_TRIALS):
         raise RecipeError(f"[{kind}] needs trials = a whole number from 1 to {MOST_TRIALS:,}")
     check_names(recipe)
     axes = {name: _axis(kind, name, value) for name, value in table.items()}
     if not axes:
         raise RecipeError(f"[{kind}] names no field")
+    if "threads" in axes:
+        raise RecipeError("threads cannot be swept: each net of a sweep trains on one\nhint: --workers N")
+    if axes.keys() & {"epochs", "steps"} and len({"epochs", "steps"} & (axes.keys() | body.keys())) > 1:
+        raise RecipeError("epochs and steps exclude one another: steps win, and epochs would change nothing")
     for name, axis in axes.items():
-        for value in axis if isinstance(axis, list) else (axis.low, axis.high):
+        for value in axis if isinstance(axis, list) else axis.tried():
             check_names(recipe.replace(**{name: value}))
-    unknown = set(halving or {}) - {"first", "factor"}
-    first: Any = 0.0 if halving is None else halving.get("first", 0.1)
-    factor: Any = (halving or {}).get("factor", 3)
-    if unknown or not _number(first) or not _number(factor) or not 0 <= first < 1 or not factor > 1:
-        raise RecipeError("[halving] takes first = a share of the budget in (0, 1) and factor = more than 1")
-    sweep = Sweep(recipe, source, kind, axes, trials, metric, float(first), float(factor))
+    first, factor = _halving(halving)
+    sweep = Sweep(recipe, source, kind, axes, trials, metric, first, factor)
     if kind == "grid" and math.prod(len(a) for a in axes.values() if isinstance(a, list)) > MOST_TRIALS:
         raise RecipeError(f"the grid has more than {MOST_TRIALS:,} points")
     return sweep
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    """What the file says under a name that is no field of a recipe; None if it says nothing."""
+    value = body.pop(name, None)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise RecipeError(f'{name}={value!r} must be text: {name} = "{EXAMPLES[name]}"')
+    return value
+
+
+def _halving(table: dict[str, Any] | None) -> tuple[float, float]:
+    """The first rung as a share of the budget, 0 without the table, and the factor."""
+    if table is None:
+        return 0.0, 3.0
+    first, factor = table.get("first", 0.1), table.get("factor", 3)
+    fine = _number(first) and _number(factor) and not set(table) - {"first", "factor"}
+    if not fine or not 0 < first < 1 or not factor >= LEAST_FACTOR:
+        raise RecipeError(
+            f"[halving] takes first = a share of the budget in (0, 1) and factor = {LEAST_FACTOR} or more"
+        )
+    return float(first), float(factor)
 
 
 def _axis(kind: str, name: str, value: Any) -> list[Any] | Range:

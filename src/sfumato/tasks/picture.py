@@ -71,7 +71,7 @@ def pixel_data(target: Picture, recipe: Recipe) -> Data:
     if choice.name != "none" and not hidden.any():
         size = f"{target.width}x{target.height}"
         raise RecipeError(
-            f"held_out={recipe.held_out!r} hides no pixel of this {size} picture\nhint: a larger share"
+            f"held_out={recipe.held_out!r} hides no pixel of this {size} picture\nhint: a larger share, or none"
         )
     seen = ~hidden.reshape(-1)
     facts = {

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Any, Self
 
-from ...errors import RunError
+from ...errors import RecipeError, RunError
 from ...machine import available_threads
 
 __all__ = ["Call", "Pool"]
@@ -36,6 +36,9 @@ class Pool:
     """Processes that start when they are first needed and end with the `with` block."""
 
     def __init__(self, workers: int = 0) -> None:
+        """workers: how many at most; 0: one a core. RecipeError for fewer than that."""
+        if workers < 0:
+            raise RecipeError(f"workers={workers} must be a number of processes, or 0: one a core")
         self._most = workers or available_threads()
         self._free: list[_Worker] = []
         self._busy: list[_Worker] = []
