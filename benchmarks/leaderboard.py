@@ -144,7 +144,8 @@ def main() -> None:
             budget=Budget(float(seconds)),
             seeds=int(*seeds) if seeds else 1,
             tune=0,
-            targets=(25.0, 30.0, 35.0, 40.0),
+            targets=(),
+            looks=2,
             max_pixels=0 if names == "mona-lisa" else asked.max_pixels,
         )
         place = Path(asked.out) / f"{seconds}-{'mona-lisa' if names == 'mona-lisa' else 'kodak'}"

@@ -75,6 +75,13 @@ def _with_seeds(done: Comparison) -> list[Any]:
 
 
 @pytest.mark.usefixtures("here")
+def test_few_looks_give_the_same_end(photos: list[str], tmp_path: Path) -> None:
+    asked = Request((Contestant("a", SMALL),), (photos[0],), Budget(epochs=3), 1, tune=0)
+    many, few = (compare(replace(asked, looks=n), tmp_path / str(n)).rows[0] for n in (9, 2))
+    assert len(many.curve) > len(few.curve) and many.psnr == few.psnr and many.steps == few.steps
+
+
+@pytest.mark.usefixtures("here")
 def test_equal_seconds_are_planned_from_speed(
     photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +144,7 @@ def test_contestants_are_named_changed_or_read(tmp_path: Path) -> None:
         ({"contestants": (Contestant("a", SMALL), Contestant("a", SMALL))}, "named twice"),
         ({"seeds": 0}, "seeds=0"),
         ({"tune": -1}, "tune=-1"),
+        ({"looks": 1}, "looks=1"),
         ({"targets": (math.nan,)}, "targets"),
         ({"targets": (30.0, 25.0, 30.0)}, "target is named twice"),
     ],

@@ -14,7 +14,7 @@ from sweeps import BASE, written
 from sfumato.compare import sweep, workers
 from sfumato.compare.sweep_file import Range, Sweep, read
 from sfumato.compare.workers import Result
-from sfumato.errors import RecipeError, RunError
+from sfumato.errors import PictureError, RecipeError, RunError
 from sfumato.recipe import named
 
 
@@ -98,6 +98,14 @@ def test_a_failure_is_said_at_once_and_does_not_end_it(photo: Path, tmp_path: Pa
     assert "failed: diverged" in said[0] and "1 failed" in sweep.text(asked, trials)
     with pytest.raises(RunError, match="diverged"):
         sweep.run(asked, tmp_path / "other", fail_fast=True)
+
+
+@pytest.mark.parametrize("axes", ["seed = [0, 1]", "held_out = [0.5]", "options = [{}]"])
+def test_a_picture_that_is_not_there_is_refused_before_anything_runs(axes: str, tmp_path: Path) -> None:
+    asked = written(tmp_path, f"[grid]\n{axes}\n", BASE.replace("photo", "absent"))
+    with pytest.raises(PictureError, match="absent"):
+        sweep.run(asked, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_only_seen_later_is_refused_too(photo: Path, tmp_path: Path) -> None:

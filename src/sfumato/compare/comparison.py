@@ -29,7 +29,7 @@ from .folders import claim, folder_name
 from .statistics import time_to
 from .subjects import SEEDS_APART, Subject, leaves, subjects
 from .tuning import knobs, trials
-from .workers import Job, Pool, Result, job, run_all
+from .workers import LIGHT, Job, Pool, Result, job, run_all
 
 __all__ = ["Comparison", "Contestant", "Request", "Row", "Subject", "compare", "read_contestant"]
 
@@ -79,7 +79,8 @@ class Request:
     """What is asked for. pictures: files, None for the built-in Mona Lisa. tune: trials a recipe, 0 for none.
 
     tune_on: pictures that tune and are not scored; empty: one of dead leaves. held_out: pixels that no run sees.
-    targets: PSNR in dB of all pixels, the times to which are told.
+    targets: PSNR in dB of all pixels, the times to which are told. looks: moments at which a run is painted and
+    scored, spread over its steps; few where only the end counts.
     """
 
     contestants: tuple[Contestant, ...]
@@ -91,6 +92,7 @@ class Request:
     held_out: str = "0.1"
     targets: tuple[float, ...] = (25.0, 30.0, 35.0, 40.0)
     max_pixels: int = 0
+    looks: int = int(LIGHT.frames)
 
     def __post_init__(self) -> None:
         labels = [c.label for c in self.contestants]
@@ -108,6 +110,7 @@ class Request:
         for fine, text in (
             (len(labels) >= 1, "a comparison needs at least one recipe: --recipes classic siren"),
             (1 <= self.seeds <= SEEDS_APART, f"seeds={self.seeds} must be 1 to {SEEDS_APART}"),
+            (2 <= self.looks <= 1000, f"looks={self.looks} must be 2 to 1000"),
             (0 <= self.tune <= 1000, f"tune={self.tune} must be 0 (untuned) to 1000 trials"),
             (all(math.isfinite(t) for t in self.targets), "targets must be finite: 25,30,35,40"),
             (len(set(self.targets)) == len(self.targets), "a target is named twice"),
@@ -271,7 +274,7 @@ class _Entrant:
     def job(self, subject: Subject, seed: int) -> Job:
         """The scored run of a seed."""
         recipe = self.planned(self.recipe(subject), subject).replace(seed=subject.first_seed + seed)
-        return job(recipe, subject.source)
+        return job(recipe, subject.source, watch=replace(LIGHT, frames=str(self._request.looks)))
 
 
 def _size(subject: Subject) -> tuple[int, int, int]:

@@ -71,10 +71,12 @@ def run(
     """Run what is missing of a sweep under `out`; every trial in the order in which it was asked for.
 
     store: see `workers.run_all`.
-    Raises RunError for a folder in use, one that holds another sweep, a full disk, or with `fail_fast` the first
-    failure; MissingExtra for a search without Optuna or a cluster without Ray.
+    Raises PictureError or TaskError for a source that cannot be learned, RunError for a folder in use, one that
+    holds another sweep, a full disk, or with `fail_fast` the first failure; MissingExtra for a search without
+    Optuna or a cluster without Ray.
     """
     folder = Path(out)
+    _load(sweep)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with holding(folder):
@@ -98,6 +100,16 @@ def run(
                 if fail_fast and trial.error:
                     raise RunError(trial.error)
     return driver.trials
+
+
+def _load(sweep: Sweep) -> None:
+    """Refuse what cannot be learned by any trial, a picture that is not there first of all, before one runs."""
+    from .. import tasks
+
+    if "task" in sweep.axes:
+        return
+    own = {} if "options" in sweep.axes else sweep.recipe.options
+    tasks.task(sweep.recipe.task).load(sweep.source, sweep.recipe.replace(held_out="none", options=own))
 
 
 def _same(sweep: Sweep, folder: Path) -> None:

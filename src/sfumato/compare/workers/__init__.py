@@ -13,7 +13,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-from ...errors import RunError
+from ...errors import RecipeError, RunError
 from ...files import writing
 from ._job import LIGHT, NUMBERS, Job, Result, beside, execute, failure, finished, job
 from ._pool import Call, Pool
@@ -42,8 +42,11 @@ def run_all(
     all nodes share, or an address such as s3://bucket/runs, where whole runs stay as tar files while only recipe,
     metrics and painting come home (Ray only).
 
-    Raises RunError if `out` cannot be written, if a disk is full, EngineError or MissingExtra from Ray.
+    Raises RecipeError for numbers below 0, RunError if `out` cannot be written, if a disk is full, EngineError or
+    MissingExtra from Ray.
     """
+    if not gpus >= 0:
+        raise RecipeError(f"gpus={gpus} must be a share of a GPU, 0 or more")
     folder = Path(out)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
