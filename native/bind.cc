@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "cpu.h"
+#include "hadamard.h"
 #include "trainer.h"
 
 namespace nb = nanobind;
@@ -28,6 +29,7 @@ namespace {
 using sfumato::Kind, sfumato::Settings, sfumato::Trainer;
 using In1 = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using In2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -228,6 +230,19 @@ nb::typed<nb::tuple, Out, Out> evaluate(sfumato::Activation activation, double p
   return nb::make_tuple(a, b);
 }
 
+void hadamard(const In2& rows, const Rows& into, double scale, int threads, const std::string& isa) {
+  const size_t count = rows.shape(0), n = rows.shape(1);
+  if (!n || n & (n - 1)) refuse("rows of " + std::to_string(n) + " numbers: a power of two is needed");
+  if (into.shape(0) != count || into.shape(1) != n) refuse("rows and into differ in shape");
+  const auto from = reinterpret_cast<uintptr_t>(rows.data()), to = reinterpret_cast<uintptr_t>(into.data());
+  const uintptr_t apart = from < to ? to - from : from - to;
+  if (apart && apart < count * n * sizeof(float)) refuse("rows and into overlap");
+  if (threads < 1 || threads > 4096) refuse("threads must lie in 1 ... 4096");
+  const auto& kernels = sfumato::pick_kernels(isa);
+  const Unlocked unlocked;
+  sfumato::hadamard(kernels, rows.data(), into.data(), count, n, float(scale), threads);
+}
+
 // Lists are copied both ways: assign them whole, `settings.hidden.append(...)` changes nothing.
 void bind_settings(nb::module_& m) {
   using sfumato::Activation, sfumato::Loss, sfumato::Method, sfumato::Precision, sfumato::GridSettings;
@@ -311,6 +326,10 @@ NB_MODULE(_native, m) {
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
         "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
+  m.def("hadamard", &hadamard, "rows"_a.noconvert(), "into"_a.noconvert(), "scale"_a = 1.0, "threads"_a = 1, "isa"_a = "",
+        "into = scale * rows @ H, both (count, n) with n a power of two: the Walsh-Hadamard transform of each row, H being\n"
+        "Sylvester's matrix. `into` is `rows` itself or does not overlap it. The bits depend on neither `threads` nor `isa`;\n"
+        "denormal numbers count as zero. Raises ValueError for anything else.");
   bind_settings(m);
   nb::enum_<Kind>(m, "Kind", "Which of a trainer's arrays: parameters, or a moment of the optimizer.")
       .value("values", Kind::values)

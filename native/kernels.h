@@ -161,6 +161,8 @@ struct Kernels {
   void (*sgd)(float* w, float* buffer, const float* g, size_t count, const Update&);  // buffer null: no momentum
   // into[c][r] = from[r][c]
   void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
+  // Each row of n = 2^k floats times `scale` times Sylvester's matrix; see hadamard.h. `into` may be `from`.
+  void (*hadamard)(const float* from, float* into, size_t rows, size_t n, float scale);
 
   // A level's weighted sums `values` (points, features) at the points (x, y), which are read up to a whole vector past
   // the last. Backward: each corner's entry of `sums` gets its share of the errors, in the order of the points;

@@ -380,6 +380,7 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
 
 #include "columns_impl.h"
 #include "grid_impl.h"
+#include "hadamard_impl.h"
 #ifdef TILES
 #include "tiles_impl.h"
 #define MULTIPLY_HALF tiles::multiply
@@ -433,6 +434,7 @@ const Kernels SFUMATO_TABLE = {
     adam,
     sgd,
     transpose,
+    hadamard,
     grid_forward,
     grid_backward,
     row_forward,

@@ -176,7 +176,7 @@ MUTANTS = [
     Mutant("a container's quota is not seen", "machine.py", "min(cores, quota())", "cores", "promises", "test_machine.py::test_threads_are_bounded_by_cores_and_quota"),
     Mutant("a recipe's options can be changed", "recipe/fields.py", "        return Options((key, frozen(part))", "        return dict((key, frozen(part))", "promises", "recipe/test_frozen.py::test_recipes_are_values"),
     Mutant("the cache of runs is never stale", "runs/index.py", "if kept is not None and kept[0] == stamp else None", "if kept is not None else None", "promises", "runs/test_index.py::test_whatever_happens_the_list_is_that_of_the_directories"),
-    Mutant("an engine of other sources trains on", "engine/_sources.py", "digest(native) == made_of", "made_of", "promises", "engine/test_sources.py::test_an_installed_package_has_no_sources_beside_it"),
+    Mutant("an engine of other sources trains on", "_sources.py", "digest(native) == made_of", "made_of", "promises", "test_sources.py::test_an_installed_package_has_no_sources_beside_it"),
     Mutant("misspelt names wait for torch", "cli/refusals.py", "    check_names(recipe)\n", "", "promises", "cli/test_refusals.py::test_misspelt_words_are_told_before_torch_is_imported"),
     Mutant("what is appended to a registry is not seen", "recipe/registries.py", "listed.append(ast.literal_eval(one))", "pass", "facts"),
     Mutant("moments of another shape are taken", "learning/session.py", " or tuple(value.shape) != tuple(shape)", "", "promises", "engine/test_cuda.py::test_a_state_of_another_optimizer_or_net_is_refused_by_every_engine"),

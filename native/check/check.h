@@ -51,5 +51,6 @@ void expect(bool fine, const char* what, const Settings& s, double value);
 
 int nets(const std::string& isa);       // nets.cc: how many were checked
 void shortcuts(const std::string& isa);  // shortcuts.cc
+void transforms(const std::string& isa);  // hadamard.cc
 void turns(const std::string& isa);      // survival.cc, this and the next
 void survival();

@@ -1,6 +1,7 @@
 // A program for the sanitizers (address, undefined behaviour, threads), for other compilers and for machines without
-// Python: trains small nets of every kind on every instruction set that the processor has, and holds their gradients
-// against finite differences and against one another. `make sanitize` builds and runs it; exits with 1 if a check fails.
+// Python: transforms rows and trains small nets of every kind on every instruction set that the processor has, and holds
+// them against definitions, finite differences and one another. `make sanitize` builds and runs it; exits with 1 if a
+// check fails.
 #include "check.h"
 
 #include <cstdio>
@@ -26,6 +27,7 @@ int main() {
     expect(sfumato::peak(sfumato::pick_kernels(isa)) > 1e7, "a core's peak is measured", Settings(), 0);
     turns(isa);
     shortcuts(isa);
+    transforms(isa);
     count += nets(isa);
     std::printf("%s: fine so far\n", isa.c_str());
   }

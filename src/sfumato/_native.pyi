@@ -29,6 +29,13 @@ def evaluate(activation: Activation, parameter: float, z: Annotated[NDArray[nump
     relu and leaky_relu come out as 0: the backward pass reads them off the values.
     """
 
+def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], into: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], scale: float = 1.0, threads: int = 1, isa: str = '') -> None:
+    """
+    into = scale * rows @ H, both (count, n) with n a power of two: the Walsh-Hadamard transform of each row, H being
+    Sylvester's matrix. `into` is `rows` itself or does not overlap it. The bits depend on neither `threads` nor `isa`;
+    denormal numbers count as zero. Raises ValueError for anything else.
+    """
+
 class Activation(enum.Enum):
     identity = 0
 

@@ -1,4 +1,4 @@
-"""Layers that are no dense matrix: the transform against Sylvester's matrix, layers against theirs, whole nets."""
+"""Layers that are no dense matrix: against theirs, and whole nets."""
 
 from __future__ import annotations
 
@@ -12,28 +12,12 @@ from sfumato.data import Data
 from sfumato.engine import eager, native, regrouped
 from sfumato.errors import RecipeError
 from sfumato.nets import layers
-from sfumato.nets.structured import Fastfood, Structured, walsh_hadamard
+from sfumato.nets.structured import Fastfood, Structured
 from sfumato.recipe import Recipe, pick
 
 LAYERS = pytest.mark.parametrize(
     "text", ["fastfood", "fastfood:adaptive=False", "fastfood:seed=7", "low_rank:rank=2", "low_rank:rank=9"]
 )
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 8, 64, 128, 1024])
-def test_the_transform_is_that_of_the_dense_matrix(n: int) -> None:
-    """Float64; sums are of n terms of size 1."""
-    x = np.random.default_rng(n).normal(size=(3, 2, n))
-    wanted = x @ (scipy.linalg.hadamard(n) / np.sqrt(n)).T
-    found = walsh_hadamard(torch.from_numpy(x))
-    assert np.allclose(found, wanted, rtol=0, atol=1e-13 * n)
-    assert np.allclose(walsh_hadamard(found), x, rtol=0, atol=1e-12), "its own inverse"
-
-
-@pytest.mark.parametrize("n", [0, 3, 12, 1000])
-def test_other_sizes_are_refused(n: int) -> None:
-    with pytest.raises(RecipeError, match=f"of {n} numbers"):
-        walsh_hadamard(torch.zeros(2, n))
 
 
 @pytest.mark.parametrize(("inputs", "units"), [(8, 8), (5, 8), (5, 20), (8, 3), (1, 4)])

@@ -1,12 +1,13 @@
 """The native engine: C++ that trains without coming back to Python between steps (`sfumato._native`).
 
 It does what `eager` does, in float32, with the same minibatches and rates. What it lacks, `why_not` names. The
-module is optional: without it, or where it is of other sources than the checkout's (`_sources`), the package
+module is optional: without it, or where it is of other sources than the checkout's (`_compiled`), the package
 works and this engine says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .._compiled import MISSING
 from ..data import Array, Data
 from ..errors import EngineError
 from ..learning import feedback, losses, optimizers
@@ -26,18 +28,11 @@ from ..machine import available_threads
 from ..nets import Net, activations, layers
 from ..nets.encodings import Grid
 from ..recipe import Choice, Recipe, pick
-from ._sources import why_stale
 from ._torch import borrowed
 from .eager import DROPOUT_STREAM
 
-try:
+with contextlib.suppress(ImportError):  # then MISSING says so
     import sfumato._native as _native
-except ImportError as error:  # pure Python installation, or a module built for another Python
-    _MISSING: str | None = (
-        f"it is not built here ({error})\nhint: install a C++ compiler and reinstall sfumato"
-    )
-else:
-    _MISSING = why_stale(getattr(_native, "sources", ""))  # modules built before there were digests have none
 
 __all__ = [
     "NativeSession",
@@ -68,7 +63,7 @@ PAINTED_ROWS = 1 << 16
 
 def missing() -> str | None:
     """Why the module cannot be used here for anything, as a sentence and a hint; None where it can."""
-    return _MISSING
+    return MISSING
 
 
 def usable_sets() -> list[str]:

@@ -1,4 +1,4 @@
-"""Linear maps with fewer numbers than a dense matrix, and the Walsh-Hadamard transform that makes one of them.
+"""Linear maps with fewer numbers than a dense matrix.
 
 Each has its matrix nevertheless: `weight` (units, inputs) is computed where somebody asks for it (to draw a neuron,
 say), and `begin` starts it with the size that an activation's rule gives a dense layer.
@@ -12,9 +12,9 @@ from typing import cast
 import torch
 from torch import Generator, Tensor, nn
 
-from ..errors import RecipeError
+from .hadamard import walsh_hadamard
 
-__all__ = ["Fastfood", "LowRank", "Structured", "walsh_hadamard"]
+__all__ = ["Fastfood", "LowRank", "Structured"]
 
 
 class Structured(nn.Module):
@@ -40,29 +40,6 @@ class Structured(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.product(x) + self.bias
-
-
-def walsh_hadamard(x: Tensor) -> Tensor:
-    """The Walsh-Hadamard transform of the last axis, n = 2^k numbers, by sqrt(n): orthogonal, its own inverse.
-
-    As H is a Kronecker product of two smaller ones, each row is a matrix that is multiplied by one from the left
-    and by one from the right: 4 n sqrt(n) operations a row instead of 2 n^2, by the fastest products there are.
-    Raises RecipeError for another n.
-    """
-    n = x.shape[-1]
-    if n & (n - 1) or not n:
-        raise RecipeError(f"the Walsh-Hadamard transform of {n} numbers: a power of two is needed")
-    high = 1 << (n.bit_length() - 1) // 2
-    left, right = (hadamard(size, x.dtype, x.device) for size in (high, n // high))
-    return (left @ x.reshape(*x.shape[:-1], high, n // high) @ right).reshape(x.shape)
-
-
-def hadamard(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Sylvester's matrix of n = 2^k, divided by sqrt(n)."""
-    bits = torch.arange(n, device=device)
-    shared = bits[:, None] & bits
-    parity = sum((shared >> at) & 1 for at in range(n.bit_length())) % 2
-    return (1 - 2 * cast(Tensor, parity)).to(dtype) / math.sqrt(n)
 
 
 class Fastfood(Structured):

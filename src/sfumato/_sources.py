@@ -14,7 +14,7 @@ __all__ = ["beside", "digest", "why_stale"]
 
 def beside() -> Path | None:
     """`native/` of the checkout that this package is used from; None where it is installed without one."""
-    found = Path(__file__).parents[3] / "native"
+    found = Path(__file__).parents[2] / "native"
     return found if (found / "bind.cc").is_file() else None
 
 

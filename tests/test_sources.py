@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from sfumato.engine import _sources
+from sfumato import _sources
 
 _native = pytest.importorskip("sfumato._native", reason="the native engine is not built")
 
-NATIVE = Path(__file__).parents[2] / "native"
+NATIVE = Path(__file__).parents[1] / "native"
 
 BEGIN = f"""
 import sys
 from pathlib import Path
 import sfumato._native
-from sfumato.engine import _sources
+from sfumato import _sources
 _sources.beside = lambda: Path({str(NATIVE)!r})  # as in an editable install, also where the package is installed
 """
 
@@ -97,10 +97,10 @@ def test_every_source_that_is_compiled_counts_and_nothing_else(tmp_path: Path) -
 def test_an_installed_package_has_no_sources_beside_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    installed = tmp_path / "lib" / "python" / "site-packages" / "sfumato" / "engine" / "_sources.py"
+    installed = tmp_path / "lib" / "python" / "site-packages" / "sfumato" / "_sources.py"
     monkeypatch.setattr(_sources, "__file__", str(installed))
     assert _sources.beside() is None and _sources.why_stale("anything") is None
-    checkout = tmp_path / "src" / "sfumato" / "engine" / "_sources.py"
+    checkout = tmp_path / "src" / "sfumato" / "_sources.py"
     (tmp_path / "native").mkdir()
     (tmp_path / "native" / "bind.cc").touch()
     monkeypatch.setattr(_sources, "__file__", str(checkout))
