@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 import pkgutil
 import subprocess
@@ -44,6 +45,10 @@ def test_every_public_name_is_a_function_or_a_class_also_the_second_time(name: s
         assert value.__name__ == name and inspect.getdoc(value)
     assert f"sfumato.{name}" not in MODULES
     assert name in dir(sfumato)
+
+
+def test_the_package_knows_its_version() -> None:
+    assert sfumato.__version__ == importlib.metadata.version("sfumato")
 
 
 def test_an_unknown_name_is_no_attribute() -> None:

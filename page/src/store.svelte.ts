@@ -22,7 +22,13 @@ export type Axis = "step" | "seconds" | "epoch";
 
 const MOST_POINTS = 4000;
 const MOST_CACHED = 120;
+const TOGETHER_MS = 60; // pictures that come within so many milliseconds are shown at once
 const TOGETHER = 1500; // with more neurons than this in all, only the layer shown is asked for
+
+/** Milliseconds between new pictures in training, at least: more for who asks the system for less motion. */
+function calm(): number {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 0;
+}
 
 export class Store implements Listener {
   readonly source: Source;
@@ -65,8 +71,9 @@ export class Store implements Listener {
   learning = $state("mona-lisa");
 
   private canTrain = $state(false);
-  private coming: Record<number, Wall> = {};
-  private showing: ReturnType<typeof setTimeout> | null = null;
+  private coming: (() => void)[] = [];
+  private showing: Promise<void> | null = null;
+  private changed = -Infinity; // when pictures in training were last shown, in ms
   private looked = 0; // only the answer to the newest question is shown
   private cache = new Map<string, Painting>();
 
@@ -220,27 +227,41 @@ export class Store implements Listener {
 
   async onPainting(look: Looked<PaintingHeader>): Promise<void> {
     const made = await this.decodedPainting(look);
-    if (!this.now || made.run !== this.live?.run) return;
-    this.painting = made;
-    await this.guarded(() => this.compareAt());
+    await this.together(() => {
+      if (this.now && made.run === this.live?.run) this.painting = made;
+    });
+    if (this.painting === made) await this.guarded(() => this.compareAt());
   }
 
   async onRival(look: Looked<PaintingHeader>): Promise<void> {
     const made = await this.decodedPainting(look);
-    if (this.now && this.racing && made.run === this.other?.run) this.otherPainting = made;
+    await this.together(() => {
+      if (this.now && this.racing && made.run === this.other?.run) this.otherPainting = made;
+    });
   }
 
   async onWall(look: Looked<WallHeader>): Promise<void> {
     if (!this.now || look.header.run !== this.inner?.run) return;
     const made = await this.decodedWall(look);
-    // The layers of one look come one by one; they are shown together, as one new picture on the screen.
-    this.coming = { ...this.coming, [made.layer]: made };
-    this.showing ??= setTimeout(() => {
-      const fresh = Object.entries(this.coming).filter(([, wall]) => this.now && wall.run === this.inner?.run);
-      if (fresh.length) this.walls = { ...this.walls, ...Object.fromEntries(fresh) };
-      this.coming = {};
-      this.showing = null;
-    }, 60);
+    await this.together(() => {
+      if (this.now && made.run === this.inner?.run) this.walls = { ...this.walls, [made.layer]: made };
+    });
+  }
+
+  /** The pictures of one look come one by one; they are shown together, as one new picture on the screen. */
+  private together(change: () => void): Promise<void> {
+    this.coming.push(change);
+    this.showing ??= new Promise((done) =>
+      setTimeout(() => {
+        const all = this.coming;
+        this.coming = [];
+        this.showing = null;
+        this.changed = performance.now();
+        for (const one of all) one();
+        done();
+      }, Math.max(TOGETHER_MS, this.changed + calm() - performance.now())),
+    );
+    return this.showing;
   }
 
   private async decodedPainting(look: Looked<PaintingHeader>): Promise<Painting> {

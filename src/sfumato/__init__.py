@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from .training import train
     from .views.export import load_net
 
+    __version__: str
+
 _HOMES = {
     "api": ("digits", "fork", "paint", "perform", "resume"),
     "data": ("Data",),
@@ -95,6 +97,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
         globals()[name] = value
         return value
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version(__name__)
     raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
 
 

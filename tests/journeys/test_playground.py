@@ -13,6 +13,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -505,6 +506,30 @@ def test_nothing_serious_for_who_cannot_see_or_point(
         expect(opened.get_by_test_id("play")).to_be_in_viewport()
         opened.get_by_role("button", name="Picture and network").click()
         expect(opened.get_by_label("Layers")).to_be_visible()
+    context.close()
+
+
+def test_who_asks_for_less_motion_sees_a_new_painting_once_a_second(browser: Browser, server: Server) -> None:
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    opened.goto(server.url + SMALL.replace("epochs=60", "epochs=3000"))
+    expect(opened.get_by_test_id("play")).to_be_enabled()
+    opened.keyboard.press("n")
+    opened.locator("[aria-label^='Painting: step']").wait_for()
+    opened.evaluate(
+        """() => {
+          const painting = document.querySelector("[aria-label^='Painting: step']");
+          window.shown = [];
+          new MutationObserver(() => window.shown.push(performance.now()))
+            .observe(painting, { attributes: true, attributeFilter: ["aria-label"] });
+        }"""
+    )
+    until(opened, "window.shown.length >= 4")
+    times = opened.evaluate("window.shown")
+    assert all(later - earlier > 900 for earlier, later in pairwise(times)), times
+    opened.keyboard.press("Space")
+    expect(opened.locator(".state")).to_have_text("paused")
     context.close()
 
 

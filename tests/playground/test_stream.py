@@ -186,6 +186,17 @@ def test_weights_are_kept_where_someone_looks(photo: Path) -> None:
     assert page.of("kept")[0]["step"] == 7 and 7 in run.steps()
 
 
+def test_painting_and_walls_of_a_look_are_of_one_moment_that_was_told(photo: Path) -> None:
+    """Together they cost a browser one frame; the painting comes first, as the first that anyone waits for."""
+    page = Page()
+    performed(photo, page, RECIPE.replace(steps=3000))
+    steps = [header["step"] for channel, header, _ in page.pictures if channel == "wall:1"]
+    drawn = [header["step"] for channel, header, _ in page.pictures if channel == "painting"]
+    assert steps and set(steps) <= set(drawn) and page.pictures[0][0] == "painting"
+    assert [header["step"] for channel, header, _ in page.pictures if channel == "wall:2"] == steps
+    assert steps[0] in {event["step"] for event in page.of("pulse")}
+
+
 def test_nobody_looking_costs_nothing(photo: Path) -> None:
     page = Page()
     performed(photo, page, looking=False)

@@ -36,13 +36,16 @@ SHARE = 0.04
 
 LOOK_SECONDS = 0.018
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
-With 13 ms for a wall of 1,200 neurons and SHARE, wall and painting in turn come round within a second."""
+With 13 ms for a wall of 1,200 neurons and SHARE, both come round within a second."""
 
 SPEEDS = {1: 1.0, 2: 8.0, 3: 60.0, 4: 400.0, 5: math.inf}
 """Steps a second at most, at each speed of the page."""
 
 NEWS_SECONDS = 0.5
 """News is sent at most so often: nobody reads numbers faster, and each costs a browser a layout and a frame."""
+
+ALONE_SECONDS = 1.2
+"""While a page looks, news waits so long for the next pictures, to share a frame of the browser with them."""
 
 PACE_SECONDS = 0.25
 """At a limited speed, steps come in bursts of so long."""
@@ -68,7 +71,6 @@ class Stream:
         self._leaving = False
         self._until = -1
         self._governor = Governor(SHARE)
-        self._turn = 1  # the painting comes first
         self._pixel_seconds = 0.0
         self._shown = -1
         self._told = self._checked = -math.inf
@@ -100,9 +102,10 @@ class Stream:
         self._listen(0)
         if 0 <= self._until <= tick.step:
             self._until, self.paused = -1, True
-        self._news(tick)
         waits = self.paused or tick.last
-        if not waits and self.looking and self._governor.open and not self._leaving:
+        looks_now = not waits and self.looking and self._governor.open and not self._leaving
+        self._news(tick, NEWS_SECONDS if looks_now or not self.looking else ALONE_SECONDS)
+        if looks_now:
             self._look(tick)
         while not self._leaving:
             if waits:
@@ -206,15 +209,14 @@ class Stream:
     # What the page sees -----------------------------------------------------------------------------------------
 
     def _look(self, tick: Tick) -> None:
-        """One look, wall and painting in turn."""
+        """Painting and wall of one moment. A browser without a graphics card draws its whole window anew for each
+        frame, whatever changed: pictures that come together cost it half of what they cost one by one.
+        """
         with self._governor.look():
-            self._turn += 1
-            if self._turn % 2 and self.layers:
-                self._walls(tick)
-                if time.perf_counter() > self._checked + CHECK_SECONDS:
-                    self._check(tick)
-            else:
-                self._painting(tick, self._stride())
+            self._painting(tick, self._stride())
+            self._walls(tick)
+            if time.perf_counter() > self._checked + CHECK_SECONDS:
+                self._check(tick)
 
     def _frame(self, line: Mapping[str, Any]) -> None:
         """Pass on the frame that was drawn and kept at this beat anyway: it costs reading a small file."""
@@ -259,11 +261,12 @@ class Stream:
         facts = {"shares": [round(share, 4) for share in shares], "rectifier": is_rectifier(tick.net)}
         self._send("flat", {"step": tick.step, "plain": plain, **facts})
 
-    def _news(self, tick: Tick) -> None:
+    def _news(self, tick: Tick, apart: float = NEWS_SECONDS) -> None:
+        """News of this tick, if the last is `apart` seconds old; always at a beat, at the end and while paused."""
         now = time.perf_counter()
         if tick is self._reported:
             return
-        if not (tick.beat or tick.last or self.paused or now - self._told >= NEWS_SECONDS):
+        if not (tick.beat or tick.last or self.paused or now - self._told >= apart):
             return
         self._told, self._reported = now, tick
         steps_a_second, samples_a_second = self._measured(now, tick)
