@@ -239,8 +239,8 @@ def compare(data: Data, rounds: int, sides: list[str]) -> None:
         print(
             f"| {way} | {setting.optimizer}, {setting.batch}, {setting.rate:g}, {setting.epochs:g} | "
             f"{steps} | **{never}{statistics.median(times):.1f}** "
-            f"({min(times):.1f} to {max(times):.1f}) | {never}{statistics.median(ratios):.2f} ({min(ratios):.2f} to "
-            f"{max(ratios):.2f}) | {min(row[1] for row in found[way]):.2f} |",
+            f"({min(times):.1f} to {max(times):.1f}) | {never}{statistics.median(ratios):.2f} ({min(ratios):.2f} "
+            f"to {max(ratios):.2f}) | {min(row[1] for row in found[way]):.2f} |",
             flush=True,
         )
 
