@@ -28,29 +28,14 @@ export class Server implements Source {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/socket`);
     this.socket = socket;
     socket.binaryType = "arraybuffer";
-    // Messages of one animation frame are handled together: the curve and the numbers change once a frame.
-    let news: News[] = [];
-    let asked = 0;
-    const flush = (): void => {
-      asked = 0;
-      const all = news;
-      news = [];
-      for (const one of all) this.listener?.onNews(one);
-    };
     socket.onopen = () => {
       this.wait = FIRST_WAIT;
       this.listener?.onConnection("open");
       if (this.watch) this.send(this.watch);
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
-      if (typeof event.data === "string") {
-        news.push(JSON.parse(event.data) as News);
-        if (document.hidden) flush();
-        else asked ||= requestAnimationFrame(flush);
-        return;
-      }
-      flush(); // a picture must not overtake the news of the run that it belongs to
-      void this.shown(event.data);
+      if (typeof event.data === "string") this.listener?.onNews(JSON.parse(event.data) as News);
+      else void this.shown(event.data);
     };
     socket.onclose = () => {
       this.socket = null;

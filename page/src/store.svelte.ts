@@ -22,12 +22,15 @@ export type Axis = "step" | "seconds" | "epoch";
 
 const MOST_POINTS = 4000;
 const MOST_CACHED = 120;
-const TOGETHER_MS = 60; // pictures that come within so many milliseconds are shown at once
+const TOGETHER_MS = 100; // pictures and numbers that come within so many milliseconds are shown at once
+const NUMBERS: ReadonlySet<string> = new Set(["pulse", "score", "beat", "findings", "rival beat"]);
 const TOGETHER = 1500; // with more neurons than this in all, only the layer shown is asked for
+
+const LESS_MOTION = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Milliseconds between new pictures in training, at least: more for who asks the system for less motion. */
 function calm(): number {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 0;
+  return LESS_MOTION.matches ? 1000 : 0;
 }
 
 export class Store implements Listener {
@@ -73,6 +76,8 @@ export class Store implements Listener {
   private canTrain = $state(false);
   private coming: (() => void)[] = [];
   private showing: Promise<void> | null = null;
+  private told: () => void = () => undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private changed = -Infinity; // when pictures in training were last shown, in ms
   private looked = 0; // only the answer to the newest question is shown
   private cache = new Map<string, Painting>();
@@ -123,6 +128,15 @@ export class Store implements Listener {
   }
 
   onNews(news: News): void {
+    if (NUMBERS.has(news.event)) {
+      void this.together(() => this.take(news));
+      return;
+    }
+    this.show(); // what came before is of before: of the run that was, say
+    this.take(news);
+  }
+
+  private take(news: News): void {
     switch (news.event) {
       case "all":
         return this.everything(news);
@@ -248,20 +262,25 @@ export class Store implements Listener {
     });
   }
 
-  /** The pictures of one look come one by one; they are shown together, as one new picture on the screen. */
+  /** The pictures and numbers of one look come one by one; they are shown together, in one frame of the browser. */
   private together(change: () => void): Promise<void> {
     this.coming.push(change);
-    this.showing ??= new Promise((done) =>
-      setTimeout(() => {
-        const all = this.coming;
-        this.coming = [];
-        this.showing = null;
-        this.changed = performance.now();
-        for (const one of all) one();
-        done();
-      }, Math.max(TOGETHER_MS, this.changed + calm() - performance.now())),
-    );
+    this.showing ??= new Promise((done) => {
+      this.told = done;
+      this.timer = setTimeout(() => this.show(), Math.max(TOGETHER_MS, this.changed + calm() - performance.now()));
+    });
     return this.showing;
+  }
+
+  private show(): void {
+    if (!this.showing) return;
+    clearTimeout(this.timer);
+    const [all, done] = [this.coming, this.told];
+    this.coming = [];
+    this.showing = null;
+    this.changed = performance.now();
+    for (const one of all) one();
+    done();
   }
 
   private async decodedPainting(look: Looked<PaintingHeader>): Promise<Painting> {
