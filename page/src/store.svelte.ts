@@ -23,7 +23,7 @@ export type Axis = "step" | "seconds" | "epoch";
 const MOST_POINTS = 4000;
 const MOST_CACHED = 120;
 const TOGETHER_MS = 100; // pictures and numbers that come within so many milliseconds are shown at once
-const NUMBERS: ReadonlySet<string> = new Set(["pulse", "score", "beat", "findings", "rival beat"]);
+const NUMBERS: ReadonlySet<string> = new Set(["pulse", "score", "beat", "flat", "findings", "rival beat"]);
 const TOGETHER = 1500; // with more neurons than this in all, only the layer shown is asked for
 
 const LESS_MOTION = matchMedia("(prefers-reduced-motion: reduce)");

@@ -517,6 +517,7 @@ def test_who_asks_for_less_motion_sees_a_new_painting_once_a_second(browser: Bro
     expect(opened.get_by_test_id("play")).to_be_enabled()
     opened.keyboard.press("n")
     opened.locator("[aria-label^='Painting: step']").wait_for()
+    opened.wait_for_timeout(1500)  # what comes with the start is shown at once
     opened.evaluate(
         """() => {
           const painting = document.querySelector("[aria-label^='Painting: step']");
