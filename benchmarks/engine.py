@@ -5,7 +5,9 @@
 
 Each row trains (or paints) on a 300x429 picture of waves. A is the native engine, B a rival: PyTorch eager in
 float32, PyTorch with bfloat16 autocast and float32 parameters (fused Adam), or with bfloat16 parameters; and, where
-they are installed, JAX and drjit.nn (rivals.py), which a thread of their own is told to keep to. The
+they are installed, JAX and drjit.nn (rivals.py), which a thread of their own is told to keep to. In rows of
+ideas (--rivals relu) both train on the built-in Mona Lisa, and B is the native engine itself with a plain net of
+rectified units; where it says trained, each starts from a net that it has trained itself for ten epochs. The
 ratio B / A is given as the median over rounds with its smallest and largest. Rows for one instruction set force
 it for the native engine; run the one for AVX2 with ATEN_CPU_CAPABILITY=avx2, which the rival reads.
 
@@ -20,7 +22,7 @@ import importlib.util
 import os
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ import rivals
 import torch
 from torch.nn import functional
 
-from sfumato import machine, nets, timing
+from sfumato import machine, nets, tasks, timing
 from sfumato.data import Array, Data
 from sfumato.engine import eager, native
 from sfumato.picture import pixels
@@ -46,7 +48,7 @@ class Row:
 
     name: str
     recipe: Recipe
-    rival: str  # eager, autocast, bfloat16, paint; jax, drjit: see rivals.py
+    rival: str  # eager, autocast, bfloat16, paint; relu: the native engine; jax, drjit: see rivals.py
     ours: dict[str, Any] = field(default_factory=dict)  # fields in which our recipe differs
     isa: str = ""
     samples: int = 16384
@@ -67,6 +69,11 @@ HALF = {"precision": "bfloat16"}
 SINE = adam(net=(256,) * 4, activation="sine:omega=30", batch=4096)
 DIGITS = adam(net=(6000,), encoding="raw", batch=512, loss="cross_entropy")
 SHARP = named("sharp").replace(schedule="constant", rate=1e-3)
+IDEAS = {
+    "lwta": {"activation": "lwta"},
+    "feedback alignment": {"backward": "feedback-alignment"},
+    "prelu": {"activation": "prelu"},
+}
 ROWS = (
     Row("4x300 relu, B=8192, float32", adam(batch=8192), "eager"),
     Row("4x300 relu, B=8192, bfloat16", adam(batch=8192), "eager", HALF),
@@ -105,13 +112,40 @@ ROWS = (
     Row("4x300 relu trained, B=8192, float32", along_a_curve(8192), "jax", epochs=10),
     Row("sharp: grid + 2x64, B=8192, float32", SHARP, "jax", samples=131072),
     Row("4x300 relu, B=1024, float32", adam(batch=1024), "drjit"),
+    *(
+        Row(f"4x300 {idea}, dense, B={batch}, float32", adam(batch=batch, **fields), "relu", dense=True)
+        for idea, fields in IDEAS.items()
+        for batch in (8192, 1024)
+    ),
+    *(
+        Row(
+            f"4x300 {idea}, dense, B={batch}, bfloat16", adam(batch=batch, **fields), "relu", HALF, dense=True
+        )
+        for idea, fields in IDEAS.items()
+        for batch in (8192, 1024)
+    ),
+    *(
+        Row(
+            f"4x300 {idea} trained, B={batch}, float32",
+            along_a_curve(batch).replace(**fields),
+            "relu",
+            epochs=10,
+        )
+        for idea, fields in IDEAS.items()
+        for batch in (8192, 1024)
+    ),
     Row("predict 4x300 relu, float32", adam(), "paint", samples=65536),
     Row("predict 4x300 relu, bfloat16", adam(), "paint", HALF, samples=65536),
 )
 
 
-def data_for(recipe: Recipe) -> Data:
-    """The picture of waves, or random digits for the net that takes 784 inputs."""
+def data_for(row: Row) -> Data:
+    """The picture of waves, the built-in one for ideas, or random digits for the net that takes 784 inputs."""
+    recipe = row.recipe
+    if row.rival == "relu":
+        data = tasks.task("picture").load(None, recipe)
+        assert isinstance(data, Data)
+        return data
     if recipe.net == (6000,):
         random = np.random.default_rng(0)
         images = random.random((8192, 784), np.float32) * (random.random((8192, 784)) < 0.2)
@@ -137,6 +171,10 @@ def start(row: Row, data: Data) -> nets.Net:
 
 def rival(row: Row, data: Data, net: nets.Net) -> Advance:
     """Steps of PyTorch as the row's rival takes them."""
+    if row.rival == "relu":
+        plain = replace(row, recipe=row.recipe.replace(activation="relu", backward="backprop"))
+        recipe = plain.recipe.replace(**row.ours)
+        return native.NativeSession(start(plain, data), data, recipe, 1 << 20).advance
     if row.rival == "eager":
         return eager.prepare(net, data, row.recipe, 1 << 20).advance
     plan = eager.prepare(net, data, row.recipe, 1 << 20).plan
@@ -181,8 +219,8 @@ def painters(row: Row, data: Data) -> tuple[Advance, Advance]:
 
 def competitors(row: Row, threads: int) -> tuple[Advance, Advance]:
     """Ours and the rival's, ready to advance."""
-    row = Row(**{**row.__dict__, "recipe": row.recipe.replace(threads=threads)})
-    data = data_for(row.recipe)
+    row = replace(row, recipe=row.recipe.replace(threads=threads))
+    data = data_for(row)
     forced = {"SFUMATO_ISA": row.isa, "SFUMATO_DENSE": "1" if row.dense else ""}
     before = {name: os.environ.get(name) for name, value in forced.items() if value}
     os.environ.update({name: forced[name] for name in before})
@@ -253,6 +291,7 @@ def main() -> None:
             "paint": "bfloat16",
             "jax": "JAX",
             "drjit": "drjit.nn",
+            "relu": "native, relu",
         }
         against = names.get(row.rival, "bfloat16 parameters")
         line = (

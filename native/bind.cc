@@ -118,6 +118,23 @@ OutList get_arrays(Trainer& self, Kind kind) {
   return arrays;
 }
 
+void set_feedback(Trainer& self, const std::vector<In2>& arrays) {
+  if (!self.settings().feedback) refuse("fixed matrices need settings.feedback");
+  const auto& hidden = self.settings().hidden;
+  if (arrays.size() != hidden.size()) refuse("expected " + std::to_string(hidden.size()) + " matrices");
+  sfumato::ConstArrays from;
+  for (size_t l = 0; l < hidden.size(); l++) {
+    const int out = l + 1 < hidden.size() ? hidden[l + 1] : self.settings().outputs;
+    if (arrays[l].shape(0) != size_t(out) || arrays[l].shape(1) != size_t(hidden[l]))
+      refuse("matrix " + std::to_string(l) + " must have the shape (" + std::to_string(out) + ", " +
+             std::to_string(hidden[l]) + ")");
+    check_finite(arrays[l].data(), arrays[l].size(), "fixed matrices");
+    from.push_back(arrays[l].data());
+  }
+  const Unlocked unlocked;
+  self.set_feedback(from);
+}
+
 void set_data(Trainer& self, const In2& features, const In2& targets) {
   if (features.shape(1) != size_t(self.features()) || targets.shape(1) != size_t(self.settings().outputs))
     refuse("features must be (N, " + std::to_string(self.features()) + ") and targets (N, " +
@@ -256,7 +273,9 @@ void bind_settings(nb::module_& m) {
       .value("tanh", Activation::tanh)
       .value("sigmoid", Activation::sigmoid)
       .value("silu", Activation::silu)
-      .value("gelu", Activation::gelu);
+      .value("gelu", Activation::gelu)
+      .value("lwta", Activation::lwta)
+      .value("prelu", Activation::prelu);
   nb::enum_<Loss>(m, "Loss")
       .value("mse", Loss::mse)
       .value("l1", Loss::l1)
@@ -287,9 +306,10 @@ void bind_settings(nb::module_& m) {
       .def_rw("hidden", &Settings::hidden, "Width of each hidden layer; none: a linear map.")
       .def_rw("grid", &Settings::grid)
       .def_rw("input_gradient", &Settings::input_gradient, "Whether `pullback` can give the gradient of the inputs.")
+      .def_rw("feedback", &Settings::feedback, "Errors go back by fixed matrices, see `set_feedback`.")
       .def_rw("skip", &Settings::skip, "Also a linear map without bias from inputs to outputs.")
       .def_rw("activation", &Settings::activation)
-      .def_rw("parameter", &Settings::parameter, "Leaky ReLU: slope; sine, FINER: omega; Gaussian: scale.")
+      .def_rw("parameter", &Settings::parameter, "Leaky ReLU: slope; sine, FINER: omega; Gaussian: scale; LWTA: units of a block, 2 or 4.")
       .def_rw("loss", &Settings::loss)
       .def_rw("smoothing", &Settings::smoothing, "Of cross-entropy, in [0, 1).")
       .def_rw("method", &Settings::method)
@@ -325,7 +345,7 @@ NB_MODULE(_native, m) {
         "FLOP a second that one core's float32 multiply-adds reach at this moment.");
   m.def("evaluate", &evaluate, "activation"_a, "parameter"_a, "z"_a.noconvert(), "isa"_a = "",
         "Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of\n"
-        "relu and leaky_relu come out as 0: the backward pass reads them off the values.");
+        "relu, leaky_relu and lwta come out as 0: the backward pass reads them off the values.");
   m.def("hadamard", &hadamard, "rows"_a.noconvert(), "into"_a.noconvert(), "scale"_a = 1.0, "threads"_a = 1, "isa"_a = "",
         "into = scale * rows @ H, both (count, n) with n a power of two: the Walsh-Hadamard transform of each row, H being\n"
         "Sylvester's matrix. `into` is `rows` itself or does not overlap it. The bits depend on neither `threads` nor `isa`;\n"
@@ -337,11 +357,15 @@ NB_MODULE(_native, m) {
       .value("second", Kind::second);
   nb::class_<Trainer>(m, "Trainer",
                       "A multi-layer perceptron in training. Arrays are float32, C-contiguous, in PyTorch's order:\n"
-                      "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in), table (entries, features) of the grid.")
+                      "W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in), table (entries, features) of the grid,\n"
+                      "slopes (units,) of each hidden layer (prelu).")
       .def(nb::init<const Settings&>(), "settings"_a,
            "Settings are copied. Raises ValueError for anything that cannot be meant.")
       .def("set", &set_arrays, "kind"_a, "arrays"_a.noconvert(),
            "Set parameters or moments; moments that do not exist are left out.")
+      .def("set_feedback", &set_feedback, "arrays"_a.noconvert(),
+           "Matrices (out, in) of the hidden layers behind the first and of the readout, by which errors go back in\n"
+           "place of the weights; they never change. Needs `Settings.feedback`; until then they are 0.")
       .def("get", &get_arrays, "kind"_a, "Parameters or moments, copied; moments that do not exist are zeros.")
       .def_prop_rw("updates", &Trainer::updates, &Trainer::set_updates, "Steps so far; Adam's correction needs it.")
       .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),
@@ -366,6 +390,6 @@ NB_MODULE(_native, m) {
             const sfumato::Work work = self.work();
             return std::pair(work.done, work.all);
           }, "(done, all): multiplications between hidden layers and into the readout so far, and how many it would\n"
-             "have been with every unit. Silent rectified units are skipped, but where SFUMATO_DENSE=1 is set.")
+             "have been with every unit. Silent units are skipped, but where SFUMATO_DENSE=1 is set.")
       .def_prop_ro("shapes", &Trainer::array_shapes, "(out, in) of each array, in 0 for a bias.");
 }

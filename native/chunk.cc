@@ -101,6 +101,7 @@ void Trainer::forward(Worker& w, int rows, int last, bool last_pre, bool slopes,
     if (!readout && !(last_pre && l == last)) {
       p.finish = slopes ? kernels_.forward_with_slope[a] : kernels_.forward[a];
       p.slopes = slopes ? w.slopes[l].get() : nullptr, p.slopes_row = strides_[l];
+      if (learns_slopes()) p.learned = slopes_.values.get() + slopes_at_[l];
       p.parameter = settings_.parameter;
       p.keep = kept(l, low), p.keep_row = strides_[l], p.kept = p.keep ? 1 - settings_.dropped_hidden : 0;
     }
@@ -239,6 +240,10 @@ void Trainer::backward(Worker& w, int rows, bool first, size_t low) const {
     else if (!m.half) p.slopes = w.post[l - 1].get(), p.slopes_row = strides_[l - 1];
     else p.slopes16 = halves(w.in16[l]), p.slopes_row = padded_halves(m.in), p.finish = kernels_.backward16[a];
     p.parameter = settings_.parameter;
+    if (learns_slopes()) {
+      p.learned = slopes_.values.get() + slopes_at_[l - 1], p.learned_sums = w.learned.get() + slopes_at_[l - 1];
+      if (first) std::fill_n(p.learned_sums, strides_[l - 1], 0.f);
+    }
     p.keep = kept(l - 1, low), p.keep_row = strides_[l - 1], p.kept = p.keep ? 1 - settings_.dropped_hidden : 0;
     p.sums = w.gradients[l - 1].get();
     if (first) std::fill(p.sums, p.sums + p.columns, 0.f);

@@ -15,9 +15,9 @@ namespace sfumato {
 
 constexpr int kRows = 8;         // rows are padded to this: the height of the largest register block
 constexpr int kLine = 16;        // floats in a cache line, and in the widest vector
-constexpr int kActivations = 10;  // entries of enum Activation
+constexpr int kActivations = 12;  // entries of enum Activation
 
-enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu, gelu };
+enum class Activation : int { identity, relu, leaky_relu, sine, finer, gaussian, tanh, sigmoid, silu, gelu, lwta, prelu };
 
 // Floats between rows of `width` values: whole cache lines, an odd number of them, so that the rows of a column
 // spread over all sets of the caches (a width of 256 or 512 would otherwise use an eighth of them or less).
@@ -69,6 +69,10 @@ struct Product {
   const uint16_t* slopes16; // or these (backward16), or nothing
   size_t slopes_row;
   float parameter;    // of finish
+  // PReLU, in place of finish: a slope for each column. `slopes` holds what of z lies below 0, written (forward) or read
+  // (backward: `learned_sums` is not null, and the slopes' gradient is added to it). Null: none.
+  const float* learned;
+  float* learned_sums;
   const uint8_t* keep;  // dropout: rows of bytes, `keep_row` apart; values with a 0 become 0, others are divided
   size_t keep_row;      // by `kept`, the share that is kept; after finish, before packing. Null: none
   float kept;           // without `keep`: 0, or all are divided by it
@@ -145,8 +149,9 @@ struct Kernels {
   // Forward: z -> activation(z), slopes = d activation / dz where wanted; `forward` leaves slopes alone.
   Finish forward[kActivations];
   Finish forward_with_slope[kActivations];
-  // Backward: values *= slope. Identity, ReLU and leaky ReLU read the slope off the sign of what they put out,
-  // so they need no slopes of their own: give them the activations, float32 or (backward16) bfloat16.
+  // PReLU has none of these, see Product.
+  // Backward: values *= slope. Identity, ReLU and leaky ReLU read the slope off the sign of what they put out, LWTA off
+  // its bits, so they need no slopes of their own: give them the activations, float32 or (backward16) bfloat16.
   Finish backward[kActivations];
   Finish backward16[kActivations];
 

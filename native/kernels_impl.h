@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #include "kernels.h"
 #if HALF_IS_FAST || defined(__AVX2__)
@@ -145,6 +146,9 @@ void backward_slope(float* values, size_t stride, void* slopes, size_t slopes_st
       store(values + m * stride + n, load(values + m * stride + n) * Full::at(slopes, m * slopes_stride + n));
 }
 
+#include "competition_impl.h"
+#include "prelu_impl.h"
+
 // -------------------------------------------------------------------------------------------------- products
 void pack(const float* from, size_t stride, int rows, int columns, uint16_t* rows16, size_t rows16_row,
           uint32_t* pairs, size_t pairs_row) {
@@ -222,8 +226,10 @@ void pack_block(const Product& p, int m0, int n0, const float* values, size_t st
 
 // What is done with a finished block of rows x columns at (m0, n0) of C, while it lies in L1 at `values`.
 void finish_block(const Product& p, int m0, int n0, float* values, size_t stride, int rows, int columns) {
+  const size_t at = m0 * p.slopes_row + n0;
+  if (p.learned && !p.learned_sums)
+    prelu_forward(values, stride, p.slopes ? p.slopes + at : nullptr, p.slopes_row, rows, columns, p.learned + n0);
   if (p.finish) {
-    const size_t at = m0 * p.slopes_row + n0;
     void* slopes = nullptr;
     if (p.slopes) slopes = p.slopes + at;
     else if (p.slopes16) slopes = const_cast<uint16_t*>(p.slopes16 + at);
@@ -231,6 +237,8 @@ void finish_block(const Product& p, int m0, int n0, float* values, size_t stride
   }
   if (p.keep) drop(values, stride, p.keep + m0 * p.keep_row + n0, p.keep_row, rows, columns, p.kept);
   else if (p.kept != 0.f) divide(values, stride, rows, columns, p.kept);
+  if (p.learned_sums)  // from errors that went through dropout
+    prelu_backward(values, stride, p.slopes + at, p.slopes_row, rows, columns, p.learned + n0, p.learned_sums + n0);
   if (p.fired) mark_fired(values, stride, rows, columns, p.fired + n0);
   if (p.sums) column_sums(values, stride, rows, columns, p.sums + n0, true);
   if (p.rows16 || p.pairs) pack_block(p, m0, n0, values, stride, rows, columns);
@@ -419,14 +427,14 @@ const Kernels SFUMATO_TABLE = {
     drop,
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, false>,
      finish_sine<true, false>, finish_forward<Gaussian, false>, finish_forward<Tanh, false>,
-     finish_forward<Sigmoid, false>, finish_forward<Silu, false>, finish_forward<Gelu, false>},
+     finish_forward<Sigmoid, false>, finish_forward<Silu, false>, finish_forward<Gelu, false>, finish_lwta, nullptr},
     {nullptr, finish_forward<Relu, false>, finish_forward<LeakyRelu, false>, finish_sine<false, true>,
      finish_sine<true, true>, finish_forward<Gaussian, true>, finish_forward<Tanh, true>,
-     finish_forward<Sigmoid, true>, finish_forward<Silu, true>, finish_forward<Gelu, true>},
+     finish_forward<Sigmoid, true>, finish_forward<Silu, true>, finish_forward<Gelu, true>, finish_lwta, nullptr},
     {nullptr, backward_relu<Full>, backward_sign<Full>, backward_slope, backward_slope, backward_slope, backward_slope,
-     backward_slope, backward_slope, backward_slope},
+     backward_slope, backward_slope, backward_slope, backward_lwta<Full>, nullptr},
     {nullptr, backward_relu<Packed>, backward_sign<Packed>, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
-     nullptr},
+     nullptr, backward_lwta<Packed>, nullptr},
     column_sums,
     add,
     blend,

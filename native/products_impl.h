@@ -24,11 +24,11 @@ struct Panel {
   size_t b_row;
 };
 
-// A block that only needs rectifying is rectified in registers: calling its finish and loading the values again cost 4 %
-// of a step. Returns false, and has done nothing, where more is to be done before packing.
+// A block that only needs rectifying, or whose units compete in pairs, is finished in registers: calling its finish and
+// loading the values again cost 4 % of a step. Returns false, and has done nothing, where more is to be done before packing.
 template <int kHeight, int kVectors>
 INLINE bool finish_in_registers(const Product& p, int m0, int n0, vf (&sum)[kHeight][kVectors]) {
-  if (p.keep || p.kept != 0.f) return false;
+  if (p.keep || p.kept != 0.f || p.learned) return false;
   if (p.finish == finish_forward<Relu, false>) {
 #pragma GCC unroll 16
     for (int m = 0; m < kHeight; m++)
@@ -41,6 +41,18 @@ INLINE bool finish_in_registers(const Product& p, int m0, int n0, vf (&sum)[kHei
 #pragma GCC unroll 4
       for (int n = 0; n < kVectors; n++)
         sum[m][n] = load(outputs + m * p.slopes_row + n * LANES) > 0.f ? sum[m][n] : vf{};
+  } else if (p.finish == finish_lwta && p.parameter == 2.f) {
+#pragma GCC unroll 16
+    for (int m = 0; m < kHeight; m++)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; n++) sum[m][n] = winners<2>(sum[m][n]);
+  } else if (p.finish == backward_lwta<Full>) {
+    const float* outputs = p.slopes + m0 * p.slopes_row + n0;
+#pragma GCC unroll 16
+    for (int m = 0; m < kHeight; m++)
+#pragma GCC unroll 4
+      for (int n = 0; n < kVectors; n++)
+        sum[m][n] = of_winners(sum[m][n], load(outputs + m * p.slopes_row + n * LANES));
   } else if (p.finish) {
     return false;
   }

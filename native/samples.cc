@@ -13,7 +13,8 @@ namespace sfumato {
 
 bool Trainer::is_sample_step(int32_t size) const {
   return size == 1 && settings_.precision == Precision::float32 && settings_.method == Method::sgd &&
-         settings_.first == 0 && settings_.clip == 0 && !has_grid() && !drops();
+         settings_.first == 0 && settings_.clip == 0 && !has_grid() && !drops() && !settings_.feedback &&
+         !learns_slopes();
 }
 
 Trainer::Range Trainer::part(int width, int p) const {

@@ -38,9 +38,10 @@ struct Settings {
   std::vector<int> hidden;  // width of each hidden layer; empty: a linear map
   GridSettings grid;        // then inputs = levels * features, and the data are points (x, y)
   bool input_gradient = false;  // `pullback` can also give the gradient of the inputs
+  bool feedback = false;    // errors pass maps behind hidden layers by fixed matrices (Trainer::set_feedback)
   bool skip = false;        // also a linear map without bias from inputs to outputs
   Activation activation = Activation::relu;
-  float parameter = 0;      // leaky ReLU: slope; sine, FINER: omega; Gaussian: scale
+  float parameter = 0;      // leaky ReLU: slope; sine, FINER: omega; Gaussian: scale; LWTA: units of a block
   Loss loss = Loss::mse;
   float smoothing = 0;      // of cross-entropy, in [0, 1)
   Method method = Method::adam;

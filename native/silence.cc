@@ -1,9 +1,9 @@
 // Units that are silent on a whole chunk cost nothing, exactly.
 //
-// A rectified unit is 0 on whole regions of a picture. Where the rows of a minibatch come in an order that keeps
-// neighbours together, half of a layer's units and more are 0 on all rows of a chunk: their column of activations adds
-// nothing to the next layer, their errors are 0 because their slope is, and so are the gradients of their weights. So
-// a layer's activations and errors hold the columns of its live units only, side by side:
+// A rectified unit is 0 on whole regions of a picture, and so is one that loses to its neighbour (LWTA). Where the rows of
+// a minibatch come in an order that keeps neighbours together, half of a layer's units and more are 0 on all rows of a
+// chunk: their column of activations adds nothing to the next layer, their errors are 0 because their slope is, and so are
+// the gradients of their weights. So a layer's activations and errors hold the columns of its live units only, side by side:
 //   forward       the sum over k runs over live units, and for each few rows (list_rows) over those that fire in them;
 //                 the weights stay where they are, read through the list
 //   input errors  the weights between live units of both layers are put together first (1/64 of the work or less),
@@ -29,7 +29,8 @@ constexpr int kStrip = 96;          // rows of weights whose gradient is compute
 // Zeros must be exact. SFUMATO_DENSE: the benchmark's other side.
 bool Trainer::skips_silence() const {
   const char* dense = std::getenv("SFUMATO_DENSE");
-  return settings_.activation == Activation::relu && layers() > 0 && !(dense && *dense && *dense != '0');
+  const bool exact = settings_.activation == Activation::relu || settings_.activation == Activation::lwta;
+  return exact && layers() > 0 && !(dense && *dense && *dense != '0');
 }
 
 void Trainer::prepare_silence(Worker& w) const {
@@ -205,7 +206,7 @@ void Trainer::backward_live(Worker& w, int rows, bool first, size_t low) const {
       p.rows16 = halves(w.error16[(l - 1) & 1]), p.rows16_row = padded_halves(before.out);
       p.pairs = words(w.error_pairs[(l - 1) & 1]), p.pairs_row = before.stride;
     }
-    p.finish = kernels_.backward[static_cast<int>(Activation::relu)];
+    p.finish = kernels_.backward[static_cast<int>(settings_.activation)];
     p.slopes = w.post[l - 1].get(), p.slopes_row = strides_[l - 1];
     if (kept(l - 1, low)) p.kept = 1 - settings_.dropped_hidden;  // what was dropped is 0, and so is its slope
     float* biases = w.gradients[l - 1].get();

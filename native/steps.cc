@@ -188,17 +188,20 @@ void Trainer::muon_momentum(int t, const Block& b, const float* gradient, float*
 }
 
 void Trainer::refresh(Worker& w, const Block& b) const {
-  if (b.matrix == kTable) return;
+  if (b.matrix < 0) return;
   const Matrix& m = matrices_[b.matrix];
   const float* from = m.weights() + b.low * m.stride;
-  float* into = m.back ? m.back.get() + b.low : nullptr;
-  const int rows = b.high - b.low;
-  if (!m.paired && !into) return;
-  if (!m.paired) return kernels_.transpose(from, m.stride, rows, m.out, into, m.back_stride);
-  kernels_.pack(from, m.stride, rows, columns(m.out), halves(w.weights16), m.stride,
-                words(m.pairs) + b.low / 2 * m.stride, m.stride);
+  float* back = m.back && !m.fixed ? m.back.get() + b.low : nullptr;
+  lay_out(w, m, from, b.high - b.low, back, m.paired ? words(m.pairs) + b.low / 2 * m.stride : nullptr);
+}
+
+// Some rows of a matrix [in][out] as `back` and as `pairs` hold them (either may be null).
+void Trainer::lay_out(Worker& w, const Matrix& m, const float* from, int rows, float* back, uint32_t* pairs) const {
+  if (!back && !pairs) return;
+  if (!m.paired) return kernels_.transpose(from, m.stride, rows, m.out, back, m.back_stride);
+  kernels_.pack(from, m.stride, rows, columns(m.out), back ? halves(w.weights16) : nullptr, m.stride, pairs, m.stride);
   // a word of a packed row is a pair of neighbouring columns: transposed, these are the pairs of [out][in]
-  if (into) kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, into, m.back_stride);
+  if (back) kernels_.transpose(w.weights16.get(), m.stride / 2, rows, (m.out + 1) / 2, back, m.back_stride);
 }
 
 void Trainer::refresh_all(int t) {
@@ -302,7 +305,9 @@ void Trainer::copy_gradient(const Arrays& into) const {
     if (m.has_bias) std::copy(from, from + m.out, into[next++]);
   }
   if (has_grid())
-    std::copy(workers_[0].table.get(), workers_[0].table.get() + table_.entries * settings_.grid.features, into[next]);
+    std::copy_n(workers_[0].table.get(), table_.entries * settings_.grid.features, into[next++]);
+  for (int l = 0; l < layers() && learns_slopes(); l++)
+    std::copy_n(workers_[0].learned.get() + slopes_at_[l], settings_.hidden[l], into[next++]);
 }
 
 void Trainer::pullback(const float* features, const float* errors, size_t samples, const Arrays& into,

@@ -292,7 +292,7 @@ void multiply(const Product& p) {
   if (!p.rows || !p.columns) return;
   if (!p.depth) return sfumato::multiply<Half>(p);  // what sums start from, and what is done with it
   alignas(64) float scratch[4 * kTileWords];
-  const bool down = p.a_row == 1, finishes = p.finish || p.keep || p.sums || p.rows16 || p.pairs;
+  const bool down = p.a_row == 1, finishes = p.finish || p.learned || p.keep || p.sums || p.rows16 || p.pairs;
   Job job{p, {}, nullptr, 0, p.accumulate, finishes, ending_of(p), {}, scratch};
   const int all = up(p.depth, kTile) / kTile;
   const int parts = down && !job.finishes ? (all + kDeepest - 1) / kDeepest : 1;

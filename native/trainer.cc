@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -18,6 +19,8 @@ const Settings& checked(const Settings& s) {
   for (int width : s.hidden)
     if (!size_fits(width)) refuse("every hidden width must be at least 1");
   if (!std::isfinite(s.parameter)) refuse("the activation's parameter must be finite");
+  if (s.activation == Activation::lwta && s.parameter != 2 && s.parameter != 4)
+    refuse("lwta needs blocks of 2 or 4 units, which lie within the vectors of every instruction set");
   if (!(s.smoothing >= 0 && s.smoothing < 1)) refuse("smoothing must lie in [0, 1)");
   if (!(s.first >= 0 && s.first < 1 && s.second >= 0 && s.second < 1))
     refuse("beta1, beta2 and momentum must lie in [0, 1)");
@@ -45,6 +48,12 @@ const Settings& checked(const Settings& s) {
   return s;
 }
 
+// Parameters or moments of a matrix or a table.
+template <class Part>
+const Buffer& part_of(const Part& part, Kind kind) {
+  return kind == Kind::values ? part.values : kind == Kind::first ? part.first : part.second;
+}
+
 }  // namespace
 
 Trainer::Trainer(const Settings& settings)
@@ -58,7 +67,7 @@ Trainer::Trainer(const Settings& settings)
   sizes.push_back(s.outputs);
   const auto add = [&](int in, int out, bool bias, bool back) {
     const size_t i = matrices_.size();
-    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, false, {}, kNotMuon};
+    Matrix m{in, out, bias, s.factors.empty() ? 1.f : s.factors[i], padded(out), padded(in), {}, {}, {}, {}, false, false, false, {}, kNotMuon};
     m.values = allocate(m.count());
     const bool adam = s.method != Method::sgd;
     m.muon = s.method == Method::muon && i >= 1 && i < s.hidden.size() ? muon_.add(in, out, m.stride) : kNotMuon;
@@ -67,14 +76,25 @@ Trainer::Trainer(const Settings& settings)
     m.half = i <= s.hidden.size() && (s.precision == Precision::bfloat16_all || (s.precision == Precision::bfloat16 && i));
     m.paired = m.half && !skipping_;
     if (m.paired) m.pairs = allocate(static_cast<size_t>(in + 1) / 2 * m.stride);
+    m.fixed = s.feedback && i >= 1 && i <= s.hidden.size();
     if (back) m.back = allocate(static_cast<size_t>(m.paired ? (out + 1) / 2 : out) * m.back_stride);
     matrices_.push_back(std::move(m));
   };
   for (size_t l = 0; l + 1 < sizes.size(); l++) add(sizes[l], sizes[l + 1], true, l > 0 || wants_dx());
   if (s.skip) add(s.inputs, s.outputs, false, wants_dx());
   if (has_grid()) build_grid();
+  if (s.activation == Activation::lwta)  // a last block that is not full: what is no unit wins against none
+    for (int l = 0; l < layers(); l++) {
+      float* bias = matrices_[l].bias();
+      std::fill(bias + matrices_[l].out, bias + matrices_[l].stride, std::numeric_limits<float>::lowest());
+    }
 
   for (int width : s.hidden) strides_.push_back(padded(width));
+  if (learns_slopes()) {
+    size_t count = 0;
+    for (size_t stride : strides_) slopes_at_.push_back(count), count += stride;
+    slopes_ = table_of(count);
+  }
   x_stride_ = padded(s.inputs);
   out_stride_ = padded(s.outputs);
   const size_t widest = strides_.empty() ? kLine : *std::max_element(strides_.begin(), strides_.end());
@@ -145,6 +165,7 @@ Trainer::Trainer(const Settings& settings)
     for (Buffer& e : w.errors) e = allocate(chunk_ * widest);
     if (wants_dx()) w.dx = allocate(chunk_ * x_stride_);
     if (has_grid()) w.table = allocate(table_.count);
+    if (learns_slopes()) w.learned = allocate(slopes_.count);
     for (const Matrix& m : matrices_)
       w.gradients.push_back(allocate(static_cast<size_t>(1 + round_up(m.in, kRows)) * m.stride));
   }
@@ -165,17 +186,23 @@ void Trainer::build_grid() {
     entries += own;
     if (entries > size_t(1) << 28) throw std::invalid_argument("the grid has more than 2^28 entries");
   }
+  table_ = table_of((entries * g.features + kLine - 1) / kLine * kLine);
   table_.entries = entries;
-  table_.count = (entries * g.features + kLine - 1) / kLine * kLine;
+}
+
+Table Trainer::table_of(size_t count) const {
   const bool adam = settings_.method != Method::sgd;
-  table_.values = allocate(table_.count);
-  if (adam || settings_.first > 0) table_.first = allocate(table_.count);
-  if (adam) table_.second = allocate(table_.count);
+  Table table;
+  table.count = count;
+  table.values = allocate(count);
+  if (adam || settings_.first > 0) table.first = allocate(count);
+  if (adam) table.second = allocate(count);
+  return table;
 }
 
 // Whole blocks to each thread, in order, by the number of floats in them.
 void Trainer::deal_blocks() {
-  size_t total = table_.count, before = 0;
+  size_t total = table_.count + slopes_.count, before = 0;
   for (const Matrix& m : matrices_) total += m.count();
   const int T = pool_.size();
   blocks_.resize(T);
@@ -189,17 +216,21 @@ void Trainer::deal_blocks() {
       give({static_cast<int>(i), low, high}, static_cast<size_t>(high - low) * matrices_[i].stride);
     }
   constexpr int kTableLines = 256;  // 16 KB of each array
-  const int lines = static_cast<int>(table_.count / kLine);
-  for (int low = 0; low < lines; low += kTableLines) {
-    const int high = std::min(low + kTableLines, lines);
-    give({kTable, low, high}, static_cast<size_t>(high - low) * kLine);
+  for (const auto& [matrix, table] : {std::pair(kTable, &table_), std::pair(kSlopes, &slopes_)}) {
+    const int lines = static_cast<int>(table->count / kLine);
+    for (int low = 0; low < lines; low += kTableLines) {
+      const int high = std::min(low + kTableLines, lines);
+      give({matrix, low, high}, static_cast<size_t>(high - low) * kLine);
+    }
   }
 }
 
 Trainer::Span Trainer::span(const Block& b) {
-  if (b.matrix == kTable)
-    return {table_.values.get(), table_.first.get(),  table_.second.get(), static_cast<size_t>(b.low) * kLine,
-            static_cast<size_t>(b.high - b.low) * kLine, 0, 1.f};
+  if (b.matrix < 0) {
+    const Table& t = b.matrix == kTable ? table_ : slopes_;
+    const size_t low = static_cast<size_t>(b.low) * kLine, count = static_cast<size_t>(b.high - b.low) * kLine;
+    return {t.values.get(), t.first.get(), t.second.get(), low, count, b.matrix == kSlopes ? count : 0, 1.f};
+  }
   const Matrix& m = matrices_[b.matrix];
   const size_t low = (b.low ? 1 + b.low : 0) * m.stride;
   return {m.values.get(), m.first.get(), m.second.get(), low, (1 + b.high) * m.stride - low, b.low ? 0 : m.stride, m.factor};
@@ -212,6 +243,7 @@ std::vector<std::pair<int, int>> Trainer::array_shapes() const {
     if (m.has_bias) shapes.emplace_back(m.out, 0);
   }
   if (has_grid()) shapes.emplace_back(static_cast<int>(table_.entries), settings_.grid.features);
+  for (int l = 0; l < layers() && learns_slopes(); l++) shapes.emplace_back(settings_.hidden[l], 0);
   return shapes;
 }
 
@@ -225,7 +257,7 @@ void Trainer::set(Kind kind, const ConstArrays& from) {
   const std::lock_guard guard(lock_);
   size_t next = 0;
   for (Matrix& m : matrices_) {
-    Buffer& into = kind == Kind::values ? m.values : kind == Kind::first ? m.first : m.second;
+    const Buffer& into = part_of(m, kind);
     const float* weights = from[next++];
     const float* bias = m.has_bias ? from[next++] : nullptr;
     if (!into) continue;
@@ -235,9 +267,12 @@ void Trainer::set(Kind kind, const ConstArrays& from) {
     }
   }
   if (has_grid()) {
-    Buffer& into = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
-    if (into) std::copy(from[next], from[next] + table_.entries * settings_.grid.features, into.get());
+    const Buffer& into = part_of(table_, kind);
+    if (into) std::copy_n(from[next], table_.entries * settings_.grid.features, into.get());
+    next++;
   }
+  for (int l = 0; l < layers() && learns_slopes(); l++)
+    if (const Buffer& into = part_of(slopes_, kind)) std::copy_n(from[next++], settings_.hidden[l], into.get() + slopes_at_[l]);
   if (kind == Kind::values)
     for (int t = 0; t < pool_.size(); t++) refresh_all(t);
 }
@@ -246,7 +281,7 @@ void Trainer::get(Kind kind, const Arrays& into) {
   const std::lock_guard guard(lock_);
   size_t next = 0;
   for (const Matrix& m : matrices_) {
-    const Buffer& from = kind == Kind::values ? m.values : kind == Kind::first ? m.first : m.second;
+    const Buffer& from = part_of(m, kind);
     float* weights = into[next++];
     float* bias = m.has_bias ? into[next++] : nullptr;
     for (int o = 0; o < m.out; o++) {
@@ -256,10 +291,27 @@ void Trainer::get(Kind kind, const Arrays& into) {
     }
   }
   if (has_grid()) {
-    const Buffer& from = kind == Kind::values ? table_.values : kind == Kind::first ? table_.first : table_.second;
+    const Buffer& from = part_of(table_, kind);
     const size_t count = table_.entries * settings_.grid.features;
-    if (from) std::copy(from.get(), from.get() + count, into[next]);
-    else std::fill(into[next], into[next] + count, 0.f);
+    if (from) std::copy_n(from.get(), count, into[next++]);
+    else std::fill_n(into[next++], count, 0.f);
+  }
+  for (int l = 0; l < layers() && learns_slopes(); l++) {
+    const Buffer& from = part_of(slopes_, kind);
+    if (from) std::copy_n(from.get() + slopes_at_[l], settings_.hidden[l], into[next++]);
+    else std::fill_n(into[next++], settings_.hidden[l], 0.f);
+  }
+}
+
+void Trainer::set_feedback(const ConstArrays& from) {
+  const std::lock_guard guard(lock_);
+  for (int l = 1; l <= layers(); l++) {
+    const Matrix& m = matrices_[l];
+    const Buffer turned = allocate(m.in * m.stride);
+    for (int o = 0; o < m.out; o++)
+      for (int i = 0; i < m.in; i++) turned[i * m.stride + o] = from[l - 1][static_cast<size_t>(o) * m.in + i];
+    for (int low = 0; low < m.in; low += kBlockRows)
+      lay_out(workers_[0], m, turned.get() + low * m.stride, std::min(kBlockRows, m.in - low), m.back.get() + low, nullptr);
   }
 }
 

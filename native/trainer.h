@@ -28,7 +28,7 @@ inline uint16_t* halves(const Buffer& b) { return reinterpret_cast<uint16_t*>(b.
 inline uint32_t* words(const Buffer& b) { return reinterpret_cast<uint32_t*>(b.get()); }
 // Whether the backward pass needs slopes of its own: those of the others are read off the activations.
 inline bool has_slopes(Activation a) {
-  return a != Activation::identity && a != Activation::relu && a != Activation::leaky_relu;
+  return a != Activation::identity && a != Activation::relu && a != Activation::leaky_relu && a != Activation::lwta;
 }
 
 constexpr int kNotMuon = -1;
@@ -41,7 +41,8 @@ struct Matrix {
   size_t stride;       // of rows of `out` floats
   size_t back_stride;  // of rows of `in` floats
   Buffer values, first, second;  // parameters and moments (absent where never needed)
-  Buffer back;         // weights as [out][in]; paired: pairs of them, [out / 2][in]; absent in the first layer
+  Buffer back;         // by which errors go back: weights as [out][in]; paired: pairs of them, [out / 2][in]; may be absent
+  bool fixed;          // `back` is no copy of the weights but never changes
   bool half;           // products take bfloat16
   bool paired;         // half, and the copies of weights are kept as pairs; else products pair them on their way
   Buffer pairs;        // paired: weights as pairs [in / 2][out]
@@ -52,14 +53,14 @@ struct Matrix {
   size_t count() const { return static_cast<size_t>(in + 1) * stride; }
 };
 
-// The entries of a grid.
+// The entries of a grid, or the slopes of all layers of PReLU, each from a whole cache line on.
 struct Table {
   size_t entries = 0, count = 0;  // count: floats, rounded up to whole cache lines
   Buffer values, first, second;
 };
 
 // Parameters, moments or gradients in PyTorch's order and layout: W0 (out, in), b0 (out), W1, ..., [skip],
-// [table of the grid (entries, features)].
+// [table of the grid (entries, features)], [slopes of each hidden layer (PReLU)].
 using Arrays = std::vector<float*>;
 using ConstArrays = std::vector<const float*>;
 
@@ -86,6 +87,9 @@ class Trainer {
 
   void set(Kind kind, const ConstArrays& from);
   void get(Kind kind, const Arrays& into);
+  // With settings.feedback: a matrix (out, in) for each hidden layer behind the first and for the readout, by which errors
+  // go back in place of the weights. Until then these are 0.
+  void set_feedback(const ConstArrays& from);
   int64_t updates() const { return updates_; }  // steps so far, which Adam's correction depends on
   void set_updates(int64_t count) { updates_ = count; }
 
@@ -109,7 +113,7 @@ class Trainer {
   void activations(int layer, bool pre, const float* features, size_t samples, float* into);
 
  private:
-  static constexpr int kTable = -1;
+  static constexpr int kTable = -1, kSlopes = -2;
   // Units of a hidden layer that fire anywhere in the chunk at hand. Unless that is nearly all of them, the layer's
   // activations and errors hold their columns only, side by side; see silence.cc.
   struct Live {
@@ -127,7 +131,7 @@ class Trainer {
     Buffer weights16;                        // 16 rows of weights on their way into `back`
     Buffer errors[2];
     std::vector<Buffer> gradients;  // one a matrix, laid out as its parameters
-    Buffer dx, table;  // errors of x; gradient of the grid's table
+    Buffer dx, table, learned;  // errors of x; gradients of the grid's table and of PReLU's slopes
     // grid: points at hand, and what each level says of them [level][point][feature], replaced by its errors
     std::vector<float> xs, ys, looked_up, cells;
     size_t points = 0;
@@ -147,7 +151,7 @@ class Trainer {
     float *each, *inputs;  // the loss of each sample, and errors of the features; null where nobody asks
   };
   // A unit of the optimizer's work: weight rows [low, high) of a matrix, and its bias if low is 0; or, in units of
-  // a cache line, part of the grid's table (matrix = kTable).
+  // a cache line, part of the grid's table (matrix = kTable) or of PReLU's slopes (kSlopes).
   struct Block {
     int matrix, low, high;
   };
@@ -162,11 +166,15 @@ class Trainer {
   int columns(int width) const { return (width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes; }
   bool wants_dx() const { return has_grid() || settings_.input_gradient; }
   bool has_grid() const { return !settings_.grid.levels.empty(); }
+  bool learns_slopes() const { return settings_.activation == Activation::prelu; }
   int raw_inputs() const { return has_grid() ? 2 : settings_.inputs; }
   void build_grid();
+  Table table_of(size_t count) const;
   void deal_blocks();
   Span span(const Block&);
-  float* gradient_of(Worker& w, const Block& b) { return b.matrix == kTable ? w.table.get() : w.gradients[b.matrix].get(); }
+  float* gradient_of(Worker& w, const Block& b) {
+    return b.matrix == kTable ? w.table.get() : b.matrix == kSlopes ? w.learned.get() : w.gradients[b.matrix].get();
+  }
   void run_forward(int layer, bool pre, const float* features, size_t samples, float* into);
   void load(Worker&, const float* features, const int32_t* rows, size_t base, int count, int padded, size_t at = 0) const;
   // grid: points to be looked up, the look-ups, errors of the chunk that starts at point `at`, gradient of the table
@@ -198,7 +206,7 @@ class Trainer {
   void minibatch_gradient(int t, const Minibatch&);
   void sum_gradients(int t, int active);
   void update(int t, int64_t step, double rate, float scale);
-  bool is_muon(const Block& b) const { return b.matrix != kTable && matrices_[b.matrix].muon != kNotMuon; }
+  bool is_muon(const Block& b) const { return b.matrix >= 0 && matrices_[b.matrix].muon != kNotMuon; }
   void muon_momentum(int t, const Block&, const float* gradient, float* buffer, float scale);
   static constexpr int kParts = 2;
   struct Range {
@@ -222,6 +230,7 @@ class Trainer {
   void sample_step(Worker& own, int low_part, int high_part, const Meet& meet, const int32_t* row, double rate);
   void sample_steps(int t, const int32_t* rows, const double* rates, size_t count, float* losses);
   void refresh(Worker&, const Block&) const;  // the copies of weights that products read
+  void lay_out(Worker&, const Matrix&, const float* from, int rows, float* back, uint32_t* pairs) const;
   void refresh_all(int t);
   bool is_sample_step(int32_t size) const;
 
@@ -231,7 +240,8 @@ class Trainer {
   std::vector<size_t> strides_;   // of the values of each hidden layer
   size_t x_stride_, out_stride_;
   std::vector<Level> levels_;
-  Table table_;
+  Table table_, slopes_;
+  std::vector<size_t> slopes_at_;  // where each hidden layer's begin
   bool skipping_;  // silent units are skipped
   int chunk_, small_chunk_;  // rows of a chunk, of large minibatches and of small ones
   std::vector<Worker> workers_;

@@ -67,7 +67,7 @@ def agree(fused: nn.Module, twin: nn.Module, rows: int = 143) -> None:
         close(ours, theirs, rel=2e-5, why=WHY)
 
 
-@pytest.mark.parametrize("activation", ["relu", "sine:omega=5", "silu"])
+@pytest.mark.parametrize("activation", ["relu", "sine:omega=5", "silu", "lwta"])
 @pytest.mark.parametrize(("hidden", "skip"), [([33, 20], True), ([64], False), ([], True)])
 def test_outputs_and_gradients_equal_plain_pytorch(activation: str, hidden: list[int], skip: bool) -> None:
     torch.manual_seed(0)
@@ -447,6 +447,10 @@ def test_bfloat16_stays_close_and_gradients_of_constants_are_not_made() -> None:
 def test_settings_that_cannot_be_meant_are_refused() -> None:
     with pytest.raises(RecipeError, match="swirl"):
         FusedMLP(2, [8], 1, activation="swirl")
+    with pytest.raises(EngineError, match="no place for what prelu learns"):
+        FusedMLP(2, [8], 1, activation="prelu")
+    with pytest.raises(EngineError, match="lwta but with block=2 or 4"):
+        FusedMLP(2, [8], 1, activation="lwta:block=5")
     with pytest.raises(EngineError, match="width"):
         FusedMLP(2, [8, 0], 1)
     with pytest.raises(EngineError, match="float16"):

@@ -31,6 +31,8 @@ class Check {
     for (float& y : targets) y = uniform();
     for (int32_t size : kSizes)
       for (int i = 0; i < size; i++) order.push_back(static_cast<int32_t>(random() % kSamples));
+    for (size_t l = 0; l <= s.hidden.size(); l++)
+      turned.emplace_back(weights.arrays[2 * l].rbegin(), weights.arrays[2 * l].rend());
     begin(trainer);
   }
 
@@ -40,18 +42,29 @@ class Check {
     pullback();
     training();
     if (s.method == Method::sgd && s.first == 0 && !s.clip) samples_one_by_one();
+    if (s.feedback) feedback_by_the_weights();
     painting();
   }
 
  private:
   bool exact() const { return s.precision == Precision::float32; }
-  // The loss with bfloat16 weights is a staircase, and FINER's derivative leaves a factor out on purpose.
-  bool differentiable() const { return exact() && s.activation != Activation::finer; }
+  // The loss with bfloat16 weights is a staircase, FINER's derivative leaves a factor out on purpose, LWTA jumps where
+  // another unit wins, and errors that go back by fixed matrices are no derivatives.
+  bool differentiable() const {
+    return exact() && s.activation != Activation::finer && s.activation != Activation::lwta && !s.feedback;
+  }
   float uniform() { return static_cast<float>(random() % 65536) / 65536.f; }
 
   void begin(Trainer& any) const {
     any.set(Kind::values, weights.constants());
     any.set_data(features.data(), targets.data(), kSamples);
+    if (any.settings().feedback) any.set_feedback(fixed());
+  }
+  // The start's weights the other way round: matrices of the right shapes that are not the weights.
+  sfumato::ConstArrays fixed() const {
+    sfumato::ConstArrays result;
+    for (size_t l = 1; l <= s.hidden.size(); l++) result.push_back(turned[l].data());
+    return result;
   }
   Values gradient(const std::vector<int32_t>& rows) {
     Values result(trainer);
@@ -177,6 +190,22 @@ class Check {
     expect(off < 1e-5, "a sample a step equals minibatches of one", s, off);
   }
 
+  // Fixed matrices that happen to be the weights change nothing, to the last bit.
+  void feedback_by_the_weights() {
+    Settings ordinary = s;
+    ordinary.feedback = false;
+    Trainer other(ordinary);
+    begin(other), begin(trainer);
+    const std::vector<int32_t> rows(order.begin(), order.begin() + kSamples);
+    Values theirs(other), unlike = gradient(rows);
+    other.gradient(rows.data(), rows.size(), theirs.pointers());
+    expect(unlike.arrays != theirs.arrays, "fixed matrices are used", s, 0);
+    sfumato::ConstArrays own;
+    for (size_t l = 1; l <= s.hidden.size(); l++) own.push_back(weights.arrays[2 * l].data());
+    trainer.set_feedback(own);
+    expect(gradient(rows).arrays == theirs.arrays, "fixed matrices stand in for the weights", s, 0);
+  }
+
   void painting() {
     for (float y : paint(features)) expect(std::isfinite(y), "painted values are finite", s, y);
     for (size_t l = 0; l < s.hidden.size(); l++)
@@ -192,6 +221,7 @@ class Check {
   Values weights;
   std::mt19937 random;
   Floats features, targets;
+  std::vector<Floats> turned;
   std::vector<int32_t> order;
 };
 
@@ -204,7 +234,7 @@ std::vector<Settings> cases(const std::string& isa, int threads) {
     for (int variant = 0; variant < 4; variant++) {
       Settings s = common;
       s.activation = static_cast<Activation>(a);
-      s.parameter = s.activation == Activation::leaky_relu ? 0.1f : 1.5f;
+      s.parameter = s.activation == Activation::leaky_relu ? 0.1f : s.activation == Activation::lwta ? 2.f + 2 * (variant % 2) : 1.5f;
       switch (variant) {
         case 0:
           s.hidden = {7, 33}, s.chunk = 8, s.dropped_inputs = 0.2f, s.dropped_hidden = 0.4f, s.decay = 0.1;
@@ -228,6 +258,14 @@ std::vector<Settings> cases(const std::string& isa, int threads) {
     Settings s = common;
     s.hidden = {70, 130, 50}, s.method = method, s.skip = s.input_gradient = true;
     s.dropped_hidden = method == Method::adam ? 0.3f : 0, s.chunk = method == Method::adam ? 16 : 0;
+    result.push_back(s);
+  }
+  for (int variant = 0; variant < 6; variant++) {  // errors that go back by fixed matrices
+    Settings s = common;
+    s.hidden = {70, 41, 130}, s.feedback = true, s.skip = s.input_gradient = variant % 2;
+    s.activation = variant % 3 ? variant % 3 == 1 ? Activation::tanh : Activation::lwta : Activation::relu;
+    s.parameter = 2, s.precision = static_cast<Precision>(variant / 2);
+    if (variant < 2) s.method = Method::sgd, s.first = 0;
     result.push_back(s);
   }
   const std::vector<std::vector<int>> shapes{{}, {1}, {7}, {64}, {300}, {300, 1, 64, 7}, std::vector<int>(12, 17)};

@@ -41,12 +41,16 @@ void halves(const std::string& isa) {
 // the same paint to the last bit.
 void silence(const std::string& isa) {
   const auto fires = [](int kind, int layer, int unit) {
-    return kind == 0 ? (unit * 7 + layer) % 3 == 0 : kind == 1 ? unit == 5 : layer != 1 && unit % 2 == 0;
+    return kind == 0   ? (unit * 7 + layer) % 3 == 0
+           : kind == 1 ? unit == 5
+           : kind == 2 ? layer != 1 && unit % 2 == 0
+                       : (unit + layer) % 2 == 0;  // of competing pairs always the same one
   };
-  for (int kind = 0; kind < 3; kind++)
+  for (int kind = 0; kind < 4; kind++)
     for (int threads : {1, 3}) {
       Settings s;
       s.isa = isa, s.threads = threads, s.inputs = 2, s.outputs = 3, s.hidden = {70, 300, 41}, s.chunk = 40;
+      if (kind == 3) s.activation = Activation::lwta, s.parameter = 2;
       std::vector<Floats> found[2];
       for (bool dense : {false, true}) {
         setenv("SFUMATO_DENSE", dense ? "1" : "0", 1);

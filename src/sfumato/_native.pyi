@@ -26,7 +26,7 @@ def peak(isa: str = '') -> float:
 def evaluate(activation: Activation, parameter: float, z: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], isa: str = '') -> tuple[Annotated[NDArray[numpy.float32], dict(order='C')], Annotated[NDArray[numpy.float32], dict(order='C')]]:
     """
     Values and slopes of an activation at z (n,), by the vector functions of an instruction set. Slopes of
-    relu and leaky_relu come out as 0: the backward pass reads them off the values.
+    relu, leaky_relu and lwta come out as 0: the backward pass reads them off the values.
     """
 
 def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], into: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], scale: float = 1.0, threads: int = 1, isa: str = '') -> None:
@@ -56,6 +56,10 @@ class Activation(enum.Enum):
     silu = 8
 
     gelu = 9
+
+    lwta = 10
+
+    prelu = 11
 
 class Loss(enum.Enum):
     mse = 0
@@ -173,6 +177,13 @@ class Settings:
     def input_gradient(self, arg: bool, /) -> None: ...
 
     @property
+    def feedback(self) -> bool:
+        """Errors go back by fixed matrices, see `set_feedback`."""
+
+    @feedback.setter
+    def feedback(self, arg: bool, /) -> None: ...
+
+    @property
     def skip(self) -> bool:
         """Also a linear map without bias from inputs to outputs."""
 
@@ -187,7 +198,9 @@ class Settings:
 
     @property
     def parameter(self) -> float:
-        """Leaky ReLU: slope; sine, FINER: omega; Gaussian: scale."""
+        """
+        Leaky ReLU: slope; sine, FINER: omega; Gaussian: scale; LWTA: units of a block, 2 or 4.
+        """
 
     @parameter.setter
     def parameter(self, arg: float, /) -> None: ...
@@ -334,7 +347,8 @@ class Kind(enum.Enum):
 class Trainer:
     """
     A multi-layer perceptron in training. Arrays are float32, C-contiguous, in PyTorch's order:
-    W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in), table (entries, features) of the grid.
+    W0 (out, in), b0 (out,), W1, ..., readout, skip (out, in), table (entries, features) of the grid,
+    slopes (units,) of each hidden layer (prelu).
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -344,6 +358,12 @@ class Trainer:
 
     def set(self, kind: Kind, arrays: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]) -> None:
         """Set parameters or moments; moments that do not exist are left out."""
+
+    def set_feedback(self, arrays: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]]) -> None:
+        """
+        Matrices (out, in) of the hidden layers behind the first and of the readout, by which errors go back in
+        place of the weights; they never change. Needs `Settings.feedback`; until then they are 0.
+        """
 
     def get(self, kind: Kind) -> list[Annotated[NDArray[numpy.float32], dict(order='C')]]:
         """Parameters or moments, copied; moments that do not exist are zeros."""
@@ -399,7 +419,7 @@ class Trainer:
     def work(self) -> tuple[float, float]:
         """
         (done, all): multiplications between hidden layers and into the readout so far, and how many it would
-        have been with every unit. Silent rectified units are skipped, but where SFUMATO_DENSE=1 is set.
+        have been with every unit. Silent units are skipped, but where SFUMATO_DENSE=1 is set.
         """
 
     @property

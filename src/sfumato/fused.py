@@ -66,8 +66,10 @@ class FusedMLP(nn.Module):
         if reason := native.missing():
             raise EngineError(f"FusedMLP needs the native engine: {reason}, or use nets.Net")
         chosen = pick(activations, activation, "activation")
-        if not native.can_compute(chosen):
-            raise EngineError(f"FusedMLP: the native engine has no activation {chosen.name}")
+        if lacks := native.lacking(chosen):
+            raise EngineError(f"FusedMLP: the native engine has {lacks}")
+        if chosen.fact("learned"):
+            raise EngineError(f"FusedMLP has no place for what {chosen.name} learns, use nets.Net")
         if precision not in PRECISIONS:
             raise EngineError(f"FusedMLP: precision={precision!r} must be {', '.join(PRECISIONS)}")
         self.widths = (inputs, *hidden, outputs)

@@ -58,6 +58,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "grid, two threads": {"encoding": "grid:levels=6,base=4,growth=1.5,log2_table=6", "threads": 2},
     "grid, three features, skip": {"encoding": "grid:levels=3,features=3,base=4,log2_table=5", "skip": True},
     "grid, clipped": {"encoding": "grid:levels=3,base=4", "clip": 0.01, "optimizer": "sgd", "rate": 1.0},
+    "lwta": {"activation": "lwta", "net": (16, 17)},
+    "prelu": {"activation": "prelu", "net": (16, 13), "rate": 0.01},
+    "feedback alignment": {"backward": "feedback-alignment"},
     "grid, sample by sample": {
         "encoding": "grid:levels=3,base=4",
         "batch": 1,
@@ -77,7 +80,11 @@ def sessions(recipe: Recipe, steps: int = 40) -> tuple[nets.Net, Any, Any]:
 @pytest.mark.parametrize("isa", SETS)
 def test_eight_steps_equal_the_eager_engine(name: str, isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SFUMATO_ISA", isa)
-    recipe = SMALL.replace(**VARIANTS[name])
+    equal_steps(SMALL.replace(**VARIANTS[name]))
+
+
+def equal_steps(recipe: Recipe) -> None:
+    """Losses, weights and the optimizer's memory of both engines are the same after eight steps."""
     _, theirs, ours = sessions(recipe)
     close(ours.advance(8), theirs.advance(8), **bound("trace"))
     first, second = nets.build(recipe, 2, 3), nets.build(recipe, 2, 3)
@@ -91,9 +98,19 @@ def test_eight_steps_equal_the_eager_engine(name: str, isa: str, monkeypatch: py
         close(a[key], b[key], rel=1e-4, why=f"{key}: as above")
 
 
-@pytest.mark.parametrize("encoding", ["none", "grid:levels=3,base=4"])
-def test_eight_steps_in_bfloat16_equal_the_eager_engine(encoding: str) -> None:
-    recipe = SMALL.replace(net=(24, 16), precision="bfloat16", encoding=encoding)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"encoding": "grid:levels=3,base=4"},
+        {"activation": "lwta"},
+        {"activation": "prelu", "dropout": (0.0, 0.3)},
+        {"backward": "feedback-alignment"},
+        {"backward": "feedback-alignment", "activation": "tanh"},
+    ],
+)
+def test_eight_steps_in_bfloat16_equal_the_eager_engine(changes: dict[str, Any]) -> None:
+    recipe = SMALL.replace(**({"net": (24, 16), "precision": "bfloat16"} | changes))
     data = picture_data(13, 17)
     net = nets.build(recipe, 2, 3)
     theirs = eager.prepare(net, data, recipe, 40)
@@ -146,7 +163,9 @@ def test_muon_turns_hidden_matrices_by_the_formula(
         weights = {name: p.detach().double() for name, p in moved.named_parameters()}
 
 
-@pytest.mark.parametrize("name", ["relu, adam", "momentum", "sample by sample", "muon"])
+@pytest.mark.parametrize(
+    "name", ["relu, adam", "momentum", "sample by sample", "muon", "lwta", "prelu", "feedback alignment"]
+)
 def test_the_engines_take_over_from_one_another(name: str) -> None:
     recipe = SMALL.replace(**(VARIANTS | {"muon": {"optimizer": "muon"}})[name])
     tolerance = (
@@ -174,6 +193,8 @@ def test_the_engines_take_over_from_one_another(name: str) -> None:
         {"batch": 1, "optimizer": "sgd", "rate": 0.05},
         {"clip": 0.1},
         {"encoding": "grid:levels=4,log2_table=7"},
+        {"activation": "lwta", "backward": "feedback-alignment"},
+        {"activation": "prelu", "encoding": "grid:levels=4,log2_table=7"},
     ],
 )
 def test_runs_are_bit_equal_wherever_they_are_cut(threads: int, changes: dict[str, Any]) -> None:
@@ -244,13 +265,15 @@ def test_the_2012_program_runs_sample_by_sample() -> None:
     close(ours.advance(221), theirs.advance(221), rel=1e-4, why="221 updates one after the other in float32")
 
 
-def test_painting_equals_the_net_whatever_the_tile() -> None:
-    net = nets.build(SMALL.replace(encoding="positional:bands=4", activation="silu"), 2, 3)
+@pytest.mark.parametrize("activation", ["silu", "lwta", "lwta:block=4", "prelu"])
+def test_painting_equals_the_net_whatever_the_tile(activation: str) -> None:
+    net = nets.build(SMALL.replace(encoding="positional:bands=4", activation=activation, net=(16, 13)), 2, 3)
+    assert native.can_paint(net)
     x = picture_data(37, 53).inputs
     with torch.no_grad():
         expected = net(torch.from_numpy(x)).numpy()
     close(native.predict(net, x), expected, rel=1e-5, why="sums in another order")
-    engine = native.trainer(net, SMALL)
+    engine = native.trainer(net, SMALL.replace(activation=activation))
     with torch.no_grad():
         encoded = net.encoding(torch.from_numpy(x)).contiguous().numpy()
         layers = list(net.hidden(torch.from_numpy(x)))
@@ -287,6 +310,9 @@ def test_inputs_too_large_to_keep_are_encoded_stretch_by_stretch(monkeypatch: py
 
 def test_what_is_lacking_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert native.why_not(Recipe()) is None
+    lacks = native.why_not(Recipe(activation="lwta:block=3"))
+    assert lacks == "it has no activation lwta but with block=2 or 4"
+    assert not native.can_paint(nets.build(SMALL.replace(activation="lwta:block=3"), 2, 3))
     monkeypatch.setenv("SFUMATO_ISA", "plain")
     recipe = SMALL.replace(precision="bfloat16")
     with pytest.raises(EngineError, match="no products of bfloat16"):
@@ -333,6 +359,7 @@ def ready(**settings: Any) -> Any:
         {"factors": [1.0]},
         {"parameter": float("nan")},
         {"clip": -1.0},
+        {"activation": "lwta", "parameter": 3.0},
         {"levels": [(4, 0, False)]},
         {"levels": [(4, 4, False)], "features": 3},
         {"levels": [(4, 4, True)], "log2_table": 25},

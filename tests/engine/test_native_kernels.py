@@ -34,6 +34,8 @@ ACTIVATIONS = {
     "sigmoid": ("sigmoid", 0.0),
     "silu": ("silu", 0.0),
     "gelu": ("gelu", 0.0),
+    "lwta:block=2": ("lwta", 2.0),
+    "lwta:block=4": ("lwta", 4.0),
 }
 
 
@@ -217,7 +219,7 @@ def test_a_value_that_is_not_a_number_stays_visible(isa: str) -> None:
 
 @pytest.mark.parametrize("isa", SETS)
 @pytest.mark.parametrize("hidden", [[64, 64], [33, 64, 17, 301], [7, 1, 5], []])
-@pytest.mark.parametrize("activation", ["relu", "sine:omega=10"])
+@pytest.mark.parametrize("activation", ["relu", "sine:omega=10", "lwta:block=2", "lwta:block=4"])
 @pytest.mark.parametrize("precision", ["bfloat16", "bfloat16-all"])
 def test_bfloat16_rounds_what_it_says_and_nothing_else(
     isa: str, hidden: list[int], activation: str, precision: str
@@ -261,6 +263,30 @@ def test_bfloat16_rounds_what_it_says_and_nothing_else(
         # A value next to the middle of two bfloat16 is rounded the other way in float64: 1 of 2^16 does, and moves
         # by 2^-9. With any one rounding left out the distance is 3.6e-4 to 2.5e-2 (tried).
         assert distance < 3e-4, (hidden, distance)
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("block", [2, 4])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16-all"])
+@pytest.mark.parametrize("dense", ["0", "1"])
+def test_of_competing_units_that_all_say_0_the_first_learns(
+    isa: str, block: int, precision: str, dense: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the middle of a picture every sum is the bias, which starts at 0."""
+    monkeypatch.setenv("SFUMATO_DENSE", dense)
+    engine = trainer(
+        inputs=2, hidden=[23, 18], outputs=3, activation="lwta", parameter=block, precision=precision, isa=isa
+    )
+    weights = [w * (w.ndim > 1) for w in arrays(engine.shapes)]
+    x, y = np.zeros((11, 2), np.float32), samples(11, 2, 3)[1]
+    engine.set(_native.Kind.values, weights)
+    engine.set_data(x, y)
+    _, gradients = engine.gradient(np.arange(11, dtype=np.int32))
+    _, expected, _ = reference(weights, x, y, f"lwta:block={block}", "mse", skip=False)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert np.abs(ours - theirs).max() <= (2e-2 if precision == "bfloat16-all" else 1e-6), ours.shape
+        assert np.array_equal(ours != 0, theirs != 0), "another unit learned"
+    assert expected[1].any() and expected[3].any()
 
 
 class RoundedLinear(torch.autograd.Function):

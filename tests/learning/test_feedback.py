@@ -8,8 +8,9 @@ import torch
 
 from sfumato import engine, nets
 from sfumato.data import Data
-from sfumato.engine import eager
+from sfumato.engine import eager, native
 from sfumato.errors import RecipeError
+from sfumato.learning.detour import fixed_matrices
 from sfumato.recipe import Recipe
 
 RECIPE = Recipe(
@@ -25,12 +26,13 @@ def some(count: int = 20) -> Data:
 
 
 @pytest.mark.parametrize("skip", [False, True])
-def test_gradients_are_those_of_numpy(skip: bool) -> None:
+@pytest.mark.parametrize("name", ["eager", *(["native"] if native.usable_sets() else [])])
+def test_gradients_are_those_of_numpy(skip: bool, name: str) -> None:
     """Two hidden layers and a readout written out in float64; the session's numbers are float32."""
     data, recipe = some(), RECIPE.replace(skip=skip)
     net = nets.build(recipe, 2, 3)
-    session = eager.prepare(net, data, recipe, 10)
-    b2, b3 = (matrix.numpy().astype(float) for matrix in session._feedback)
+    session = engine.engine(name).prepare(net, data, recipe, 10)
+    b2, b3 = (matrix.numpy().astype(float) for matrix in fixed_matrices(net, recipe))
     loss, found = session.gradient(np.arange(20, dtype=np.int32))
     p = {name: value.detach().numpy().astype(float) for name, value in net.named_parameters()}
     x = 2 * data.inputs.astype(float) - 1
@@ -45,8 +47,8 @@ def test_gradients_are_those_of_numpy(skip: bool) -> None:
     if skip:
         wanted["skip.weight"] = error.T @ x
     assert np.isclose(loss, ((said - data.targets) ** 2).mean(), rtol=1e-5) and wanted.keys() == found.keys()
-    for name, gradient in wanted.items():
-        assert np.allclose(found[name].numpy(), gradient, rtol=1e-4, atol=1e-6), name
+    for key, gradient in wanted.items():
+        assert np.allclose(found[key].numpy(), gradient, rtol=1e-4, atol=1e-6), key
 
 
 def test_the_matrices_belong_to_the_seed_and_leave_the_start_alone() -> None:
@@ -79,13 +81,43 @@ def test_it_learns_and_goes_on_with_the_same_bits() -> None:
     assert np.array_equal(second.advance(150), losses[150:])
 
 
-def test_engines_that_lack_it_say_so_and_rounded_products_are_refused() -> None:
+def test_engines_that_lack_it_say_so() -> None:
+    able = {"eager", *(["native"] if native.usable_sets() else [])}
     for name in engine.names():
         lacks = engine.engine(name).why_not(RECIPE)
-        assert (lacks is None) == (name == "eager"), lacks
-    assert engine.settle(RECIPE.replace(engine="auto")).engine == "eager"
-    with pytest.raises(RecipeError, match="needs precision=float32"):
-        eager.prepare(nets.build(RECIPE, 2, 3), some(), RECIPE.replace(precision="bfloat16"), 10)
+        assert (lacks is None) == (name in able), lacks
+    assert engine.settle(RECIPE.replace(engine="auto")).engine == ("native" if "native" in able else "eager")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "bfloat16-all"])
+def test_rounded_products_round_the_fixed_matrices_too(precision: str) -> None:
+    data, recipe = some(), RECIPE.replace(precision=precision)
+    net = nets.build(recipe, 2, 3)
+    session = eager.prepare(net, data, recipe, 10)
+    _, found = session.gradient(np.arange(20, dtype=np.int32))
+
+    def rounded(values: torch.Tensor) -> torch.Tensor:
+        return values.bfloat16().float()
+
+    b2, b3 = map(rounded, session._feedback)
+    x = torch.from_numpy(2 * data.inputs - 1)
+    with torch.no_grad():
+        first = net.layers[0]
+        low = rounded(x) @ rounded(first.weight).T if precision == "bfloat16-all" else x @ first.weight.T
+        h1 = torch.tanh((low.bfloat16().float() if precision == "bfloat16-all" else low) + first.bias)
+        h2 = torch.tanh(rounded(h1) @ rounded(net.layers[1].weight).T + net.layers[1].bias)
+        said = rounded(h2) @ rounded(net.readout.weight).T + net.readout.bias
+        error = rounded(2 * (said - torch.from_numpy(data.targets)) / said.numel())
+        e2 = rounded((error @ b3) * (1 - h2**2))
+        e1 = (e2 @ b2) * (1 - h1**2)
+    wanted = {"readout.weight": error.T @ rounded(h2), "layers.1.weight": e2.T @ rounded(h1)}
+    if precision == "bfloat16":
+        wanted |= {"layers.0.weight": e1.T @ x, "layers.0.bias": e1.sum(0)}
+    for name, gradient in wanted.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-3, atol=1e-6), name
+
+
+def test_a_scale_that_cannot_be_meant_is_refused() -> None:
     with pytest.raises(RecipeError, match="scale=0"):
         recipe = RECIPE.replace(backward="feedback_alignment:scale=0")
         eager.prepare(nets.build(recipe, 2, 3), some(), recipe, 10)

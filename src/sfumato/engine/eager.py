@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from ..data import Data
 from ..errors import RecipeError
-from ..learning import feedback, losses, optimizers
-from ..learning.detour import Detour
+from ..learning import losses, optimizers
+from ..learning.detour import Detour, fixed_matrices
 from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
@@ -33,7 +33,7 @@ __all__ = ["EagerSession", "instruction_set", "prepare", "why_not"]
 KEPT_BYTES = 256 << 20
 """Encoded inputs up to this size are computed once; larger ones anew for each minibatch."""
 
-DROPOUT_STREAM, FEEDBACK_STREAM = 2, 11
+DROPOUT_STREAM = 2
 
 
 def why_not(recipe: Recipe) -> str | None:
@@ -66,7 +66,7 @@ class EagerSession:
         self._loss = pick(losses, recipe.loss, "loss")
         optimizer = pick(optimizers, recipe.optimizer, "optimizer")
         self._optimizers = optimizer(self._net)
-        self._feedback = _feedback(self._net, recipe)
+        self._feedback = fixed_matrices(self._net, recipe)
         self._whole_data = bool(optimizer.fact("whole_data"))
         if self._whole_data and recipe.batch < data.samples:
             raise RecipeError(
@@ -204,15 +204,15 @@ class EagerSession:
         precision = self._recipe.precision
 
         def product(index: int, layer: Any, value: Tensor) -> Tensor:
-            if precision == "bfloat16-all":
+            fixed = self._feedback[index - 1] if index and self._feedback else None
+            if precision == "bfloat16-all" and fixed is None:
                 # PyTorch's own product, whose results are rounded as well: no harm to a class, and twice as fast.
                 linear = functional.linear(value.bfloat16(), layer.weight.bfloat16())
                 return linear.float() + torch.as_tensor(layer.bias)
-            if precision == "bfloat16" and index:
-                rounded: Tensor = _RoundedProduct.apply(value, layer.weight)  # type: ignore[no-untyped-call]
+            if precision.startswith("bfloat16") and index:
+                rounded: Tensor = _RoundedProduct.apply(value, layer.weight, fixed)  # type: ignore[no-untyped-call]
                 return rounded + torch.as_tensor(layer.bias)
-            if index and self._feedback:
-                fixed = self._feedback[index - 1]
+            if fixed is not None:
                 result: Tensor = Detour.apply(value, layer.weight, layer.bias, fixed)  # type: ignore[no-untyped-call]
                 return result
             return torch.as_tensor(layer(value))
@@ -221,40 +221,25 @@ class EagerSession:
         return net.head(encoded, product=product, dropped=lambda value: _dropped(value, drop[1], generator))
 
 
-@torch.no_grad()
-def _feedback(net: Net, recipe: Recipe) -> list[Tensor]:
-    """The fixed matrix of each hidden layer behind the first and of the readout; none if errors take the true way.
-
-    They are functions of the recipe's seed alone. RecipeError for products of bfloat16.
-    """
-    way = pick(feedback, recipe.backward, "backward")
-    if way.fact("true"):
-        return []
-    if recipe.precision.startswith("bfloat16"):
-        raise RecipeError(f"backward={recipe.backward} needs precision=float32, not {recipe.precision}")
-    words = np.random.SeedSequence([recipe.seed, FEEDBACK_STREAM]).generate_state(2)
-    generator = torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
-    maps: list[Any] = [*list(net.layers)[1:], net.readout]
-    return [way(one.weight.detach(), generator) for one in maps]
-
-
 class _RoundedProduct(torch.autograd.Function):
     """x W^T and its gradients, every operand rounded to bfloat16, every sum in float32: what matrix units do.
+
+    Errors go back by `fixed` in place of W where it is given.
 
     PyTorch's own bfloat16 product would round its results too, and so the painting to steps of 1/256.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, fixed: Tensor | None = None) -> Tensor:
         x, weight = _rounded(x), _rounded(weight)
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight if fixed is None else _rounded(fixed))
         return x @ weight.T
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, back = ctx.saved_tensors
         delta = _rounded(delta)
-        return delta @ weight, delta.T @ x
+        return delta @ back, delta.T @ x, None
 
 
 def _rounded(values: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from torch import Tensor
 from .._compiled import MISSING
 from ..data import Array, Data
 from ..errors import EngineError
-from ..learning import feedback, losses, optimizers
+from ..learning import losses, optimizers
+from ..learning.detour import fixed_matrices
 from ..learning.plan import Plan
 from ..learning.session import remembered
 from ..learning.waking import wake
@@ -36,9 +37,9 @@ with contextlib.suppress(ImportError):  # then MISSING says so
 
 __all__ = [
     "NativeSession",
-    "can_compute",
     "can_paint",
     "instruction_set",
+    "lacking",
     "missing",
     "peak",
     "predict",
@@ -89,8 +90,8 @@ def why_not(recipe: Recipe) -> str | None:
     if reason := missing():
         return reason
     activation = pick(activations, recipe.activation, "activation")
-    if not can_compute(activation):
-        return f"it has no activation {activation.name}"
+    if lacks := lacking(activation):
+        return f"it has {lacks}"
     layer = pick(layers, recipe.layer, "layer")
     if not layer.fact("plain"):
         return f"it has no layers {layer.name}"
@@ -99,9 +100,6 @@ def why_not(recipe: Recipe) -> str | None:
     loss = pick(losses, recipe.loss, "loss")
     if loss.fact("native") not in _native.Loss.__members__:
         return f"it has no loss {loss.name}"
-    way = pick(feedback, recipe.backward, "backward")
-    if not way.fact("true"):
-        return f"it has no way back of errors but their own, not {way.name}"
     optimizer = pick(optimizers, recipe.optimizer, "optimizer")
     if optimizer.fact("native") not in _native.Method.__members__:
         return f"it has no optimizer {optimizer.name}"
@@ -231,7 +229,7 @@ class NativeSession:
     def work(self) -> tuple[float, float]:
         """Multiplications between hidden layers and into the readout so far, and what they were with every unit.
 
-        (0, 0) where silent units are not looked for: only rectified units in float32 are.
+        (0, 0) where silent units are not looked for: only rectified units and those that compete (LWTA) are.
         """
         done, every = self._trainer.work
         return done, every
@@ -243,12 +241,17 @@ class NativeSession:
 
 def can_paint(net: Net) -> bool:
     """Whether `predict` works here for this net."""
-    return not missing() and net.plain and can_compute(net.activation)
+    return not missing() and net.dense and not net.residual and not lacking(net.activation)
 
 
-def can_compute(activation: Choice) -> bool:
-    """Whether the module, which must not be missing, has this activation and means the same by its name."""
-    return activation.fact("native") in _native.Activation.__members__
+def lacking(activation: Choice) -> str | None:
+    """What the module, which must not be missing, lacks of an activation: `no activation ...`; None if nothing."""
+    if activation.fact("native") not in _native.Activation.__members__:
+        return f"no activation {activation.name}"
+    parameter, values = activation.fact("native_parameter"), activation.fact("native_values")
+    if values and activation.argument(parameter) not in values:
+        return f"no activation {activation.name} but with {parameter}={' or '.join(map(str, values))}"
+    return None
 
 
 def predict(net: Net, inputs: Array, threads: int = 0) -> Array:
@@ -325,10 +328,14 @@ def trainer(net: Net, recipe: Recipe, isa: str = "") -> _native.Trainer:
     settings.clip = recipe.clip
     settings.dropped_inputs, settings.dropped_hidden = recipe.dropout or (0.0, 0.0)
     _set_rule(settings, net, pick(optimizers, recipe.optimizer, "optimizer"))
+    fixed = fixed_matrices(net, recipe)
+    settings.feedback = bool(fixed)
     if isinstance(net.encoding, Grid):
         _set_grid(settings.grid, net.encoding)
     engine = start(settings)
     set_weights(engine, _parameters(net).values())
+    if fixed:
+        engine.set_feedback([_array(matrix) for matrix in fixed])
     return engine
 
 
@@ -373,6 +380,7 @@ def _parameters(net: Net) -> dict[str, Tensor]:
     order = [f"layers.{i}.{kind}" for i in range(len(net.layers)) for kind in ("weight", "bias")]
     order += ["readout.weight", "readout.bias"] + (["skip.weight"] if net.skip is not None else [])
     order += ["encoding.table"] if isinstance(net.encoding, Grid) else []
+    order += [name for name in found if name.startswith("units.")]
     return {name: found[name] for name in order}
 
 

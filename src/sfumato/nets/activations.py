@@ -16,7 +16,8 @@ at each other takes (N, units); one that needs more names it as further argument
     rectifier   0 or a straight line on either side of 0: a unit that is positive nowhere can be dead
     exact_zero  it is exactly 0 for pre-activations that are not positive
     boundary    False where the sign of the pre-activation means nothing, so that pictures show the activation
-    native      the native engine's name for it; native_parameter: the argument that it takes along
+    native      the native engine's name for it; native_parameter: the argument that it takes along;
+                native_values: those of its values that the engine can do, where it cannot do all
 """
 
 from __future__ import annotations

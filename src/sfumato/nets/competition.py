@@ -60,7 +60,14 @@ def _pieces(inputs: int, units: int, first: bool, *, pieces: int) -> nn.Module:
     return nn.Linear(inputs, pieces * units)
 
 
-@facts(init=_start_of_blocks, across=True, boundary=False)
+@facts(
+    init=_start_of_blocks,
+    across=True,
+    boundary=False,
+    native="lwta",
+    native_parameter="block",
+    native_values=(2, 4),
+)
 def lwta(x: Tensor, *, block: int = 2) -> Tensor:
     """Local winner takes all: in each block of neighbouring units the largest passes, the others are 0.
 

@@ -46,7 +46,7 @@ def _start_prelu(
     bias.mul_(gain)
 
 
-@facts(init=_start_prelu, learned=_slopes, across=True, rectifier=True)
+@facts(init=_start_prelu, learned=_slopes, across=True, rectifier=True, native="prelu")
 def prelu(x: Tensor, slopes: Tensor, *, slope: float = 0.25) -> Tensor:
     """x where x >= 0, a slope times x elsewhere, which each unit learns.
 

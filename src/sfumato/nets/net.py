@@ -144,8 +144,7 @@ class Net(nn.Module):
 
     @property
     def plain(self) -> bool:
-        """Whether it is linear maps with a function of one number between them, and nothing else: what engines
-        other than PyTorch compute."""
+        """Whether it is linear maps with a function of one number between them, and nothing else."""
         return self.dense and not self.residual and not self.activation.fact("across")
 
     def fan_in(self, layer: nn.Module) -> int:

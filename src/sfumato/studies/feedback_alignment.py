@@ -69,7 +69,7 @@ CLAIM = (
 
 SEEDS, DATA = 5, ("mnist",)
 
-MISSING = "deeper nets; the picture; the native engine"
+MISSING = "deeper nets; the picture"
 
 AFTERWARDS = (
     "back-propagation, feedback alignment and the frozen layer all chose 0.3, the largest rate, so that the grid "

@@ -95,7 +95,7 @@ AFTERWARDS = (
     "layer have one winner everywhere."
 )
 
-MISSING = "convolutions; dropout; the Amazon reviews; the native engine"
+MISSING = "convolutions; dropout; the Amazon reviews"
 
 # The task ---------------------------------------------------------------------------------------------------------
 
