@@ -89,10 +89,11 @@ def _table(comparison: Comparison) -> str:
         comparison.labels, key=lambda label: -_nan_low(summary.scores_of(comparison, label, "psnr_seen")[0])
     )
     for label in best:
-        seen, hidden, ssim = (
+        seen, hidden = (
             summary.plus_minus(*summary.scores_of(comparison, label, metric))
-            for metric in ("psnr_seen", "psnr_hidden", "ssim")
+            for metric in ("psnr_seen", "psnr_hidden")
         )
+        ssim = f"{summary.scores_of(comparison, label, 'ssim')[0]:.3f}"
         runs = comparison.of(label)
         failed = f" ({sum(bool(r.error) for r in runs)} failed)" if any(r.error for r in runs) else ""
         fine = [r for r in runs if not r.error]

@@ -95,6 +95,7 @@ def test_a_failed_run_is_exit_1(folder: Path, capsys: pytest.CaptureFixture[str]
             2,
             "hides no pixel of this 1x1",
         ),
+        (["compare", "--recipes", "small.json", "--looks", "0"], 2, "looks=0"),
         (["sweep", "s.toml", "--workers", "-1"], 2, "workers=-1"),
         (["sweep", "s.toml", "--gpus", "-1"], 2, "gpus=-1"),
         (["sweep", "s.toml", "--gpus", "nan"], 2, "gpus=nan"),

@@ -49,6 +49,7 @@ def recipes_(
     held_out: Annotated[str, flag("pixels that no run sees; none: all are seen")] = "0.1",
     targets: Annotated[str, flag("PSNR in dB, the times to which are told")] = "25,30,35,40",
     max_pixels: Annotated[int, flag("larger pictures are downscaled to this; 0: as they are")] = 0,
+    looks: Annotated[int, flag("moments at which a run is painted and scored; few are quicker")] = 24,
     workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
     out: Annotated[str | None, flag("folder; the same command goes on in the same one")] = None,
     retry_failed: Annotated[bool, flag("also runs that diverged before")] = False,
@@ -72,6 +73,7 @@ def recipes_(
             held_out=held_out,
             targets=_numbers("targets", targets),
             max_pixels=max_pixels,
+            looks=looks,
         )
         folder = Path(out) if out else Path("comparisons") / request.name
         done = run(

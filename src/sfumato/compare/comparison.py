@@ -92,7 +92,7 @@ class Request:
     held_out: str = "0.1"
     targets: tuple[float, ...] = (25.0, 30.0, 35.0, 40.0)
     max_pixels: int = 0
-    looks: int = int(LIGHT.frames)
+    looks: int = 24
 
     def __post_init__(self) -> None:
         labels = [c.label for c in self.contestants]
@@ -249,6 +249,7 @@ class _Entrant:
         if request.max_pixels:
             options["max_pixels"] = request.max_pixels
         self.base = contestant.recipe.replace(held_out=held, threads=1, options=options)
+        self.watch = replace(LIGHT, frames=str(request.looks))
         self.costs: dict[tuple[int, int, int], float] = {}
         self.tuned: dict[str, float] = {}
         self.tuning_seconds = 0.0
@@ -274,7 +275,7 @@ class _Entrant:
     def job(self, subject: Subject, seed: int) -> Job:
         """The scored run of a seed."""
         recipe = self.planned(self.recipe(subject), subject).replace(seed=subject.first_seed + seed)
-        return job(recipe, subject.source, watch=replace(LIGHT, frames=str(self._request.looks)))
+        return job(recipe, subject.source, watch=self.watch)
 
 
 def _size(subject: Subject) -> tuple[int, int, int]:
@@ -384,7 +385,7 @@ def _tune(
             for one in entrants:
                 trial = _changed(one.recipe(subject), one.base, tried[one.label][number])
                 planned = one.planned(trial, subject).replace(seed=subject.first_seed)
-                jobs[one.label, number, subject.name] = job(planned, subject.source)
+                jobs[one.label, number, subject.name] = job(planned, subject.source, watch=one.watch)
     results = {result.job.identity: result for result in run(list(jobs.values()), "tuning")}
     for one in entrants:
         scores = []
