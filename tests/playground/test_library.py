@@ -130,3 +130,9 @@ def test_runs_are_those_of_the_folder_and_the_one_that_was_asked_for(photo: Path
 )
 def test_names_are_safe_for_a_folder(text: str, safe: str) -> None:
     assert library.safe_name(text) == safe
+
+
+def test_an_upload_that_the_disk_refuses_says_so(shelf: Library) -> None:
+    shelf.close()
+    with pytest.raises(RunError, match="cannot write"):
+        shelf.store(b"some bytes")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import PictureError, RunError
+from ..files import save_bytes
 from ..runs import RunDirectory
 from ..runs.index import listing
 
@@ -59,10 +60,10 @@ class Library:
         return Path(self._folder.name)
 
     def store(self, content: bytes) -> tuple[str, Path]:
-        """Write an upload under a name made from its bytes; its key and its path."""
+        """Write an upload under a name made from its bytes; its key and path. RunError where the disk refuses."""
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / digest
-        path.write_bytes(content)
+        save_bytes(path, content, wait=False)
         return f"upload:{digest[:16]}", path
 
     def shelve(self, one: Shelved) -> None:

@@ -16,7 +16,7 @@ import json
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -115,17 +115,32 @@ class Playground:
         self.sitting.rival.hear(message)
 
     async def _shelve(self) -> None:
-        """Fill the shelf of pictures; start with the one named on the command line."""
-        for key, title in await self.viewer.ask("titles"):
-            path = self.library.folder / f"{key}.png"
-            facts, png = await self.viewer.ask("sample", name=key, path=str(path))
-            source = None if key == "mona-lisa" else str(path)
-            self.library.shelve(Shelved(key, title, source, key, png, facts["width"], facts["height"]))
-            self.sitting.tell_pictures()
+        """Fill the shelf of pictures; start with the one named on the command line. What fails is told."""
+        with self._told():
+            for key, title in await self.viewer.ask("titles"):
+                with self._told():
+                    await self._offer(key, title)
         if self._picture is not None:
-            content = await asyncio.to_thread(Path(self._picture).read_bytes)
-            shelved, _ = await self.receive(content, Path(self._picture).name)
-            self.sitting.start({}, shelved.key, paused=self._paused)
+            with self._told():
+                content = await asyncio.to_thread(Path(self._picture).read_bytes)
+                shelved, _ = await self.receive(content, Path(self._picture).name)
+                self.sitting.start({}, shelved.key, paused=self._paused)
+
+    async def _offer(self, key: str, title: str) -> None:
+        path = self.library.folder / f"{key}.png"
+        facts, png = await self.viewer.ask("sample", name=key, path=str(path))
+        source = None if key == "mona-lisa" else str(path)
+        self.library.shelve(Shelved(key, title, source, key, png, facts["width"], facts["height"]))
+        self.sitting.tell_pictures()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """An error in what nobody waits for goes to the terminal and to every page, also those that come later."""
+        try:
+            yield
+        except (SfumatoError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            self.sitting.complain(str(error))
 
     async def receive(self, content: bytes, name: str) -> tuple[Shelved, list[str]]:
         """Take a picture in; raises PictureError for what is none."""

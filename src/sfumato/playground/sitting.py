@@ -59,6 +59,7 @@ class Sitting:
         self._moment = Moment(lambda: self._send({"type": "keep"}))
         self._wanted: tuple[bool, list[int], list[int]] = (False, [], [])
         self._waiting: dict[str, Any] | None = None
+        self._complaint = ""
 
     # Pages ------------------------------------------------------------------------------------------------------
 
@@ -66,7 +67,14 @@ class Sitting:
         """A page has come: it is told everything so far."""
         client = self.hub.join()
         client.tell(json.dumps({"event": "all", **self.snapshot()}))
+        if self._complaint:
+            client.tell(json.dumps({"event": "refused", "text": self._complaint}))
         return client
+
+    def complain(self, text: str) -> None:
+        """Something went wrong that no page had asked for: all are told, those that come later too."""
+        self._complaint = text
+        self.hub.tell({"event": "refused", "text": text})
 
     def leave(self, client: Client) -> None:
         """A page has gone."""
@@ -181,6 +189,7 @@ class Sitting:
 
     def _begin(self, command: dict[str, Any], *, paused: bool = False) -> None:
         self.rival.end()
+        self._complaint = ""
         self._set("starting")
         self._send({**command, "paused": paused})
 
@@ -193,6 +202,7 @@ class Sitting:
 
     async def kept(self, name: str, step: int) -> int:
         """The step to look at closely: of a run in training the present one, whose weights are then kept."""
+        self._complaint = ""
         if step >= 0:
             return step
         if self.run is not None and self.run["run"] == name and self.status in ACTIVE:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PictureError, RecipeError, RunError, SfumatoError
+from ..files import save_bytes
 from ..run import Run
 from .workers import deaf
 
@@ -55,7 +56,7 @@ def main(pipe: Connection, folder: str) -> None:
         except MemoryError:
             answer = RunError("out of memory while looking\nhint: a smaller picture or size")
         except Exception as error:  # the page must hear of it, and the next question is to be answered
-            answer = RunError(f"looking failed: {type(error).__name__}: {str(error).splitlines()[:1]}")
+            answer = RunError(f"looking failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}")
         try:
             pipe.send((question["id"], answer))
         except OSError:
@@ -113,19 +114,20 @@ def picture(path: str, name: str) -> Answer:
     facts = {"width": loaded.width, "height": loaded.height, "notes": list(loaded.notes)}
     png = encoded(loaded.values, "PNG")
     if any(note.startswith("downscaled") for note in loaded.notes):
-        Path(path).write_bytes(png)
+        save_bytes(Path(path), png, wait=False)
     return facts, png
 
 
 def sample(name: str, path: str) -> Answer:
-    """Write a generated picture as PNG to `path`; the Mona Lisa's bytes only."""
+    """A picture that the page offers: a generated one is also written to `path`, for the trainer."""
     from .. import samples
     from .looks import encoded
     from .samples import generated
 
     shown = samples.mona_lisa() if name == "mona-lisa" else generated(name)
     png = encoded(shown.values, "PNG")
-    Path(path).write_bytes(png)
+    if name != "mona-lisa":
+        save_bytes(Path(path), png, wait=False)
     return {"width": shown.width, "height": shown.height}, png
 
 
