@@ -199,7 +199,7 @@ def test_sheet_mixes_channels_and_keeps_a_shared_profile_only() -> None:
 
 def test_captions_stand_below_their_tiles_and_inside_their_width() -> None:
     tiles = [from_array(np.full((20, 60), 0.5)) for _ in range(4)]
-    captions = ["epoch 1", "a caption that is far too long for it", "", "two\nlines é"]
+    captions = ["epoch 1", "acaptionthatisfartoolongforit", "", "two\nlines é"]
     plain = sheet(tiles, 4, gap=2, captions=[""] * 4)
     made = sheet(tiles, 4, gap=2, captions=captions)
     changed = np.abs(made.values - plain.values)[..., 0] > 0.05
@@ -211,6 +211,28 @@ def test_captions_stand_below_their_tiles_and_inside_their_width() -> None:
     dark = sheet(tiles[:1], 1, captions=["x"], background=(0, 0, 0))
     assert dark.values[25:, 5:-5].max() > 0.6  # light ink on a dark ground
     sheet([from_array(np.zeros((1, 1)))], 1, captions=["wider than one pixel"])
+
+
+@pytest.mark.parametrize(
+    ("caption", "lines"),
+    [
+        ("dense", ["dense"]),
+        ("fastfood, 21.8 dB", ["fastfood,", "21.8 dB"]),
+        ("a caption of 9", ["a caption", "of 9"]),
+        ("frozen fastfood, behindconvolutions", ["frozen", "fastfood,", "behindconvolutions"]),
+    ],
+)
+def test_a_caption_wider_than_its_tile_is_broken_between_words(caption: str, lines: list[str]) -> None:
+    """Tiles of 62 pixels: each line looks as it does alone on a sheet, below the one before."""
+    tile, line = from_array(np.full((10, 62), 0.5)), 17  # 12 pixels of letters and what is between lines
+    made = sheet([tile, tile], 2, gap=0, captions=[caption, ""]).values
+    assert made.shape[:2] == (10 + line * len(lines), 2 * 62)
+    for number, words in enumerate(lines):
+        alone = sheet([tile], 1, gap=0, captions=[words]).values[10:]
+        assert np.array_equal(made[10 + number * line : 10 + (number + 1) * line, :62], alone)
+    assert (made[10:, 62:] == 1).all()
+    endless = sheet([tile], 1, gap=0, captions=[f"{caption} convolutions" * 9]).values
+    assert len(endless) == 10 + 3 * line, "the rest of the last line is cut"
 
 
 def test_captions_without_a_glyph_in_the_font_are_spelt_in_ascii() -> None:

@@ -255,7 +255,7 @@ def figure(results: Results) -> Picture:
             series.append(Series(name if where == "pixels" else "", x, y, CATEGORIES[index]))
     above = chart(
         series,
-        title="Of each colour the upper on pixels, the lower behind convolutions",
+        title="Best to worst seed; of a colour the upper on pixels, the lower behind convolutions",
         x_label="numbers learned",
         y_label="test error, %",
         log_x=True,
