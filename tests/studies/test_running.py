@@ -66,6 +66,19 @@ def test_rates_are_chosen_with_a_seed_that_is_not_judged(tiny: None, tmp_path: P
     assert sorted(seeds) == [0, 0, 1, 1, 2, 2, *[_running.TUNING_SEED] * 4]
 
 
+def test_a_rate_that_diverges_is_no_choice_and_no_failure(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = Arm("fast", TINY.replace(optimizer="sgd"), rates=(1e-2, 1e5), tuned_by="loss", trial={})
+    monkeypatch.setattr(he_init, "runs", lambda quick: [ARMS[0], wild])
+    told: list[str] = []
+    done = _running.run("he_init", tmp_path, seeds=2, say=told.append)
+    assert [o.rate for o in done.results["fast"]] == [0.01] * 2 and not done.failed
+    assert done.rates["fast"]["100000"] is None
+    lines = [line for line in told if "rate 100000" in line]
+    assert len(lines) == 1 and "no choice: diverged" in lines[0] and "hint" not in lines[0]
+
+
 def test_equal_seeds_give_equal_bits_and_nothing_is_run_twice(tiny: None, tmp_path: Path) -> None:
     for name in ("a", "b", "b"):
         _running.run("he_init", tmp_path / name, seeds=2)
@@ -179,6 +192,9 @@ def test_absent_data_is_one_clear_line_and_exit_3(
         (["he_init", "--seeds", "-1"], "seeds=-1"),
         (["he_init", "--budget", "soon"], "budget='soon'"),
         (["../he_init"], "is unknown"),
+        (["he_init", "--kept", "--quick"], "--kept runs nothing"),
+        (["he_init", "--kept", "--seeds", "2"], "--kept runs nothing"),
+        (["ntm", "--kept"], "not built yet"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import html
 import importlib.util
 import io
 import json
+import re
 import xml.etree.ElementTree as xml
 from collections.abc import Callable
 from importlib import resources
@@ -17,8 +19,9 @@ from PIL import Image
 
 import sfumato
 from sfumato import picture
-from sfumato.studies import HEADINGS, READING_LIST, WORDS, Arm, Verdict, names, sections, study
-from sfumato.studies._kept import kept, listing, reading_list
+from sfumato.__main__ import main
+from sfumato.studies import HEADINGS, READING_LIST, WORDS, Arm, Verdict, _kept, names, sections, study
+from sfumato.studies._kept import kept, listing, reading_list, restored
 from sfumato.studies._page import draw, page
 from sfumato.studies._running import Done
 
@@ -81,6 +84,11 @@ def test_every_study_draws_its_figure_and_its_mechanism(name: str, quick: Callab
     assert xml.fromstring(done.module.DRAWING).tag.endswith("svg")
     text = page(done, figure)
     assert "data:image/png;base64," in text and "data:image/svg+xml;base64," in text
+    assert "`" not in text and not re.search(r"(?<!\w)\*\w", text.split("</style>")[1]), (
+        "marks of a docstring"
+    )
+    shows = " ".join(done.module.figure.__doc__.split())
+    assert f"<figcaption>{shows}</figcaption>" in html.unescape(text), "the figure is explained below it"
     for heading in HEADINGS[:-1]:
         assert f"<h3>{heading}</h3>" in text
 
@@ -108,10 +116,48 @@ def test_what_is_kept_is_what_the_docstring_says(name: str) -> None:
     assert len(image) <= 150_000 and Image.open(io.BytesIO(image)).width <= 1600
 
 
+@EVERY
+def test_the_kept_run_is_shown_without_running_anything(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--kept`: the page, with the figure and the verdict that are kept; refused where there was no full run."""
+    found = kept(name)
+    if found is None:
+        assert main(["study", name, "--kept"]) == 2 and "no full run" in capsys.readouterr().err
+        return
+    assert main(["study", name, "--kept"]) == 0
+    verdict, out = found["results"]["verdict"], folder / "studies" / f"{name}-kept"
+    assert f"{verdict['holds']}: {verdict['why']}" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == ["figure.png", "report.html"]
+    image = resources.files("sfumato.studies").joinpath("results", f"{name}.png").read_bytes()
+    assert np.array_equal(
+        Image.open(out / "figure.png").convert("RGB"), Image.open(io.BytesIO(image)).convert("RGB")
+    )
+    assert html.escape(found["made"]["processor"]) in (out / "report.html").read_text(encoding="utf-8")
+    monkeypatch.setattr(_kept, "kept", lambda name: None)
+    assert main(["study", name, "--kept"]) == 2
+
+
+@EVERY
+def test_what_is_kept_is_still_judged_as_it_was(name: str) -> None:
+    found = kept(name)
+    if found is not None:
+        assert restored(name)[0].body() == found["results"]
+
+
 def test_the_page_of_the_reading_list_is_the_one_that_the_results_make() -> None:
     assert (ROOT / "docs" / "reading-list.md").read_text(encoding="utf-8") == reading_list(), (
         "python tools/reading_list.py makes it anew"
     )
+
+
+def test_every_row_of_a_table_in_the_reading_list_has_the_cells_of_its_header() -> None:
+    """A bar within a cell (|cos|, say) is escaped, so that it does not begin another one."""
+    width = 0
+    for line in [*reading_list().splitlines(), ""]:
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not (width and cells) or cells == width, line
+        width = cells
 
 
 def test_the_list_names_all_papers_in_their_order() -> None:

@@ -19,7 +19,8 @@ study = App(
     name="study",
     help="The reading list, runnable: a paper's central claim tested on small nets, in minutes.",
     help_epilogue="Examples:\n\nsfumato study\n\nsfumato study he_init --quick\n\n"
-    "sfumato study he_init --report\n\nThe same command goes on where it was stopped. "
+    "sfumato study he_init --report\n\n"
+    "sfumato study he_init --kept\n\nThe same command goes on where it was stopped. "
     "docs/reading-list.md holds all verdicts.",
     default_parameter=Parameter(negative=()),
 )
@@ -41,6 +42,9 @@ def study_(
     report: Annotated[
         bool, flag("also write report.html: the mechanism explained, the figure, the verdict")
     ] = False,
+    kept: Annotated[
+        bool, flag("run nothing: the page of the full run that came with the package, in NAME-kept")
+    ] = False,
     workers: Annotated[int, flag("processes, a net each; 0: one a core")] = 0,
     ray: Annotated[str | None, flag("address of a Ray cluster, auto, or local")] = None,
     quiet: Quiet = False,
@@ -53,26 +57,37 @@ def study_(
         return 0
     if seeds < 0 or seeds > 1000:
         raise RecipeError(f"seeds={seeds} must be 0 (the study's own number) to 1000")
-    folder = Path(out) if out else Path("studies") / (f"{name}-quick" if quick else name)
+    if kept and (quick or seeds or budget is not None or ray is not None):
+        raise RecipeError(
+            "--kept runs nothing, so it takes no --quick, --seeds, --budget or --ray\nhint: leave one out"
+        )
+    folder = Path(out) if out else Path("studies") / f"{name}{'-quick' if quick else '-kept' if kept else ''}"
     parts = [f"sfumato study {name}", "--quick" if quick else "", f"--seeds {seeds}" if seeds else ""]
     with Waiting(printable(f"study {name}"), quiet=quiet) as tell:
         from ..budget import parse
-        from ..studies import _page, _running, study
+        from ..files import writing
+        from ..studies import _kept, _page, _running, study
 
         study(name)  # an unknown name is refused before a folder is made
-        done = _running.run(
-            name,
-            folder,
-            quick=quick,
-            seeds=seeds,
-            budget=None if budget is None else parse(budget),
-            workers=workers,
-            ray=ray,
-            command=" ".join(filter(None, parts)),
-            say=tell.write,
-        )
+        figure = None
+        if kept:
+            done, figure = _kept.restored(name)
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        else:
+            done = _running.run(
+                name,
+                folder,
+                quick=quick,
+                seeds=seeds,
+                budget=None if budget is None else parse(budget),
+                workers=workers,
+                ray=ray,
+                command=" ".join(filter(None, parts)),
+                say=tell.write,
+            )
         tell("page")
-        made = _page.write(done, folder, report=report)
+        made = _page.write(done, folder, report=report or kept, figure=figure)
     if done.verdict is None:
         print(f"no seed is complete yet\ngo on: sfumato study {name} --out {shlex.quote(str(folder))}")
     else:

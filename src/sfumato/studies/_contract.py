@@ -119,10 +119,11 @@ def mean_text(outcomes: Sequence[Outcome], score: str, digits: int = 2, scale: f
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
 
 
-def because(checks: Mapping[str, bool], otherwise: str) -> str:
-    """Why a verdict is no `holds`: the checks that failed; `otherwise` where none did."""
+def because(checks: Mapping[str, bool], otherwise: str, word: str = "does not hold") -> str:
+    """Why a verdict is no `holds`: the checks that failed; `otherwise` where none did. word: the verdict's."""
     failed = [name for name, fine in checks.items() if not fine]
-    return f"not so: {'; '.join(failed)} ({otherwise})" if failed else otherwise
+    so = "not shown" if word == "undecided" else "not so"
+    return f"{so}: {'; '.join(failed)} ({otherwise})" if failed else otherwise
 
 
 def sections(text: str) -> dict[str, str]:

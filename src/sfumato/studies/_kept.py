@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import READING_LIST, names
+from ..errors import RecipeError
+from . import READING_LIST, names, study
+from ._contract import Outcome
 
-__all__ = ["kept", "listing", "reading_list"]
+if TYPE_CHECKING:
+    from ..picture import Picture
+    from ._running import Done
+
+__all__ = ["kept", "listing", "reading_list", "restored"]
 
 
 @cache
@@ -22,6 +29,25 @@ def kept(name: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+def restored(name: str) -> tuple[Done, Picture]:
+    """The kept full run, as it was when it was judged, and its figure. Raises RecipeError where none is kept."""
+    from .. import picture
+    from ._running import Done
+
+    module, found = study(name), kept(name)
+    if found is None:
+        raise RecipeError(
+            f"no full run of study {name} is kept yet\nhint: sfumato study {name} --quick --report"
+        )
+    made, body = found["made"], found["results"]
+    arms = [arm.name for arm in module.runs(False)]  # the file has them sorted, judgements in this order
+    results = {a: [Outcome(o["seed"], o["rate"], o["lines"]) for o in body["arms"][a]] for a in arms}
+    done = Done(name, module, False, made["seeds"], body["seeds"], results, body["rates"], made=made)
+    done.verdict = module.judge(results)  # as kept, which a test holds, but with its checks in their order
+    with resources.as_file(resources.files(__package__).joinpath("results", f"{name}.png")) as path:
+        return done, picture.load(path)
 
 
 def listing() -> str:
@@ -61,14 +87,20 @@ def reading_list() -> str:
                 effect, minutes = judged["effect"], f"{found['made']['run_seconds'] / 60:.1f}"
                 parts.append(_part(name, module, found))
         title = f"{paper.title} ({paper.year}), {paper.identifier}"
-        rows.append(f"| {paper.number} | `{name}` | {title} | {verdict} | {effect} | {minutes} | {missing} |")
+        rows.append(_row([str(paper.number), f"`{name}`", title, verdict, effect, minutes, missing]))
     return "\n".join([INTRODUCTION, head, *rows, "", *parts])
+
+
+def _row(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown, in which a bar would end a cell."""
+    escaped = (cell.replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _part(name: str, module: ModuleType, found: dict[str, Any]) -> str:
     made, judged = found["made"], found["results"]["verdict"]
     table = judged["table"]
-    lines = [f"| {' | '.join(row)} |" for row in table]
+    lines = [_row(row) for row in table]
     lines.insert(1, "|" + "---|" * len(table[0]))
     where = (
         f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs, {made['date']}, "

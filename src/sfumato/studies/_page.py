@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -24,10 +26,13 @@ def draw(done: Done) -> Picture | None:
     return drawn
 
 
-def write(done: Done, out: Path, *, report: bool) -> list[Path]:
-    """figure.png and, if asked for, report.html; the files written. Raises RunError where the disk refuses."""
+def write(done: Done, out: Path, *, report: bool, figure: Picture | None = None) -> list[Path]:
+    """figure.png and, if asked for, report.html; the files written. Raises RunError where the disk refuses.
+
+    figure: one that is there already; None: it is drawn from the runs.
+    """
     made = []
-    figure = draw(done)
+    figure = figure or draw(done)
     if figure is not None:
         save_bytes(out / "figure.png", picture.encode(figure, "png"))
         made.append(out / "figure.png")
@@ -42,6 +47,7 @@ def page(done: Done, figure: Picture | None) -> str:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["marked"] = _marked
     template = environment.from_string(_text(__package__, "templates/study.html.jinja"))
     parts = sections(done.module.__doc__ or "")
     del parts[""], parts["Result"]  # the page begins with it
@@ -53,12 +59,19 @@ def page(done: Done, figure: Picture | None) -> str:
         afterwards=getattr(done.module, "AFTERWARDS", ""),
         verdict=done.verdict,
         figure=_uri("image/png", picture.encode(figure, "png")) if figure else "",
+        shows=" ".join((done.module.figure.__doc__ or "").split()) if figure else "",
         drawing=_uri("image/svg+xml", drawing.encode()) if drawing else "",
         sections=[(heading, text.split("\n\n")) for heading, text in parts.items()],
         made=f"{made['seeds']} seeds, {duration(made['run_seconds'])} of runs, one thread each, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}): {made['command']}",
         style=_text("sfumato.views.report", "templates/report.css"),
     )
+
+
+def _marked(text: str) -> str:
+    """A docstring's words as HTML: `code`, *stress*, and all else as it stands."""
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"(?<!\w)\*(\w[^*]*)\*(?!\w)", r"<em>\1</em>", words)
 
 
 def _uri(kind: str, content: bytes) -> str:

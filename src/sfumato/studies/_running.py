@@ -251,9 +251,10 @@ class _Runner:
                 key = keys[result.job.identity]
                 what = f"{key[0]}, {'seed' if failing else 'rate'} {key[1]:g}"
                 if result.error:
-                    self._say(f"{what}: failed: {result.error}")
+                    why = result.error.splitlines()[0]
+                    self._say(f"{what}: failed: {result.error}" if failing else f"{what}: no choice: {why}")
                     if failing:
-                        self._done.failed.append(f"{what}: {result.error.splitlines()[0]}")
+                        self._done.failed.append(f"{what}: {why}")
                     continue
                 found[key] = result
                 self._spent += result.seconds

@@ -263,7 +263,7 @@ def judge(results: Results) -> Verdict:
 
 
 def figure(results: Results) -> Picture:
-    """Test error against k, a dot a seed; raw pixels and the dense code as lines across."""
+    """Test error against k, a line a seed; raw pixels and the dense code as lines across."""
     levels = sorted(int(name[4:]) for name in results if name.startswith("k = "))
     x = np.array([float(k) for k in levels for _ in (0, 1)])
     series = []

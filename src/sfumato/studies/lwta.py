@@ -346,7 +346,8 @@ def winners(net: Net, layer: int, side: tuple[int, int]) -> list[Picture]:
 
 
 def figure(results: Results) -> Picture:
-    """Forgetting against what is learned of the second task, a line a seed; below, who wins where."""
+    """Forgetting against what is learned of the second task, a line a seed; below, which unit of a pair wins where:
+    blue the first, orange the second."""
     series = []
     for number, name in enumerate(UNITS):
         for outcome in results[name]:
