@@ -20,22 +20,38 @@ ROOT = Path(__file__).parents[1]
 STUDIES = ROOT / "src" / "sfumato" / "studies"
 
 
-def keep(name: str, folder: Path) -> None:
-    """Copy results, figure and the facts of the run; SystemExit for a quick run or an incomplete one."""
+MOST_BYTES = 150_000
+"""Of a figure: all of them come with the package."""
+
+
+def small_png(path: Path) -> bytes:
+    """A figure as a PNG of at most `MOST_BYTES`, if need be in 256 colours; SystemExit where that is not enough.
+
+    The colours are those that lie farthest apart: a choice by area would give up the few pixels of a legend.
+    """
     from PIL import Image
 
+    figure = Image.open(path).convert("RGB")
+    for made in (figure, figure.quantize(256, method=Image.Quantize.MAXCOVERAGE)):
+        file = io.BytesIO()
+        made.save(file, "png", optimize=True)
+        if len(file.getvalue()) <= MOST_BYTES:
+            return file.getvalue()
+    sys.exit(
+        f"{path} is too large to be kept, {len(file.getvalue()):,} bytes: draw fewer or smaller pictures"
+    )
+
+
+def keep(name: str, folder: Path) -> None:
+    """Copy results, figure and the facts of the run; SystemExit for a quick run or an incomplete one."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
     if results["study"] != name or results["quick"] or results["verdict"] is None:
         sys.exit(f"{folder} holds no full run of {name}")
+    figure = small_png(folder / "figure.png")
+    (STUDIES / "results" / f"{name}.png").write_bytes(figure)
     body = json.dumps({"made": made, "results": results}, indent=1, sort_keys=True)
     (STUDIES / "results" / f"{name}.json").write_text(body + "\n", encoding="utf-8")
-    figure, kept = Image.open(folder / "figure.png").convert("RGB"), io.BytesIO()
-    figure.save(kept, "png", optimize=True)
-    if len(kept.getvalue()) > 150_000:
-        kept = io.BytesIO()
-        figure.quantize(64).save(kept, "png", optimize=True)
-    (STUDIES / "results" / f"{name}.png").write_bytes(kept.getvalue())
     verdict = results["verdict"]
     where = f"{made['date']}, {made['processor']} ({made['instruction_set']}): `{made['command']}`"
     spent = f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs"

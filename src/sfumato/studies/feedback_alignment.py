@@ -266,7 +266,7 @@ DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 230" font-
 <text x="190" y="92" fill="#0072b2">weights, learned</text><text x="468" y="92" fill="#0072b2">W, learned</text>
 <path d="M620 126C560 190 480 190 424 130" fill="none" stroke="#d55e00" stroke-width="3"/>
 <path d="M422 127l3 13 8-8z" fill="#d55e00"/>
-<text x="380" y="210" fill="#d55e00">the error e comes back through B: random, never changed</text>
+<text x="320" y="210" fill="#d55e00">the error e comes back through B: random, never changed</text>
 <text x="16" y="30" font-size="16">Forward as ever; the error's way back is another one</text>
 </svg>"""
 

@@ -354,13 +354,13 @@ DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 250" font-
 <g text-anchor="middle"><text x="43" y="222">x</text><text x="150" y="136" fill="#0072b2" font-size="18">U</text>
 <text x="253" y="222">z = U x</text><text x="360" y="136" fill="#d55e00" font-size="18">V</text>
 <text x="463" y="222">rectifiers</text></g>
-<g stroke-width="3" fill="none"><path d="M600 140L690 140M600 140L600 60" stroke="#0072b2"/>
-<path d="M600 140L672 86" stroke="#0072b2" stroke-dasharray="5 5"/>
-<path d="M632 140A32 32 0 0 0 626 121" stroke="#d55e00"/></g>
-<text x="696" y="145" fill="#0072b2">u1</text><text x="592" y="52" fill="#0072b2">u2</text>
-<text x="678" y="84" fill="#777">u2 without penalty</text>
-<text x="530" y="182">D(U) = sum of |cos| over all pairs:</text>
-<text x="530" y="202">0 when every two rows stand</text><text x="530" y="222">at a right angle</text>
+<g stroke-width="3" fill="none"><path d="M570 140L660 140M570 140L570 60" stroke="#0072b2"/>
+<path d="M570 140L642 86" stroke="#0072b2" stroke-dasharray="5 5"/>
+<path d="M602 140A32 32 0 0 0 596 121" stroke="#d55e00"/></g>
+<text x="666" y="145" fill="#0072b2">u1</text><text x="562" y="52" fill="#0072b2">u2</text>
+<text x="648" y="76" fill="#777">u2 with no</text><text x="648" y="94" fill="#777">penalty</text>
+<text x="520" y="182">D(U): the sum of |cos| over</text><text x="520" y="202">all pairs of rows, 0 where</text>
+<text x="520" y="222">they stand at right angles</text>
 </svg>"""
 
 tasks.add("hope", sys.modules[__name__])
