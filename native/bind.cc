@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "cpu.h"
+#include "fastfood.h"
 #include "hadamard.h"
 #include "trainer.h"
 
@@ -32,6 +33,7 @@ using In2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>
 using Rows = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Orders = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Seeds = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -260,6 +262,59 @@ void hadamard(const In2& rows, const Rows& into, double scale, int threads, cons
   sfumato::hadamard(kernels, rows.data(), into.data(), count, n, float(scale), threads);
 }
 
+// A fastfood layer whose permutations are checked and kept here.
+struct Fried {
+  sfumato::Fastfood layer;
+  std::vector<int32_t> order;
+};
+
+Fried fried(const In2& x, size_t units, const In2& scales, const In2& gaussians, const In2& signs, const Orders& order,
+            int threads) {
+  const size_t blocks = order.shape(0), n = order.shape(1), all = order.size();
+  if (!n || n & (n - 1)) refuse("blocks of " + std::to_string(n) + " rows: a power of two is needed");
+  if (!x.shape(1) || x.shape(1) > n) refuse("x must have 1 to " + std::to_string(n) + " columns");
+  if (!units || units > all || all - units >= n) refuse("order must hold the blocks of " + std::to_string(units) + " units");
+  if (all > size_t(INT32_MAX)) refuse("at most 2^31 - 1 rows");
+  for (const In2* diagonal : {&scales, &gaussians, &signs})
+    if (diagonal->shape(0) != blocks || diagonal->shape(1) != n) refuse("diagonals and order differ in shape");
+  if (threads < 1 || threads > 4096) refuse("threads must lie in 1 ... 4096");
+  Fried result;
+  result.order.assign(order.data(), order.data() + all);
+  std::vector<bool> taken(all);
+  for (size_t i = 0; i < all; i++) {
+    const auto from = static_cast<uint64_t>(order.data()[i]);
+    if (from >= n || taken[i / n * n + from]) refuse("each row of order must be a permutation");
+    taken[i / n * n + from] = true;
+  }
+  result.layer = {int(x.shape(1)), int(units), int(n), scales.data(), gaussians.data(), signs.data(), result.order.data()};
+  return result;
+}
+
+Out fastfood(const In2& x, size_t units, const In2& scales, const In2& gaussians, const In2& signs, const Orders& order,
+             int threads, const std::string& isa) {
+  const Fried one = fried(x, units, scales, gaussians, signs, order, threads);
+  const auto& kernels = sfumato::pick_kernels(isa);
+  auto [result, data] = fresh(std::array{x.shape(0), units});
+  const Unlocked unlocked;
+  sfumato::fastfood(kernels, one.layer, x.data(), x.shape(0), data, threads);
+  return result;
+}
+
+nb::typed<nb::tuple, Out, Out> fastfood_gradient(const In2& x, const In2& errors, const In2& scales, const In2& gaussians,
+                                                 const In2& signs, const Orders& order, int threads,
+                                                 const std::string& isa) {
+  const Fried one = fried(x, errors.shape(1), scales, gaussians, signs, order, threads);
+  if (errors.shape(0) != x.shape(0)) refuse("x and errors differ in length");
+  const auto& kernels = sfumato::pick_kernels(isa);
+  auto [dx, dx_data] = fresh(std::array{x.shape(0), x.shape(1)});
+  auto [sums, sums_data] = fresh(std::array{order.shape(0), size_t(3), order.shape(1)});
+  {
+    const Unlocked unlocked;
+    sfumato::fastfood_gradient(kernels, one.layer, x.data(), errors.data(), x.shape(0), dx_data, sums_data, threads);
+  }
+  return nb::make_tuple(dx, sums);
+}
+
 // Lists are copied both ways: assign them whole, `settings.hidden.append(...)` changes nothing.
 void bind_settings(nb::module_& m) {
   using sfumato::Activation, sfumato::Loss, sfumato::Method, sfumato::Precision, sfumato::GridSettings;
@@ -350,6 +405,15 @@ NB_MODULE(_native, m) {
         "into = scale * rows @ H, both (count, n) with n a power of two: the Walsh-Hadamard transform of each row, H being\n"
         "Sylvester's matrix. `into` is `rows` itself or does not overlap it. The bits depend on neither `threads` nor `isa`;\n"
         "denormal numbers count as zero. Raises ValueError for anything else.");
+  m.def("fastfood", &fastfood, "x"_a.noconvert(), "units"_a, "scales"_a.noconvert(), "gaussians"_a.noconvert(),
+        "signs"_a.noconvert(), "order"_a.noconvert(), "threads"_a = 1, "isa"_a = "",
+        "x (N, inputs) through blocks S H G P H B of n = 2^k >= inputs rows: (N, units). scales, gaussians, signs: the\n"
+        "diagonals, (blocks, n). order (blocks, n), int64: which number P takes to each place. H is divided by sqrt(n).\n"
+        "`threads` changes no bit. Raises ValueError for what does not fit together.");
+  m.def("fastfood_gradient", &fastfood_gradient, "x"_a.noconvert(), "errors"_a.noconvert(), "scales"_a.noconvert(),
+        "gaussians"_a.noconvert(), "signs"_a.noconvert(), "order"_a.noconvert(), "threads"_a = 1, "isa"_a = "",
+        "From d loss / d outputs (N, units): the gradients of x and of scales, gaussians and signs, (blocks, 3, n). `threads`\n"
+        "changes no bit.");
   bind_settings(m);
   nb::enum_<Kind>(m, "Kind", "Which of a trainer's arrays: parameters, or a moment of the optimizer.")
       .value("values", Kind::values)

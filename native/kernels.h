@@ -117,6 +117,15 @@ struct Level {
   uint32_t mask;    // hashed: entries - 1 (a power of two minus 1); 0: not hashed
   uint32_t offset;  // of its first entry in the table
 };
+
+// A block of a fastfood layer, see fastfood.h: as many rows as diagonals are long, of which the first `units` are wanted.
+struct FastfoodBlock {
+  int inputs, units, n;
+  float scale;  // of the transform, 1 / sqrt(n)
+  const float *scales, *gaussians, *signs;
+  const int32_t* order;
+};
+
 struct Kernels {
   const char* name;
   int lanes;  // floats in a vector
@@ -168,6 +177,11 @@ struct Kernels {
   void (*transpose)(const float* from, size_t from_row, int rows, int columns, float* into, size_t into_row);
   // Each row of n = 2^k floats times `scale` times Sylvester's matrix; see hadamard.h. `into` may be `from`.
   void (*hadamard)(const float* from, float* into, size_t rows, size_t n, float scale);
+  // A row x of `inputs` through a block: y, of `units`. Scratch of 2 n floats.
+  void (*fastfood_forward)(const FastfoodBlock&, const float* x, float* scratch, float* y);
+  // And back: what d loss / d y makes of x and of the diagonals is added to dx and sums (3, n). Scratch of 4 n floats.
+  void (*fastfood_backward)(const FastfoodBlock&, const float* x, const float* dy, float* scratch, float* dx,
+                            float* sums);
 
   // A level's weighted sums `values` (points, features) at the points (x, y), which are read up to a whole vector past
   // the last. Backward: each corner's entry of `sums` gets its share of the errors, in the order of the points;

@@ -389,6 +389,7 @@ void row_backward(const float* x, int depth, float* w, size_t stride, int column
 #include "columns_impl.h"
 #include "grid_impl.h"
 #include "hadamard_impl.h"
+#include "fastfood_impl.h"
 #ifdef TILES
 #include "tiles_impl.h"
 #define MULTIPLY_HALF tiles::multiply
@@ -443,6 +444,8 @@ const Kernels SFUMATO_TABLE = {
     sgd,
     transpose,
     hadamard,
+    fastfood_forward,
+    fastfood_backward,
     grid_forward,
     grid_backward,
     row_forward,

@@ -2,9 +2,11 @@
 #include "../hadamard.h"
 
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "../cpu.h"
+#include "../fastfood.h"
 #include "check.h"
 
 namespace {
@@ -46,6 +48,42 @@ void rows_of(const sfumato::Kernels& kernels, size_t rows, size_t n, size_t offs
   expect(worst < bound, "a transform is that of the definition", s, worst);
 }
 
+// What a fastfood layer puts out is linear in its inputs and in each diagonal, so that each has the same product with its
+// gradient, which is that of outputs and errors.
+void fried(const sfumato::Kernels& kernels, int inputs, int units, int n, size_t rows) {
+  Settings s;
+  s.isa = kernels.name, s.inputs = inputs, s.outputs = units, s.hidden = {n};
+  std::mt19937 random(static_cast<unsigned>(units));
+  std::normal_distribution<float> normal;
+  const size_t all = (units + size_t(n) - 1) / n * n;
+  Floats x(rows * inputs), errors(rows * units), diagonals[3] = {Floats(all), Floats(all), Floats(all)};
+  for (Floats* array : {&x, &errors, &diagonals[0], &diagonals[1], &diagonals[2]})
+    for (float& value : *array) value = normal(random);
+  std::vector<int32_t> order(all);
+  for (size_t low = 0; low < all; low += n) {
+    std::iota(order.begin() + static_cast<long>(low), order.begin() + static_cast<long>(low) + n, 0);
+    std::shuffle(order.begin() + static_cast<long>(low), order.begin() + static_cast<long>(low) + n, random);
+  }
+  const sfumato::Fastfood layer{inputs, units, n, diagonals[0].data(), diagonals[1].data(), diagonals[2].data(), order.data()};
+  Floats found[2];
+  for (int threads : {1, 3}) {
+    Floats y(errors.size()), dx(x.size()), sums(3 * all);
+    sfumato::fastfood(kernels, layer, x.data(), rows, y.data(), threads);
+    sfumato::fastfood_gradient(kernels, layer, x.data(), errors.data(), rows, dx.data(), sums.data(), threads);
+    const double product = std::inner_product(y.begin(), y.end(), errors.begin(), 0.0);
+    double size = 0, products[4] = {std::inner_product(x.begin(), x.end(), dx.begin(), 0.0), 0, 0, 0};
+    for (size_t i = 0; i < y.size(); i++) size += static_cast<double>(y[i] * errors[i]) * y[i] * errors[i];
+    for (int d = 0; d < 3; d++)
+      for (size_t i = 0; i < all; i++) products[d + 1] += sums[(3 * (i / n) + d) * n + i % n] * diagonals[d][i];
+    // sums of as many terms as outputs, each rounded some 30 times
+    for (double one : products)
+      expect(std::abs(one - product) < 1e-4 * std::sqrt(size), "a fastfood layer is linear in what it holds", s, one - product);
+    found[threads > 1] = y;
+    for (const Floats& array : {dx, sums}) found[threads > 1].insert(found[threads > 1].end(), array.begin(), array.end());
+  }
+  expect(found[0] == found[1], "a fastfood layer is the same by any number of threads", s, 0);
+}
+
 }  // namespace
 
 void transforms(const std::string& isa) {
@@ -55,4 +93,8 @@ void transforms(const std::string& isa) {
   rows_of(kernels, 300000, 2, 1);
   rows_of(kernels, 5, 1 << 17, 3);
   sfumato::hadamard(kernels, nullptr, nullptr, 0, 8, 1.f, 2);
+  fried(kernels, 1, 3, 1, 20);
+  fried(kernels, 5, 20, 8, 3);
+  fried(kernels, 50, 61, 64, 40);
+  fried(kernels, 500, 700, 512, 301);
 }

@@ -36,6 +36,19 @@ def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), or
     denormal numbers count as zero. Raises ValueError for anything else.
     """
 
+def fastfood(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], units: int, scales: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], gaussians: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], signs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu', writable=False)], threads: int = 1, isa: str = '') -> Annotated[NDArray[numpy.float32], dict(order='C')]:
+    """
+    x (N, inputs) through blocks S H G P H B of n = 2^k >= inputs rows: (N, units). scales, gaussians, signs: the
+    diagonals, (blocks, n). order (blocks, n), int64: which number P takes to each place. H is divided by sqrt(n).
+    `threads` changes no bit. Raises ValueError for what does not fit together.
+    """
+
+def fastfood_gradient(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], errors: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], scales: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], gaussians: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], signs: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu', writable=False)], threads: int = 1, isa: str = '') -> tuple[Annotated[NDArray[numpy.float32], dict(order='C')], Annotated[NDArray[numpy.float32], dict(order='C')]]:
+    """
+    From d loss / d outputs (N, units): the gradients of x and of scales, gaussians and signs, (blocks, 3, n). `threads`
+    changes no bit.
+    """
+
 class Activation(enum.Enum):
     identity = 0
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import scipy.linalg
 import torch
+import torch.autograd.forward_ad as fwAD
 from torch import Tensor, nn
 
 from sfumato.engine import native
@@ -176,6 +177,7 @@ VIEWS: dict[str, Callable[[], Tensor]] = {
     "expanded": lambda: normal(1, 16).expand(5, 16),
     "negative": lambda: torch.complex(normal(5, 16), normal(5, 16)).conj().imag,
     "no rows": lambda: normal(0, 16),
+    "parameter": lambda: nn.Parameter(normal(5, 16)),
 }
 
 
@@ -193,7 +195,6 @@ def test_what_is_no_plain_float32_on_the_processor_is_left_to_pytorch(calls: lis
     walsh_hadamard(normal(3, 8, dtype=torch.float64))
     walsh_hadamard(normal(3, 8).bfloat16())
     walsh_hadamard(normal(3, 8).to("meta"))
-    walsh_hadamard(nn.Parameter(normal(3, 8)))
     traced = torch.compile(walsh_hadamard, backend="eager", fullgraph=True)(normal(3, 8))
     record = torch.jit.trace(walsh_hadamard, normal(3, 8), check_trace=False)  # type: ignore[no-untyped-call]
     recorded = record(normal(3, 8))
@@ -230,13 +231,18 @@ def derivatives(x: Tensor) -> dict[str, Tensor]:
     first = torch.autograd.grad(loss(leaf), leaf, create_graph=True)[0]
     second = torch.autograd.grad(first.square().sum(), leaf)[0]
     along = torch.ones_like(x)
+    with fwAD.dual_level():
+        dual = fwAD.unpack_dual(walsh_hadamard(fwAD.make_dual(x, along))).tangent.clone()
     return {
+        "dual": dual,
         "first": first.detach(),
         "second": second,
         "forward": torch.func.jvp(loss, (x,), (along,))[1],
         "of forward": torch.func.grad(lambda y: torch.func.jvp(loss, (y,), (along,))[1])(x),
         "jacobian, backward": torch.func.jacrev(walsh_hadamard)(x),
         "jacobian, forward": torch.func.jacfwd(walsh_hadamard)(x),
+        "jacobian, batched": torch.autograd.functional.jacobian(walsh_hadamard, x, vectorize=True),
+        "a constant": torch.func.vmap(lambda y: y + walsh_hadamard(x))(x[:, :1]),
         "each row's": torch.func.vmap(torch.func.grad(loss))(x),
         "over the second axis": torch.func.vmap(walsh_hadamard, in_dims=1)(x[:, None].expand(-1, 3, -1)),
     }

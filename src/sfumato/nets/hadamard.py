@@ -7,7 +7,7 @@ import math
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._compiled import MISSING
 from ..errors import RecipeError
@@ -15,7 +15,7 @@ from ..errors import RecipeError
 with contextlib.suppress(ImportError):  # then MISSING says so
     import sfumato._native as _native
 
-__all__ = ["walsh_hadamard"]
+__all__ = ["is_compiled", "walsh_hadamard"]
 
 
 def walsh_hadamard(x: Tensor) -> Tensor:
@@ -29,26 +29,41 @@ def walsh_hadamard(x: Tensor) -> Tensor:
     n = int(x.shape[-1])
     if n & (n - 1) or not n:
         raise RecipeError(f"the Walsh-Hadamard transform of {n} numbers: a power of two is needed")
-    if _is_compiled(x):
+    if is_compiled(x):
         return cast(Tensor, _Transform.apply(x))  # type: ignore[no-untyped-call]
     return _by_products(x)
 
 
-def _is_compiled(x: Tensor) -> bool:
-    """Whether the compiled engine takes this tensor, which must be no stand-in for one; nobody may be recording."""
+def is_compiled(*tensors: Tensor) -> bool:
+    """Whether the compiled engine takes these: float32 on the CPU, no stand-ins; nobody may be recording."""
     return (
         MISSING is None
-        and x.dtype is torch.float32
-        and x.device.type == "cpu"
-        and x.layout is torch.strided
-        and type(x) is Tensor
+        and all(
+            x.dtype is torch.float32
+            and x.device.type == "cpu"
+            and x.layout is torch.strided
+            and type(x) in (Tensor, nn.Parameter)
+            and _has_memory(x)
+            for x in tensors
+        )
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
 
 
+def _has_memory(x: Tensor) -> bool:
+    """False for what `torch.func` and batched gradients put around a tensor; PyTorch's operations see it."""
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
+
 class _Transform(torch.autograd.Function):
     """The compiled transform. H is symmetric, so every derivative is the transform again."""
+
+    generate_vmap_rule = True  # asked for where a constant is transformed under `torch.vmap`
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -71,10 +86,6 @@ class _Transform(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         return walsh_hadamard(tangent)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
-        return walsh_hadamard(x.movedim(in_dims[0], 0)), 0
 
 
 def _by_products(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Generator, Tensor, nn
 
-from .hadamard import walsh_hadamard
+from . import fastfood
 
 __all__ = ["Fastfood", "LowRank", "Structured"]
 
@@ -85,11 +85,7 @@ class Fastfood(Structured):
         """x (N, inputs) -> (N, units)."""
         shape = (self.blocks, self.n)
         scales, gaussians, signs = (self._diagonal(k).view(shape) for k in ("scales", "gaussians", "signs"))
-        full = nn.functional.pad(x, (0, self.n - self.in_features))
-        mixed = walsh_hadamard(full[:, None] * signs)
-        shuffled = mixed.gather(2, self.permutation.expand(len(x), *shape))
-        mixed = walsh_hadamard(shuffled * gaussians) * scales
-        return mixed.reshape(len(x), -1)[:, : self.out_features]
+        return fastfood.multiply(x, scales, gaussians, signs, self.permutation, self.out_features)
 
 
 class LowRank(Structured):
