@@ -39,10 +39,11 @@ Every named recipe as it is, by
 ```
 
 Equal processor seconds of one thread a net, one net a process. Steps are planned from what a step costs in a
-second's probe, so that each schedule ends with its budget; "seconds" are those that a run then took. A tenth of the
-pixels is hidden from training: "seen" is memory, "hidden" is what the net makes of places that it was not told.
-PSNR in dB, values clipped and not rounded, mean over pictures and seeds; ± is the standard deviation of the seeds
-of a picture. Where there is one seed, tenths mean nothing.{reduced}
+second's probe, so that each schedule ends with its budget; "seconds" are those that a run then took: fewer where
+a net became sparser, or the machine was busier during the probe. A tenth of the pixels is hidden from training:
+"seen" is memory, "hidden" is what the net makes of places that it was not told. PSNR in dB, values clipped and
+not rounded, mean over pictures and seeds; ± is the standard deviation of the seeds of a picture. Where there is
+one seed, tenths mean nothing.{reduced}
 
 {machine}, {day}. Cores were shared with other work: a run got {share:.0%} of one, which
 is why seconds are processor seconds; a busy neighbour costs some of them too, and all recipes alike.
