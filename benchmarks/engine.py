@@ -113,6 +113,10 @@ ROWS = (
     Row("sharp: grid + 2x64, B=8192, float32", SHARP, "jax", samples=131072),
     Row("4x300 relu, B=1024, float32", adam(batch=1024), "drjit"),
     *(
+        Row(f"4x300 {idea}, B=1024, float32", adam(batch=1024, **fields), "eager")
+        for idea, fields in IDEAS.items()
+    ),
+    *(
         Row(f"4x300 {idea}, dense, B={batch}, float32", adam(batch=batch, **fields), "relu", dense=True)
         for idea, fields in IDEAS.items()
         for batch in (8192, 1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from compare import equal_bits
 from twin import parameters
 
 from sfumato import experiment, nets
+from sfumato.engine import native
 from sfumato.nets import activations
 from sfumato.recipe import Recipe, public
 from sfumato.runs.watch import Until, Watch
@@ -21,15 +23,28 @@ QUIET = Watch(frames="0,3,6", film="none")
 RECIPE = Recipe(net=(6, 4), batch=32, steps=9, rate=1e-3, threads=1, engine="eager")
 
 
-@pytest.mark.parametrize("name", [*ACROSS, "gelu"])
-@pytest.mark.parametrize("residual", [0, 1])
+RUNS: list[dict[str, Any]] = [
+    *({"activation": name} for name in [*ACROSS, "gelu"]),
+    # maxout has several sums a unit: refused, see test_ideas
+    *({"activation": name, "residual": 1, "net": (6, 6)} for name in [*ACROSS, "gelu"] if name != "maxout"),
+    *(
+        {**fields, "engine": "native"}
+        for fields in (
+            {"activation": "lwta"},
+            {"activation": "lwta:block=4", "net": (9, 7)},
+            {"activation": "prelu"},
+            {"backward": "feedback-alignment"},
+        )
+        if native.why_not(Recipe(**fields)) is None
+    ),
+]
+
+
+@pytest.mark.parametrize("fields", RUNS)
 def test_a_run_of_it_resumes_bit_for_bit_and_comes_back_from_its_export(
-    name: str, residual: int, photo: Path, tmp_path: Path
+    fields: dict[str, Any], photo: Path, tmp_path: Path
 ) -> None:
-    net = (6, 6) if residual else (6, 4)
-    if residual and name == "maxout":
-        return  # refused, see test_ideas
-    recipe = RECIPE.replace(activation=name, net=net, residual=residual)
+    recipe = RECIPE.replace(**fields)
     whole = experiment.perform(recipe, str(photo), out=tmp_path, watch=QUIET)
     half = experiment.perform(
         recipe, str(photo), out=tmp_path, watch=QUIET, until=Until.parse("psnr=1"), name="half"
