@@ -20,6 +20,7 @@ from PIL import Image
 import sfumato
 from sfumato import picture
 from sfumato.__main__ import main
+from sfumato.errors import RecipeError
 from sfumato.studies import HEADINGS, READING_LIST, WORDS, Arm, Verdict, _kept, names, sections, study
 from sfumato.studies._kept import kept, listing, reading_list, restored
 from sfumato.studies._page import draw, page
@@ -47,6 +48,15 @@ def test_every_study_has_arms_of_its_own_names(name: str) -> None:
         assert all(arm.tuned_by for arm in arms if arm.rates)
     grids = {len(arm.rates) for arm in module.runs(False) if not arm.seeds}
     assert len(grids) == 1, "every arm is tuned alike"
+
+
+@pytest.mark.parametrize("name", [one for one in names() if hasattr(study(one), "load")])
+def test_a_task_of_a_study_refuses_options_that_mean_nothing_there(name: str) -> None:
+    """A word that is misspelt would train what nobody asked for."""
+    module = study(name)
+    recipe = next(arm.recipe for arm in module.runs(True) if arm.recipe.task == name)
+    with pytest.raises(RecipeError, match=r"option.*'wya'"):
+        module.load(None, recipe.replace(options={**recipe.options, "wya": 1}))
 
 
 @EVERY

@@ -36,7 +36,7 @@ from ._contract import (
     mean_text,
     sections,
 )
-from ._data import files_of
+from ._data import digits_of, files_of, only
 from ._figures import stacked
 from ._papers import READING_LIST, Paper
 
@@ -51,9 +51,11 @@ __all__ = [
     "Verdict",
     "because",
     "difference",
+    "digits_of",
     "files_of",
     "mean_text",
     "names",
+    "only",
     "sections",
     "stacked",
     "study",

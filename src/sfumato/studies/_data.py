@@ -6,11 +6,35 @@ import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from ..errors import MissingData, MissingExtra, TaskError
+from ..errors import MissingData, MissingExtra, RecipeError, TaskError
 from ..recipe import Recipe
 
-__all__ = ["files_of", "require"]
+if TYPE_CHECKING:
+    from ..data import Data
+
+__all__ = ["digits_of", "files_of", "only", "require"]
+
+
+def only(recipe: Recipe, *known: str) -> None:
+    """Raise RecipeError where a recipe of a study's task has another option than those: it would mean nothing."""
+    for name in sorted(set(recipe.options) - set(known)):
+        raise RecipeError(
+            f"task {recipe.task} has no option {name!r}\nhint: {', '.join(known) or 'it has none'}"
+        )
+
+
+def digits_of(source: str | None, recipe: Recipe, *own: str) -> Data:
+    """The digits of `source` (task `digits`) that a study's task learns from; own: options of that task alone.
+
+    `samples` and `split` are handed on; RecipeError for any other.
+    """
+    from .. import tasks
+
+    only(recipe, *own, "samples", "split")
+    handed = {name: value for name, value in recipe.options.items() if name not in own}
+    return cast("Data", tasks.task("digits").load(source, Recipe(task="digits", options=handed)))
 
 
 def require(names: Iterable[str]) -> None:

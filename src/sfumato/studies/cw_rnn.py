@@ -59,7 +59,7 @@ from sfumato.learning.torch_session import TorchSession
 from sfumato.nets import recurrent
 from sfumato.nets.recurrent import Recurrent
 from sfumato.recipe import pick
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, files_of, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, files_of, mean_text, only
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -145,6 +145,7 @@ class Choir(nn.Module):
 
 def load(source: str | None, recipe: Recipe) -> Stream:
     """The clips: of `fsdd`, or `sines`; every batch is all of them."""
+    only(recipe, "cell")
     clips = torch.from_numpy(sines(48) if source == "sines" else spoken())
     return Stream(lambda step: (clips,), batch=1, samples=1, facts={"name": source or "fsdd", "clips": clips})
 

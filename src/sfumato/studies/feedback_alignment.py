@@ -56,7 +56,7 @@ from sfumato.errors import RecipeError
 from sfumato.learning.detour import Detour
 from sfumato.learning.torch_session import TorchSession, minibatches
 from sfumato.neurons import features
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, digits_of, mean_text
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -127,11 +127,10 @@ class Net(nn.Module):
 
 def load(source: str | None, recipe: Recipe) -> Stream:
     """The digits of `source` (see the task `digits`); options: `way`, `samples`, `split`."""
-    options = {k: v for k, v in recipe.options.items() if k in ("samples", "split")}
     way = recipe.options.get("way", "feedback")
     if way not in WAYS:
         raise RecipeError(f"options.way={way!r} is unknown\nhint: {', '.join(WAYS)}")
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=options))
+    digits = digits_of(source, recipe, "way")
     return minibatches(digits.inputs, digits.targets, recipe, name=digits.facts["name"], digits=digits)
 
 

@@ -62,7 +62,7 @@ from sfumato.learning.torch_session import Steps
 from sfumato.nets import Net
 from sfumato.nets import build as build_net
 from sfumato.picture.pixels import coordinates
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, mean_text, only
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -196,6 +196,7 @@ def confidences(classifier: Net, pictures: Tensor) -> Tensor:
 
 def load(source: str | None, recipe: Recipe) -> Stream:
     """The classifier of the run `options.teacher` and the digits that it learned; `options.encoding`: how."""
+    only(recipe, "teacher", "encoding")
     run = beside(str(recipe.options.get("teacher", "")))
     digits = tasks.task("digits").load(run.source, run.recipe)
     side = digits.facts["side"]

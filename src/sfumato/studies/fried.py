@@ -62,6 +62,7 @@ from sfumato.studies import (
     Verdict,
     because,
     difference,
+    digits_of,
     mean_text,
     stacked,
 )
@@ -126,7 +127,7 @@ class Convolutional(nn.Module):
 
 def load(source: str | None, recipe: Recipe) -> Stream:
     """The digits of `source` (see the task `digits`); options: `samples`, `split`."""
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=recipe.options))
+    digits = digits_of(source, recipe)
     return minibatches(digits.inputs, digits.targets, recipe, name=digits.facts["name"], digits=digits)
 
 
@@ -206,16 +207,22 @@ def runs(quick: bool) -> list[Arm]:
     return arms
 
 
-def numbers(recipe: Recipe) -> int:
-    """Numbers that the net of an arm of digits learns."""
+def numbers(recipe: Recipe, side: int = 28) -> int:
+    """Numbers that the net of an arm learns; side: of the digits, in pixels."""
     if recipe.task == "fried":
-        return sum(p.numel() for p in Convolutional((28, 28), (8, 16), recipe, 10).parameters())
-    return build_net(recipe, *((2, 3) if recipe.task == "picture" else (784, 10))).parameter_count
+        return sum(p.numel() for p in Convolutional((side, side), (8, 16), recipe, 10).parameters())
+    return build_net(recipe, *((2, 3) if recipe.task == "picture" else (side * side, 10))).parameter_count
+
+
+def counted(results: Results) -> dict[str, int]:
+    """Numbers that the net of each arm of these results learned, by name."""
+    quick = results["dense, pixels"][0].lines[-1]["step"] < RECIPE.steps
+    return {arm.name: numbers(arm.recipe, 8 if quick else 28) for arm in runs(quick)}
 
 
 def judge(results: Results) -> Verdict:
     """See the criterion above."""
-    count = {arm.name: numbers(arm.recipe) for arm in runs(False)}
+    count = counted(results)
     error = {
         name: float(np.mean([o["test_error"] for o in results[name]]))
         for name in results
@@ -246,7 +253,7 @@ def judge(results: Results) -> Verdict:
 
 def figure(results: Results) -> Picture:
     """Test error against the numbers learned, a line from the best seed to the worst; below, two paintings."""
-    count = {arm.name: numbers(arm.recipe) for arm in runs(False)}
+    count = counted(results)
     series = []
     for index, name in enumerate(LAYERS):
         for where in ("pixels", "convolutions"):

@@ -69,8 +69,17 @@ from sfumato.learning.torch_session import TorchSession, minibatches
 from sfumato.nets import layer_initializers
 from sfumato.neurons import features
 from sfumato.recipe import pick
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text, stacked
-from sfumato.tasks import digits
+from sfumato.studies import (
+    READING_LIST,
+    Arm,
+    Results,
+    Verdict,
+    because,
+    difference,
+    digits_of,
+    mean_text,
+    stacked,
+)
 
 __all__ = [
     "CLAIM",
@@ -155,7 +164,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
             raise RecipeError(f"drawn digits have no option {min(unknown)!r}\nhint: {OPTIONS}")
         data = synthesize(1000, seed=0, split=str(options.get("split", "test")))
     else:
-        data = digits.load(source, recipe.replace(task="digits", options=options))
+        data = digits_of(source, recipe, "beta", "kept")
     if len(recipe.net) == 2 and recipe.net[0] > data.inputs.shape[1]:
         raise TaskError(f"U: {recipe.net[0]} rows in {data.inputs.shape[1]} dimensions cannot be orthogonal")
     return minibatches(data.inputs, data.targets, recipe, digits=data)

@@ -54,7 +54,7 @@ from sfumato.learning.torch_session import TorchSession, minibatches
 from sfumato.nets import Net
 from sfumato.nets import build as build_net
 from sfumato.neurons import features
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, digits_of, mean_text
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -101,8 +101,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
     way = recipe.options.get("way", "squared")
     if way not in WAYS:
         raise RecipeError(f"options.way={way!r} is unknown\nhint: {', '.join(WAYS)}")
-    options = {key: v for key, v in recipe.options.items() if key in ("samples", "split")}
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=options))
+    digits = digits_of(source, recipe, "way")
     return minibatches(digits.inputs, digits.targets, recipe, name=digits.facts["name"], digits=digits)
 
 

@@ -58,7 +58,7 @@ from sfumato.errors import RecipeError
 from sfumato.learning.torch_session import TorchSession, minibatches
 from sfumato.nets.activations import topk
 from sfumato.neurons import features
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, difference, digits_of, mean_text
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -122,8 +122,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
     k = recipe.options.get("k", 25)
     if not isinstance(k, int) or not 0 <= k <= recipe.net[0]:
         raise RecipeError(f"options.k={k!r} must be 0 (rectifiers) to {recipe.net[0]}, the hidden units")
-    options = {key: v for key, v in recipe.options.items() if key in ("samples", "split")}
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=options))
+    digits = digits_of(source, recipe, "k", "raw")
     stream = minibatches(digits.inputs, digits.targets, recipe)
     half = max(1, recipe.total_steps(stream.samples) // 2)
 

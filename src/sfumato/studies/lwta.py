@@ -72,6 +72,7 @@ from sfumato.studies import (
     Verdict,
     because,
     difference,
+    digits_of,
     mean_text,
     stacked,
 )
@@ -148,8 +149,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
     which = recipe.options.get("digits", "halves")
     if which not in ("halves", "all"):
         raise RecipeError(f"options.digits={which!r} is unknown\nhint: halves, all")
-    options = {key: v for key, v in recipe.options.items() if key in ("samples", "split")}
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=options))
+    digits = digits_of(source, recipe, "digits")
     parts = [part(digits.inputs, digits.targets, task) for task in (0, 1)] if which == "halves" else []
     streams = [minibatches(x, t, recipe) for x, t in parts or [(digits.inputs, digits.targets)]]
     first = recipe.total_steps(len(digits.inputs)) // len(streams)

@@ -66,7 +66,7 @@ from sfumato.learning.torch_session import TorchSession
 from sfumato.nets import recurrent
 from sfumato.nets.memory import MemoryNet
 from sfumato.nets.recurrent import Recurrent
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, files_of, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, files_of, mean_text, only
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -257,6 +257,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
 
     Raises RecipeError for another net, TaskError where bAbI's files and the world disagree.
     """
+    only(recipe, "net", "split", "babi", "questions")
     if recipe.options.get("net", "memory") not in NETS:
         raise RecipeError(f"options.net={recipe.options['net']!r} is unknown\nhint: {', '.join(NETS)}")
     learned = batch_of(questions(int(recipe.options.get("questions", 3000)), seed=1), READ)

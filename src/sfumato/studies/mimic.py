@@ -64,7 +64,7 @@ from sfumato.nets import Net
 from sfumato.nets import build as build_net
 from sfumato.neurons import features
 from sfumato.painting import paint
-from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, mean_text
+from sfumato.studies import READING_LIST, Arm, Results, Verdict, because, digits_of, mean_text, only
 
 __all__ = ["CLAIM", "DRAWING", "PAPER", "SEEDS", "figure", "judge", "runs"]
 
@@ -168,8 +168,7 @@ def load(source: str | None, recipe: Recipe) -> Stream:
 
 
 def _digits(source: str | None, recipe: Recipe, learns: str) -> Stream:
-    options = {key: v for key, v in recipe.options.items() if key in ("samples", "split")}
-    digits = tasks.task("digits").load(source, Recipe(task="digits", options=options))
+    digits = digits_of(source, recipe, "on", "learns", "teacher")
     side = digits.facts["side"]
     inputs = jittered(torch.from_numpy(digits.inputs), side, seed=1)
     asked = jittered(torch.from_numpy(digits.hidden_inputs), side, seed=2)
@@ -195,6 +194,7 @@ def taught(teacher: nn.Module, inputs: Tensor, learns: str) -> Tensor:
 
 
 def _colours(recipe: Recipe, learns: str) -> Stream:
+    only(recipe, "on", "learns", "teacher", "split")
     run = beside(str(recipe.options.get("teacher", "")))
     data: Data = tasks.task("picture").load(run.source, run.recipe)
     facts = {"name": "picture", "learns": learns, **data.facts}
