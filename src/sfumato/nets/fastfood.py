@@ -16,6 +16,9 @@ with contextlib.suppress(ImportError):  # then is_compiled says no
 
 __all__ = ["multiply"]
 
+LEAST = 64
+"""Rows of a block that is worth calls of its own: 2 inputs and 512 units are 256 blocks, and were slower."""
+
 
 def multiply(
     x: Tensor, scales: Tensor, gaussians: Tensor, signs: Tensor, order: Tensor, units: int
@@ -23,10 +26,10 @@ def multiply(
     """x (N, inputs) through blocks of n = 2^k >= inputs rows, one below the other: (N, units).
 
     scales, gaussians, signs: the diagonals S, G and B, (blocks, n). order (blocks, n): which number P takes to each
-    place. Float32 on the CPU goes row by row through C++, where the way back computes again what it needs; threads
-    change no bit. Derivatives but the first take PyTorch's operations.
+    place. Float32 on the CPU goes row by row through C++ (from n = 64 on), where the way back computes again what
+    it needs; threads change no bit. Derivatives but the first take PyTorch's operations.
     """
-    if is_compiled(x, scales, gaussians, signs):
+    if order.shape[1] >= LEAST and is_compiled(x, scales, gaussians, signs):
         return cast(Tensor, _Multiply.apply(x, scales, gaussians, signs, order, units))  # type: ignore[no-untyped-call]
     return _by_steps(x, scales, gaussians, signs, order, units)
 

@@ -27,7 +27,8 @@ there and on the pixels it is below that of frozen diagonals and that of low ran
 What differs
 ------------
 Fewer channels and digits, two and a half passes over them; ReLU behind the layer and no dropout; ImageNet not
-at all. The transform is computed as products of small matrices, so that nothing is claimed about time.
+at all. Nothing is claimed about time. The result below is from before the layer was compiled, when PyTorch did the
+transform as products of small matrices: a run today differs from it by rounding.
 
 How large it is
 ---------------
