@@ -27,7 +27,7 @@ SANITIZED := build/check-address+undefined/.passed build/check-thread/.passed
 .DELETE_ON_ERROR:
 
 # Training and watching are planned for so long; film and neurons follow.
-BUDGET := 100s
+BUDGET := 115s
 paint: for-paint
 	@echo "Now the network of the 2012 post learns the Mona Lisa, planned for $(BUDGET) of training and watching; then its"
 	@echo "film is made and each of its 1,200 neurons is drawn, some seconds more. Ctrl-C saves what there is."
