@@ -210,9 +210,10 @@ def test_a_fork_that_stops_within_a_group_of_regrouped_goes_on_exactly(photo: Pa
 # Other arithmetic ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["threads", "instruction_set", "engine"])
+@pytest.mark.parametrize("key", ["threads", "instruction_set", "engine", "products"])
 def test_going_on_with_other_arithmetic_is_said_and_kept(photo: Path, tmp_path: Path, key: str) -> None:
-    run = experiment.perform(SMALL, str(photo), out=tmp_path, watch=QUIET, watchers=[stopping(19)])
+    recipe = SMALL.replace(layer="fastfood", engine="eager") if key == "products" else SMALL
+    run = experiment.perform(recipe, str(photo), out=tmp_path, watch=QUIET, watchers=[stopping(19)])
     assert {"threads", "instruction_set", "engine"} <= run.origin.keys()
     told: list[str] = []
 
@@ -221,7 +222,7 @@ def test_going_on_with_other_arithmetic_is_said_and_kept(photo: Path, tmp_path: 
             told.append(facts["text"])
 
     origin = json.loads((run.folder / "origin.json").read_text())
-    other = {"threads": 7, "instruction_set": "abacus", "engine": "steam"}[key]
+    other = {"threads": 7, "instruction_set": "abacus", "engine": "steam", "products": "by hand"}[key]
     (run.folder / "origin.json").write_text(json.dumps(origin | {key: other}))
     again = experiment.resume(Run(run.folder), say=say)
     assert any(f"instead of {other}" in text and "other last bits" in text for text in told)

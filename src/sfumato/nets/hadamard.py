@@ -15,7 +15,10 @@ from ..errors import RecipeError
 with contextlib.suppress(ImportError):  # then MISSING says so
     import sfumato._native as _native
 
-__all__ = ["is_compiled", "walsh_hadamard"]
+__all__ = ["PRODUCTS", "is_compiled", "walsh_hadamard"]
+
+PRODUCTS = "compiled" if MISSING is None else "PyTorch"
+"""Who multiplies here. The two round differently, so a run notes it beside its engine."""
 
 
 def walsh_hadamard(x: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..errors import RecipeError
 from ..recipe.variants import facts
+from .hadamard import PRODUCTS
 from .structured import Fastfood, LowRank
 
 __all__ = ["dense", "fastfood", "low_rank"]
@@ -20,6 +21,7 @@ def dense(inputs: int, units: int) -> nn.Module:
     return nn.Linear(inputs, units)
 
 
+@facts(products=PRODUCTS)
 def fastfood(inputs: int, units: int, *, adaptive: bool = True, seed: int = 0) -> nn.Module:
     """Three diagonals a block of n = 2^k >= inputs units, with Walsh-Hadamard transforms between them: 3 n numbers.
 

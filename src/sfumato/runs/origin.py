@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import machine
 from ..errors import RunError
-from ..recipe import Recipe
+from ..recipe import Recipe, pick
 from .metrics import value
 from .watch import Watch
 
@@ -77,14 +77,18 @@ def _version(package: str) -> str:
 
 
 def arithmetic(recipe: Recipe, chosen: str) -> dict[str, Any]:
-    """What the bits of the result depend on besides the recipe: engine, threads and instruction set."""
+    """What the bits of the result depend on besides the recipe: engine, threads and instruction set, and who
+    multiplies by layers of which there are two versions (the fact `products`)."""
     from .. import engine
+    from ..nets import layers
 
+    by = pick(layers, recipe.layer, "layer").fact("products")
     return {
         "engine": chosen,
         "threads": recipe.threads or machine.available_threads(),
         # A task that trains by itself does it with PyTorch, as the specification does.
         "instruction_set": engine.engine(chosen if chosen in engine.names() else "eager").instruction_set(),
+        **({"products": by} if by else {}),
     }
 
 
