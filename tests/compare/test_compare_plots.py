@@ -114,7 +114,7 @@ def test_the_painting_shown_is_that_of_the_median_seed_and_crops_lie_where_they_
     comparison = made(rows)
     shown = plots.paintings(comparison, SUBJECT).values
     greys = {level: np.isclose(shown, level, atol=0.003).mean() for level in (0.2, 0.4, 0.6)}
-    assert greys[0.6] > 0.1 > 0.01 > max(greys[0.2], greys[0.4]), (
+    assert greys[0.6] > 0.05 > 0.01 > max(greys[0.2], greys[0.4]), (
         "the third seed is the median of 31, 32 and 33 dB"
     )
     tiles = [picture.from_array(np.full((20, 30, 3), 0.6, np.float32)) for _ in "12"]

@@ -127,7 +127,8 @@ def test_a_portrait_sheet_has_a_row_a_unit_and_bars_on_the_right_side(net, data)
         net.readout.weight[:, 6] = -1
         net.readout.weight[0, 6] = 1
     sheet = features.portrait_sheet(net, data, np.array([6, 7]), top=3)
-    assert sheet.values.shape == (2 * (12 + 14 + 3) + 3, 5 * 13 + 3, 3)
+    # tiles of 12 pixels are narrower than their captions, which take two lines of 14
+    assert sheet.values.shape == (2 * (12 + 2 * 14 + 3) + 3, 5 * 13 + 3, 3)
     bars = sheet.values[3:15, 16:26]
     above, below = bars[:6, 0], bars[7:11, 9]
     assert (above[1:, 0] > above[1:, 2]).all() and (below[:, 2] > below[:, 0]).all()
