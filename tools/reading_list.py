@@ -44,6 +44,8 @@ def small_png(path: Path) -> bytes:
 
 def keep(name: str, folder: Path) -> None:
     """Copy results, figure and the facts of the run; SystemExit for a quick run or an incomplete one."""
+    from sfumato.studies._kept import time_of
+
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
     if results["study"] != name or results["quick"] or results["verdict"] is None:
@@ -54,7 +56,7 @@ def keep(name: str, folder: Path) -> None:
     (STUDIES / "results" / f"{name}.json").write_text(body + "\n", encoding="utf-8")
     verdict = results["verdict"]
     where = f"{made['date']}, {made['processor']} ({made['instruction_set']}): `{made['command']}`"
-    spent = f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs"
+    spent = f"{made['seeds']} seeds, {time_of(made)}"
     told = f"**{verdict['holds']}**: {verdict['why']}. {spent}, {where}."
     told = textwrap.fill(told, 112, break_long_words=False, break_on_hyphens=False)
     path = STUDIES / f"{name}.py"

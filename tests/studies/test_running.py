@@ -87,6 +87,20 @@ def test_equal_seeds_give_equal_bits_and_nothing_is_run_twice(tiny: None, tmp_pa
     assert len(list((tmp_path / "b" / "runs").iterdir())) == 8
 
 
+def test_the_processor_s_time_is_that_of_all_runs_and_of_the_share_of_a_core_that_each_had(
+    tiny: None, tmp_path: Path
+) -> None:
+    done = _running.run("he_init", tmp_path, seeds=1)
+    assert "processor_seconds" in done.made
+    lines = list(tmp_path.glob("runs/*/metrics.jsonl"))
+    assert len(lines) == 6, "trials and runs"
+    for path in lines:
+        last = {**json.loads(path.read_text().splitlines()[-1])}
+        last |= {"seconds": 30.0, "watching_seconds": 2.0, "cores": 0.25}
+        path.write_text(json.dumps(last) + "\n")
+    assert _running.processor_seconds(tmp_path / "runs") == 6 * 32 * 0.25
+
+
 def test_a_budget_begins_no_run_after_its_end_and_more_seeds_go_on(tiny: None, tmp_path: Path) -> None:
     done = _running.run("he_init", tmp_path, seeds=2, budget=1e-9)
     assert not done.seeds and done.verdict is None and not list(tmp_path.glob("runs/*_*"))

@@ -84,11 +84,19 @@ def reading_list() -> str:
             missing = getattr(module, "MISSING", "")
             if found:
                 judged = found["results"]["verdict"]
-                effect, minutes = judged["effect"], f"{found['made']['run_seconds'] / 60:.1f}"
+                effect, minutes = judged["effect"], time_of(found["made"])
                 parts.append(_part(name, module, found))
         title = f"{paper.title} ({paper.year}), {paper.identifier}"
+        minutes = minutes.replace(" minutes", "").removesuffix(" of the processor")
         rows.append(_row([str(paper.number), f"`{name}`", title, verdict, effect, minutes, missing]))
     return "\n".join([INTRODUCTION, head, *rows, "", *parts])
+
+
+def time_of(made: dict[str, Any]) -> str:
+    """What all runs together took: of the processor; of the clock where only that is known."""
+    if "processor_seconds" in made:
+        return f"{made['processor_seconds'] / 60:.1f} minutes of the processor"
+    return f"{made['run_seconds'] / 60:.1f} minutes by the clock"
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -103,7 +111,7 @@ def _part(name: str, module: ModuleType, found: dict[str, Any]) -> str:
     lines = [_row(row) for row in table]
     lines.insert(1, "|" + "---|" * len(table[0]))
     where = (
-        f"{made['seeds']} seeds, {made['run_seconds'] / 60:.1f} minutes of runs, {made['date']}, "
+        f"{made['seeds']} seeds, {time_of(made)}, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}), one thread a run: `{made['command']}`"
     )
     picture = f"![what {name} measured](../src/sfumato/studies/results/{name}.png)"
@@ -121,5 +129,6 @@ Made by `python tools/reading_list.py` from the kept results of full runs; do no
 study again, `sfumato study NAME --report` explains it with drawings. The four verdicts: `holds`; `does not hold`;
 `toy only`, the direction appears, but at a scale that cannot carry the claim; `undecided`. Every verdict is about
 the scale that the study's page states, never about the paper's own. Criteria were committed before the first full
-run. Minutes are those of all runs added up, one thread each, on a machine that had other work to do as well.
+run. Minutes are those of the processor, of all runs added up, one thread each, trials that choose rates included:
+two idle cores need half as many, and some for starting. By the clock, on a busy machine, it was more.
 """

@@ -11,8 +11,8 @@ from pathlib import Path
 from .. import picture
 from ..files import save_bytes, save_text
 from ..picture import Picture
-from ..words import duration
 from ._contract import sections
+from ._kept import time_of
 from ._running import Done
 
 __all__ = ["draw", "page", "write"]
@@ -62,7 +62,7 @@ def page(done: Done, figure: Picture | None) -> str:
         shows=" ".join((done.module.figure.__doc__ or "").split()) if figure else "",
         drawing=_uri("image/svg+xml", drawing.encode()) if drawing else "",
         sections=[(heading, text.split("\n\n")) for heading, text in parts.items()],
-        made=f"{made['seeds']} seeds, {duration(made['run_seconds'])} of runs, one thread each, {made['date']}, "
+        made=f"{made['seeds']} seeds, {time_of(made)}, one thread a run, {made['date']}, "
         f"{made['processor']} ({made['instruction_set']}): {made['command']}",
         style=_text("sfumato.views.report", "templates/report.css"),
     )

@@ -19,6 +19,7 @@ from .. import engine, machine
 from ..compare.workers import NUMBERS, Job, Result, job, run_all
 from ..errors import RecipeError, RunError
 from ..files import save_text, writing
+from ..runs.index import listing
 from ..runs.lock import holding
 from ..runs.watch import Watch
 from ..words import duration
@@ -119,6 +120,7 @@ def run(
         spent = _Runner(done, out / "runs", workers, ray, end, say).run()
         _judge(done)
         done.made = _made(done, spent, time.perf_counter() - started, command)
+        done.made["processor_seconds"] = round(processor_seconds(out / "runs"), 1)
         save_text(out / "results.json", json.dumps(done.body(), indent=1, sort_keys=True) + "\n")
         save_text(out / "made.json", json.dumps(done.made, indent=1) + "\n")
     return done
@@ -152,6 +154,16 @@ def _made(done: Done, spent: float, wall: float, command: str) -> dict[str, Any]
         "wall_seconds": round(wall, 1),
         "command": command,
     }
+
+
+def processor_seconds(place: Path) -> float:
+    """Of all runs in a folder together, training and watching: seconds of the clock times the cores that a run had.
+
+    A busy machine makes a run last longer, and changes this little.
+    """
+    last = [run.history[-1] for run in listing(place) if run.history]
+    seconds = ((line["seconds"] + (line.get("watching_seconds") or 0)) * (line.get("cores") or 1) for line in last)
+    return float(sum(seconds))
 
 
 class _Runner:

@@ -35,7 +35,7 @@ How large it is
 
 Result
 ------
-**holds**: clockwork 0.0003, simple 0.7070, LSTM 0.2002; 5 of 5 clips. 3 seeds, 38.1 minutes of runs,
+**holds**: clockwork 0.0003, simple 0.7070, LSTM 0.2002; 5 of 5 clips. 3 seeds, 5.7 minutes of the processor,
 2026-11-28, AMD EPYC (avx512bf16): `sfumato study cw_rnn`.
 """
 

@@ -35,8 +35,8 @@ nets and about brains is not touched.
 Result
 ------
 **does not hold**: not so: at most 0.5 points above back-propagation; at most half of the errors of a frozen
-hidden layer (+1.27 points against back-propagation (+1.14 to +1.40); 50 degrees). 5 seeds, 13.3 minutes of
-runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study feedback_alignment`.
+hidden layer (+1.27 points against back-propagation (+1.14 to +1.40); 50 degrees). 5 seeds, 3.6 minutes of the
+processor, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study feedback_alignment`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ half is not touched.
 Result
 ------
 **holds**: direct: 100.00 % at 3.7 times the distance, painted: 99.99 % at 3.3 times the distance (a classifier
-with 1.8 % errors). 5 seeds, 7.4 minutes of runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study fooling`.
+with 1.8 % errors). 5 seeds, 2.1 minutes of the processor, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study
+fooling`.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ How large it is
 
 Result
 ------
-**holds**: -0.06 points against dense (-1.43 to +1.31) with 52 times fewer numbers. 5 seeds, 58.8 minutes of
-runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study fried`.
+**holds**: -0.06 points against dense (-1.43 to +1.31) with 52 times fewer numbers. 5 seeds, 8.6 minutes of the
+processor, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study fried`.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ Up to 480,000 weights and 192,000 samples seen, against millions of weights and 
 Result
 ------
 **does not hold**: not so: 30 layers from Xavier's start learn nothing; PReLU does at least as well as the
-rectifier (30 layers: 0.28 of the constant's loss (Xavier), 0.094 (He), 0.103 (PReLU)). 5 seeds, 12.2 minutes of
-runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study he_init`.
+rectifier (30 layers: 0.28 of the constant's loss (Xavier), 0.094 (He), 0.103 (PReLU)). 5 seeds, 6.1 minutes of
+the processor, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study he_init`.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ the same digits.
 Result
 ------
 **undecided**: not shown: fewer errors than dense, by the whole interval (-0.13 points (-0.26 to -0.01) against
-factored, -0.18 points (-0.40 to +0.05) against dense; mean |cos| 23.6 times smaller). 5 seeds, 64.3 minutes of
-runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study hope`.
+factored, -0.18 points (-0.40 to +0.05) against dense; mean |cos| 23.6 times smaller). 5 seeds, 64.3 minutes by
+the clock, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study hope`.
 """
 
 from __future__ import annotations

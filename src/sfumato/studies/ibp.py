@@ -33,7 +33,7 @@ How large it is
 Result
 ------
 **holds**: -1.33 points of error (-1.56 to -1.09), 25 % fewer under noise; -0.87 points with 5,000 digits. 5
-seeds, 12.9 minutes of runs, 2026-11-28, AMD EPYC (none): `sfumato study ibp`.
+seeds, 4.9 minutes of the processor, 2026-11-28, AMD EPYC (none): `sfumato study ibp`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ Result
 ------
 **does not hold**: not so: competing pairs forget less than rectifiers, by more than a standard error; of all
 ten digits they misread at most 0.1 points more (+6.3 points of 0-4 forgotten against rectifiers (standard error
-2.9); +0.28 points on all ten (+0.16 to +0.40)). 5 seeds, 73.9 minutes of runs, 2026-11-28, AMD EPYC
+2.9); +0.28 points on all ten (+0.16 to +0.40)). 5 seeds, 6.3 minutes of the processor, 2026-11-28, AMD EPYC
 (avx512bf16): `sfumato study lwta`.
 """
 

@@ -43,7 +43,7 @@ The paper's world is of this size; stories are short, and there are 3,000 questi
 Result
 ------
 **holds**: two facts: two look-ups, times 99.8 %, one look-up 16.0 %, two look-ups, no times 61.2 %, LSTM 18.0
-%. 5 seeds, 30.4 minutes of runs, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study memnn`.
+%. 5 seeds, 3.1 minutes of the processor, 2026-11-28, AMD EPYC (avx512bf16): `sfumato study memnn`.
 """
 
 from __future__ import annotations
