@@ -162,7 +162,9 @@ def processor_seconds(place: Path) -> float:
     A busy machine makes a run last longer, and changes this little.
     """
     last = [run.history[-1] for run in listing(place) if run.history]
-    seconds = ((line["seconds"] + (line.get("watching_seconds") or 0)) * (line.get("cores") or 1) for line in last)
+    seconds = (
+        (line["seconds"] + (line.get("watching_seconds") or 0)) * (line.get("cores") or 1) for line in last
+    )
     return float(sum(seconds))
 
 
