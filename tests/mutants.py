@@ -36,7 +36,7 @@ LAYERS = {
     "facts": FACTS.split(),
     "contract": ["contracts", "architecture", "surface"],
     "reference": ["eager", "eager_extras", "optimizers"],
-    "properties": ["plan", "properties", "loop"],
+    "properties": ["plan", "properties", "loop", "session"],
     "golden": ["golden"],
     "pictures": ["picture_tiff", "picture_kinds"],
     "films": ["film", "video"],
