@@ -3,123 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import av
 import pytest
 import safetensors.torch
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playground_server import PATIENCE, Server, children, gone, png
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playground_page import at_step, chosen_neuron, paused, speed, step, until
+from playground_server import PATIENCE, Server, png
+from playwright.sync_api import Browser, Page, expect
 
 from sfumato.runs import RunDirectory
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-SMALL = (
-    "#v=1&picture=disc&base=classic&net=2x16&optimizer=adam&rate=0.01&batch=512&epochs=60&seed=0"
-    "&engine=eager&threads=1"
-)
-"""A configuration that is trained in a few seconds: 72 steps a pass."""
-
-Scheme = Literal["light", "dark"]
-
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        options = [
-            "--no-sandbox",  # root
-            "--disable-dev-shm-usage",  # containers with little shared memory
-            "--use-fake-device-for-media-stream",  # a camera that shows a test picture
-            "--use-fake-ui-for-media-stream",
-        ]
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page with the small configuration; afterwards nothing was wrong on its console."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    opened = context.new_page()
-    wrong: list[str] = []
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.set_default_timeout(PATIENCE)
-    opened.goto(server.url + SMALL)
-    expect(opened.get_by_label("Layers")).to_have_value("2x16")
-    yield opened
-    context.close()
-    # A browser says of every refused request that it was one; the page says why, and tests read that.
-    assert not [text for text in wrong if "status of 422" not in text]
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait for an expression to be true; playwright's own waiting needs eval, which the page's policy forbids."""
-    end = time.monotonic() + PATIENCE / 1000
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
-        page.wait_for_timeout(50)
-
-
-def step(page: Page) -> int:
-    """The step that the bar shows."""
-    found = re.search(r"step ([\d,]+)", page.locator(".facts").inner_text())
-    assert found
-    return int(found[1].replace(",", ""))
-
-
-def at_step(page: Page, number: int) -> None:
-    """Wait until the bar shows this step."""
-    expect(page.locator(".facts")).to_contain_text(re.compile(rf"step {number:,}(?![\d,])"))
-
-
-def speed(page: Page, level: int) -> None:
-    """Choose a speed by its key, and wait until the server has said it back."""
-    page.keyboard.press(str(level))
-    expect(page.get_by_label("Speed")).to_have_value(str(level))
-
-
-def paused(page: Page, moments: int = 4) -> None:
-    """Start with a new seed, as the key N does, and pause when some moments can be gone back to.
-
-    Sixty steps a second until then: at full speed a run is over before a busy browser presses pause.
-    """
-    expect(page.get_by_test_id("play")).to_be_enabled()
-    speed(page, 3)
-    before = page.locator(".headline").inner_text()
-    page.keyboard.press("n")
-    until(page, f"document.querySelector('.headline').innerText !== {json.dumps(before)}")
-    until(page, f"Number(document.querySelector('[data-testid=time]').max) >= {moments}")
-    page.keyboard.press("Space")
-    expect(page.locator(".state")).to_have_text("paused")
-    speed(page, 5)
-
-
-def chosen_neuron(page: Page) -> None:
-    """Click the wall's third neuron and wait for its large picture."""
-    expect(page.get_by_label("Neurons of layer 1")).to_be_visible()
-    expect(page.locator("#neuron-option")).to_be_attached()
-    page.get_by_test_id("wall").click(position={"x": 2.5 * 61, "y": 20})
-    expect(page.get_by_text("fires on")).to_be_visible()
 
 
 def test_play_pause_step_and_reset(page: Page) -> None:
@@ -439,165 +341,3 @@ def test_a_run_goes_into_one_file_that_needs_no_server(page: Page, browser: Brow
     expect(alone.get_by_text(re.compile("Without it the painting (loses|gains)"))).to_be_visible()
     context.close()
     assert not wrong
-
-
-def test_everything_by_keyboard(page: Page) -> None:
-    """Tab reaches the controls; keys play, pause, step, scrub, choose a layer and a neuron, and open what
-    there is."""
-    paused(page)
-    before = step(page)
-    page.keyboard.press(".")
-    at_step(page, before + 1)
-    page.keyboard.press("l")
-    expect(page.get_by_role("button", name="Layer 2")).to_have_attribute("aria-pressed", "true")
-    page.get_by_label("Neurons of layer 2").focus()
-    expect(page.locator("#neuron-option")).to_contain_text("Layer 2, neuron 0")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#neuron-option")).to_contain_text("neuron 2")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Layer 2, neuron 2")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("heading", name="Layer 2, neuron 2")).to_have_count(0)
-    page.evaluate("document.activeElement.blur()")
-    for key, title in (("?", "What goes on here"), ("e", "Take it away"), ("c", "Compare with")):
-        page.keyboard.press(key)
-        expect(page.get_by_role("dialog", name=title)).to_be_visible()
-        page.keyboard.press("Escape")
-        expect(page.get_by_role("dialog", name=title)).to_have_count(0)
-    page.keyboard.press("z")
-    expect(page.get_by_role("button", name="Zoom 2×")).to_be_visible()
-    page.keyboard.press("2")
-    expect(page.get_by_label("Speed")).to_have_value("2")
-    page.keyboard.press("5")
-    page.get_by_label("Layers").focus()
-    page.keyboard.press("r")
-    assert step(page) == before + 1, "a letter typed into a field is no command"
-    reached = set()
-    page.evaluate("document.activeElement.blur()")
-    name = "(element) => element.getAttribute('aria-label') || element.innerText"
-    for _ in range(70):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate(f"({name})(document.activeElement)"))
-    for wanted in ("Play", "Take away", "Moment of the training", "Live", "Neurons of layer"):
-        assert any(wanted in str(one) for one in reached), f"Tab does not reach {wanted}"
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
-def test_nothing_serious_for_who_cannot_see_or_point(
-    browser: Browser, server: Server, width: int, scheme: Scheme
-) -> None:
-    """axe-core on the page with a run, on a desk and on a phone, in both themes; nothing hangs over the side."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    opened.goto(server.url + SMALL)
-    paused(opened, 2)
-    expect(opened.locator(".network .layer")).to_have_count(2)
-    chosen_neuron(opened)
-    found = Axe().run(opened).response["violations"]
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert not [f"{one['id']}: {one['nodes'][0]['html']}" for one in grave]
-    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    if width == 390:
-        expect(opened.get_by_test_id("play")).to_be_in_viewport()
-        opened.get_by_role("button", name="Picture and network").click()
-        expect(opened.get_by_label("Layers")).to_be_visible()
-    context.close()
-
-
-def test_who_asks_for_less_motion_sees_a_new_painting_once_a_second(browser: Browser, server: Server) -> None:
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    opened.goto(server.url + SMALL.replace("epochs=60", "epochs=3000"))
-    expect(opened.get_by_test_id("play")).to_be_enabled()
-    opened.keyboard.press("n")
-    opened.locator("[aria-label^='Painting: step']").wait_for()
-    opened.wait_for_timeout(1500)  # what comes with the start is shown at once
-    opened.evaluate(
-        """() => {
-          const painting = document.querySelector("[aria-label^='Painting: step']");
-          window.shown = [];
-          new MutationObserver(() => window.shown.push(performance.now()))
-            .observe(painting, { attributes: true, attributeFilter: ["aria-label"] });
-        }"""
-    )
-    until(opened, "window.shown.length >= 4")
-    times = opened.evaluate("window.shown")
-    assert all(later - earlier > 900 for earlier, later in pairwise(times)), times
-    opened.keyboard.press("Space")
-    expect(opened.locator(".state")).to_have_text("paused")
-    context.close()
-
-
-def test_two_tabs_see_the_same_and_closing_one_stops_nothing(page: Page, server: Server) -> None:
-    paused(page)
-    other = page.context.new_page()
-    other.set_default_timeout(PATIENCE)
-    other.goto(server.url)
-    expect(other.locator(".state")).to_have_text("paused")
-    at_step(other, step(page))
-    other.keyboard.press("Space")
-    expect(page.locator(".state")).to_have_text("training")
-    other.close()
-    expect(page.locator(".state")).to_have_text("done")
-
-
-def test_a_server_that_dies_and_comes_back(browser: Browser, tmp_path: Path) -> None:
-    """The page says that the connection is lost, comes back by itself, and the run's training was saved."""
-    first = Server(tmp_path, "--port", "0")
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    opened.goto(first.url + SMALL)
-    expect(opened.get_by_label("Layers")).to_have_value("2x16")
-    paused(opened)
-    trainers = children(first.process.pid)
-    assert len(trainers) >= 2
-    first.stop(signal.SIGKILL)
-    expect(opened.get_by_role("alert")).to_contain_text("connection to the server is lost")
-    expect(opened.locator(".state")).to_have_text("no connection")
-    opened.get_by_test_id("play").click()
-    expect(opened.get_by_text("There is no connection to the server: nothing was done.")).to_be_visible()
-    gone(trainers)
-    second = Server(tmp_path, "--port", first.port)
-    expect(opened.get_by_text("connection to the server is lost")).to_have_count(0)
-    opened.get_by_role("button", name="Kept runs").click()
-    expect(opened.get_by_role("dialog").get_by_text("interrupted")).to_be_visible()
-    opened.get_by_role("button", name="Go on").click()
-    expect(opened.locator(".state")).to_have_text("done")
-    context.close()
-    workers = children(second.process.pid)
-    second.stop()
-    gone(workers)
-
-
-def test_a_picture_and_a_run_are_named_on_the_command_line(browser: Browser, tmp_path: Path) -> None:
-    """A picture waits before its first step if told to; what it became is opened by its name."""
-    photo, out = tmp_path / "small photo.png", tmp_path / "runs"
-    photo.write_bytes(png(24, 16))
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
-    server = Server(out, str(photo), "--paused", "--port", "0")
-    opened.goto(server.url)
-    expect(opened.locator(".state")).to_have_text("paused")
-    at_step(opened, 0)
-    opened.keyboard.press("Home")  # there is no moment behind it yet: what is shown is still the present
-    expect(opened.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
-    expect(opened.locator(".headline")).to_have_text(re.compile("^small-photo · 4x300 relu"))
-    opened.get_by_role("button", name="One step").click()
-    at_step(opened, 1)
-    server.stop()
-    (run,) = (one for one in out.iterdir() if one.is_dir())
-    server = Server(out, run.name, "--port", "0")
-    assert server.url.endswith(f"#run={run.name}")
-    opened.goto(server.url)
-    expect(opened.get_by_text("You look at a kept run.")).to_be_visible()
-    expect(opened.get_by_label(re.compile("Painting: step 1 "))).to_be_visible()
-    context.close()
-    server.stop()

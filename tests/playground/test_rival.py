@@ -15,9 +15,9 @@ from PIL import Image
 from sfumato import experiment
 from sfumato.errors import RunError
 from sfumato.playground.hub import Client
-from sfumato.playground.library import Library, Shelved
 from sfumato.playground.messages import parse
 from sfumato.playground.moment import LAST
+from sfumato.playground.shelf import Shelf, Shelved
 from sfumato.playground.sitting import Sitting
 from sfumato.recipe import Recipe
 from sfumato.runs.watch import Watch
@@ -33,11 +33,11 @@ class Table:
         out = photo.parent / "runs"
         watch = Watch(frames="2", keep="2", film="none")
         self.kept = experiment.perform(RECIPE, str(photo), out=out, watch=watch)
-        self.library = Library(str(out))
+        self.shelf = Shelf(str(out))
         self.first: list[dict[str, Any]] = []
         self.second: list[dict[str, Any]] = []
         self.sitting = Sitting(
-            self.library, lambda one: self.first.append(dict(one)), lambda one: self.second.append(dict(one))
+            self.shelf, lambda one: self.first.append(dict(one)), lambda one: self.second.append(dict(one))
         )
         self.page = self.sitting.join()
 
@@ -73,7 +73,7 @@ def kinds(commands: list[dict[str, Any]]) -> list[str]:
 def table(photo: Path) -> Iterator[Table]:
     made = Table(photo)
     yield made
-    made.library.close()
+    made.shelf.close()
 
 
 def test_both_start_when_the_second_process_is_awake_and_on_the_same_picture(table: Table) -> None:
@@ -163,7 +163,7 @@ def test_the_longer_one_is_what_is_training(table: Table) -> None:
 @pytest.mark.parametrize("by", ["alone", "start"])
 def test_the_race_ends_and_its_last_words_are_not_heard(table: Table, by: str) -> None:
     table.running()
-    table.library.shelve(Shelved("disc", "Disc", "disc.png", "disc", b"", 9, 9))
+    table.shelf.shelve(Shelved("disc", "Disc", "disc.png", "disc", b"", 9, 9))
     table.obey(**({"type": "alone"} if by == "alone" else {"type": "start", "recipe": {}, "picture": "disc"}))
     assert kinds(table.second)[-1] == "stop"
     for event in ({"event": "beat", "line": LINE}, {"event": "status", "status": "stopped"}):
@@ -190,9 +190,9 @@ def test_a_second_process_that_dies_or_fails_leaves_the_first_alone(table: Table
 def test_a_run_is_learned_again_from_its_own_copy_where_its_picture_is_gone(
     table: Table, photo: Path
 ) -> None:
-    assert table.library.picture(table.library.learned(table.kept)).source == str(photo)
+    assert table.shelf.picture(table.shelf.learned(table.kept)).source == str(photo)
     photo.unlink()
-    chosen = table.library.picture(table.library.learned(table.kept))
+    chosen = table.shelf.picture(table.shelf.learned(table.kept))
     assert chosen.source == str(table.kept.folder / "target.png")
     with Image.open(table.kept.folder / "target.png") as image:
         assert (chosen.width, chosen.height) == image.size

@@ -37,7 +37,7 @@ def shelved(
         monkeypatch.setattr(made, "viewer", FullDisk())
         page = made.sitting.join()
         asyncio.run(made._shelve())
-        made.library.close()
+        made.shelf.close()
         return made, page
 
     return fill
@@ -52,7 +52,7 @@ def test_samples_that_cannot_be_written_are_missed_aloud_and_the_rest_is_there(
     shelved: Callable[[str | None], tuple[Playground, Client]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made, page = shelved(None)
-    assert list(made.library.pictures) == ["mona-lisa"]
+    assert list(made.shelf.pictures) == ["mona-lisa"]
     assert told(page) == [FULL, FULL] and capsys.readouterr().err.count("No space left") == 2
     assert told(made.sitting.join()) == [FULL], "a page that comes later hears it too"
     made.sitting.start({}, "mona-lisa")

@@ -34,8 +34,8 @@ from ..runs import RunDirectory
 from ..runs.kept import nearest
 from . import messages, trainer, viewer
 from .guard import Guard, new_token
-from .library import MOST_BYTES, Library, Shelved, safe_name
 from .rival import ACTIVE
+from .shelf import MOST_BYTES, Shelf, Shelved, safe_name
 from .sitting import Sitting, refusal
 from .workers import Viewer, Worker
 
@@ -65,14 +65,14 @@ class Playground:
     """Sitting, trainers and viewer of one server. opening: a run to show first; picture: one to learn first."""
 
     def __init__(self, out: str, opening: RunDirectory | None, picture: str | None, paused: bool) -> None:
-        self.library = Library(out, opening)
+        self.shelf = Shelf(out, opening)
         self.opening = opening.name if opening else None
         self._picture, self._paused = picture, paused
         self._trainer = Worker(trainer.main, (out,), self._hear)
         self._beside = Worker(trainer.main, (out,), self._hear_beside)
-        self.viewer = Viewer(viewer.main, (str(self.library.folder),))
+        self.viewer = Viewer(viewer.main, (str(self.shelf.folder),))
         self._ending: asyncio.Task[None] | None = None
-        self.sitting = Sitting(self.library, self._trainer.send, self._send_beside)
+        self.sitting = Sitting(self.shelf, self._trainer.send, self._send_beside)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -98,7 +98,7 @@ class Playground:
         await asyncio.gather(
             asyncio.to_thread(self._trainer.stop, first), asyncio.to_thread(self._beside.stop, second)
         )
-        self.library.close()
+        self.shelf.close()
 
     def _hear(self, message: tuple[Any, ...] | None) -> None:
         self.sitting.hear(message)
@@ -127,10 +127,10 @@ class Playground:
                 self.sitting.start({}, shelved.key, paused=self._paused)
 
     async def _offer(self, key: str, title: str) -> None:
-        path = self.library.folder / f"{key}.png"
+        path = self.shelf.folder / f"{key}.png"
         facts, png = await self.viewer.ask("sample", name=key, path=str(path))
         source = None if key == "mona-lisa" else str(path)
-        self.library.shelve(Shelved(key, title, source, key, png, facts["width"], facts["height"]))
+        self.shelf.shelve(Shelved(key, title, source, key, png, facts["width"], facts["height"]))
         self.sitting.tell_pictures()
 
     @contextlib.contextmanager
@@ -144,7 +144,7 @@ class Playground:
 
     async def receive(self, content: bytes, name: str) -> tuple[Shelved, list[str]]:
         """Take a picture in; raises PictureError for what is none."""
-        key, path = self.library.store(content)
+        key, path = self.shelf.store(content)
         try:
             facts, png = await self.viewer.ask("picture", path=str(path), name=name)
         except SfumatoError:
@@ -152,7 +152,7 @@ class Playground:
             raise
         title = safe_name(name)
         shelved = Shelved(key, title, str(path), title, png, facts["width"], facts["height"])
-        self.library.shelve(shelved)
+        self.shelf.shelve(shelved)
         self.sitting.tell_pictures()
         return shelved, facts["notes"]
 
@@ -213,22 +213,20 @@ class Playground:
 
     async def picture(self, request: Request) -> Response:
         """A picture that can be learned, as PNG."""
-        return Response(self.library.picture(request.path_params["key"]).preview, media_type="image/png")
+        return Response(self.shelf.picture(request.path_params["key"]).preview, media_type="image/png")
 
     # Runs -------------------------------------------------------------------------------------------------------
 
     async def runs(self, request: Request) -> Response:
         """All runs, newest first, with what a list shows."""
-        listed = await asyncio.to_thread(
-            lambda: [_row(run) for run in self.library.runs(fresh=True).values()]
-        )
+        listed = await asyncio.to_thread(lambda: [_row(run) for run in self.shelf.runs(fresh=True).values()])
         return JSONResponse({"runs": [row for row in reversed(listed) if row["task"] == "picture"]})
 
     async def run(self, request: Request) -> Response:
         """One run: facts, history, steps of its frames and of its kept weights."""
         run = self._run(request)
         story = await self.viewer.ask("story", folder=str(run.folder))
-        picture = self.library.learned(run)
+        picture = self.shelf.learned(run)
         self.sitting.tell_pictures()
         return JSONResponse({**story, "picture": picture})
 
@@ -296,7 +294,7 @@ class Playground:
         return Response(len(head).to_bytes(4, "big") + head + picture, media_type="application/octet-stream")
 
     def _run(self, request: Request) -> RunDirectory:
-        return self.library.run(request.path_params["run"])
+        return self.shelf.run(request.path_params["run"])
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from ..learning.symptoms import findings
 from ..recipe import Recipe
 from ..runs import RunDirectory
 from .hub import Client, Hub
-from .library import Library
 from .moment import LAST, Moment
 from .rival import ACTIVE, Rival
+from .shelf import Shelf
 
 __all__ = ["Sitting"]
 
@@ -36,12 +36,12 @@ class Sitting:
 
     def __init__(
         self,
-        library: Library,
+        shelf: Shelf,
         send: Callable[[Mapping[str, Any]], None],
         send_rival: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self.hub = Hub()
-        self._library, self._send = library, send
+        self._shelf, self._send = shelf, send
         self.rival = Rival(self.hub, send_rival, self._settle)
         self.menus: dict[str, Any] | None = None
         self.status = "waking"
@@ -85,7 +85,7 @@ class Sitting:
         """What can be learned."""
         return [
             {"key": one.key, "title": one.title, "width": one.width, "height": one.height}
-            for one in self._library.pictures.values()
+            for one in self._shelf.pictures.values()
         ]
 
     def tell_pictures(self) -> None:
@@ -131,8 +131,8 @@ class Sitting:
         elif kind == "start":
             self.start(command["recipe"], command["picture"])
         elif kind == "fork":
-            run = self._library.run(command["run"])
-            self._learn(self._library.learned(run))
+            run = self._shelf.run(command["run"])
+            self._learn(self._shelf.learned(run))
             self._begin(
                 {
                     "type": "fork",
@@ -142,11 +142,11 @@ class Sitting:
                 }
             )
         elif kind == "resume":
-            run = self._library.run(command["run"])
-            self._learn(self._library.learned(run))
+            run = self._shelf.run(command["run"])
+            self._learn(self._shelf.learned(run))
             self._begin({"type": "resume", "folder": str(run.folder)})
         elif kind == "race":
-            self.race(self._library.run(command["run"]), command["recipe"])
+            self.race(self._shelf.run(command["run"]), command["recipe"])
         elif kind == "alone":
             self.rival.end()
             self._settle()
@@ -165,7 +165,7 @@ class Sitting:
 
     def race(self, run: RunDirectory, recipe: Mapping[str, Any]) -> None:
         """Start a run anew, and beside it one by another recipe, both from their first step."""
-        self._learn(self._library.learned(run))
+        self._learn(self._shelf.learned(run))
         first, second = self._command(run.recipe, self.picture), self._command(recipe, self.picture)
         self._set("starting")
 
@@ -178,7 +178,7 @@ class Sitting:
 
     def _command(self, recipe: Mapping[str, Any] | Recipe, picture: str) -> dict[str, Any]:
         """What has the trainer start a run; PictureError where the picture is not known."""
-        chosen = self._library.picture(picture)
+        chosen = self._shelf.picture(picture)
         return {
             "type": "start",
             "recipe": recipe if isinstance(recipe, Recipe) else dict(recipe),
@@ -233,11 +233,11 @@ class Sitting:
         elif kind == "awake":
             pass  # it takes commands before, and only answers them later
         elif kind == "run":
-            self._library.runs(fresh=True)
+            self._shelf.runs(fresh=True)
             self.run = {key: value for key, value in event.items() if key != "event"}
             self.curve, self.scores, self.beats, self.flat, self.findings = [], [], [], [], []
             if self.run["last"]:
-                self.beats = self._library.run(self.run["run"]).history
+                self.beats = self._shelf.run(self.run["run"]).history
             self.hub.forget()
             self.hub.tell({"event": "run", "run": self.run, "beats": self.beats, "picture": self.picture})
         elif kind == "status":

@@ -11,8 +11,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.errors import PictureError, RunError
-from sfumato.playground import library
-from sfumato.playground.library import Library, Shelved
+from sfumato.playground.shelf import Shelf, Shelved
 from sfumato.recipe import Recipe
 from sfumato.runs import RunDirectory
 
@@ -20,8 +19,8 @@ RECIPE = Recipe(net=(4,), batch=64, steps=2, engine="eager", threads=1)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Library]:
-    made = Library(str(tmp_path / "runs"))
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    made = Shelf(str(tmp_path / "runs"))
     yield made
     made.close()
 
@@ -32,14 +31,14 @@ def run(photo: Path, out: Path) -> sfumato.Run:
     )
 
 
-def uploaded(shelf: Library, content: bytes) -> Shelved:
+def uploaded(shelf: Shelf, content: bytes) -> Shelved:
     key, path = shelf.store(content)
     one = Shelved(key, "a picture", str(path), "a-picture", b"png", 3, 2)
     shelf.shelve(one)
     return one
 
 
-def test_an_upload_is_found_by_its_key_and_named_after_its_bytes(shelf: Library) -> None:
+def test_an_upload_is_found_by_its_key_and_named_after_its_bytes(shelf: Shelf) -> None:
     one = uploaded(shelf, b"some bytes")
     assert shelf.picture(one.key) == one
     assert (
@@ -49,15 +48,13 @@ def test_an_upload_is_found_by_its_key_and_named_after_its_bytes(shelf: Library)
 
 
 @pytest.mark.parametrize("key", ["upload:0", "../../etc/passwd", "", "run:nothing"])
-def test_what_is_not_on_the_shelf_is_not_known(shelf: Library, key: str) -> None:
+def test_what_is_not_on_the_shelf_is_not_known(shelf: Shelf, key: str) -> None:
     with pytest.raises(PictureError, match="is not known here any more\nhint: choose or upload"):
         shelf.picture(key)
 
 
-def test_the_oldest_uploads_make_room_and_samples_stay(
-    shelf: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(library, "MOST_UPLOADS", 3)
+def test_the_oldest_uploads_make_room_and_samples_stay(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfumato.playground.shelf.MOST_UPLOADS", 3)
     shelf.shelve(Shelved("sample:disc", "Disc", None, "disc", b"", 1, 1))
     made = [uploaded(shelf, bytes([k])) for k in range(5)]
     assert list(shelf.pictures) == ["sample:disc", *(one.key for one in made[2:])]
@@ -67,14 +64,14 @@ def test_the_oldest_uploads_make_room_and_samples_stay(
     assert made[2].key in shelf.pictures and made[3].key not in shelf.pictures
 
 
-def test_uploads_end_with_the_server(shelf: Library) -> None:
+def test_uploads_end_with_the_server(shelf: Shelf) -> None:
     one = uploaded(shelf, b"bytes")
     shelf.close()
     assert not shelf.folder.exists() and not Path(str(one.source)).exists()
 
 
 def test_a_run_learns_the_picture_on_the_shelf_or_its_own_copy(
-    shelf: Library, photo: Path, tmp_path: Path
+    shelf: Shelf, photo: Path, tmp_path: Path
 ) -> None:
     learner = run(photo, tmp_path / "runs")
     key = shelf.learned(learner)
@@ -89,7 +86,7 @@ def test_a_run_learns_the_picture_on_the_shelf_or_its_own_copy(
 
 
 def test_a_run_of_the_built_in_picture_learns_that_even_before_it_is_on_the_shelf(
-    shelf: Library, photo: Path, tmp_path: Path
+    shelf: Shelf, photo: Path, tmp_path: Path
 ) -> None:
     learner = run(photo, tmp_path / "runs")
     origin = learner.folder / "origin.json"
@@ -98,7 +95,7 @@ def test_a_run_of_the_built_in_picture_learns_that_even_before_it_is_on_the_shel
     assert not [key for key in shelf.pictures if key.startswith("run:")]
 
 
-def test_a_run_without_its_copy_says_so(shelf: Library, photo: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_copy_says_so(shelf: Shelf, photo: Path, tmp_path: Path) -> None:
     learner = run(photo, tmp_path / "runs")
     (learner.folder / "target.png").unlink()
     with pytest.raises(RunError, match=r"holds no target\.png"):
@@ -108,7 +105,7 @@ def test_a_run_without_its_copy_says_so(shelf: Library, photo: Path, tmp_path: P
 def test_runs_are_those_of_the_folder_and_the_one_that_was_asked_for(photo: Path, tmp_path: Path) -> None:
     elsewhere = run(photo, tmp_path / "elsewhere")
     first = run(photo, tmp_path / "runs")
-    shelf = Library(str(tmp_path / "runs"), extra=RunDirectory(elsewhere.folder))
+    shelf = Shelf(str(tmp_path / "runs"), extra=RunDirectory(elsewhere.folder))
     assert set(shelf.runs()) == {first.name, elsewhere.name}
     second = run(photo, tmp_path / "runs")
     assert shelf.run(second.name).folder == second.folder, "a new one is found at once when it is asked for"
@@ -129,10 +126,10 @@ def test_runs_are_those_of_the_folder_and_the_one_that_was_asked_for(photo: Path
     ],
 )
 def test_names_are_safe_for_a_folder(text: str, safe: str) -> None:
-    assert library.safe_name(text) == safe
+    assert shelf.safe_name(text) == safe
 
 
-def test_an_upload_that_the_disk_refuses_says_so(shelf: Library) -> None:
+def test_an_upload_that_the_disk_refuses_says_so(shelf: Shelf) -> None:
     shelf.close()
     with pytest.raises(RunError, match="cannot write"):
         shelf.store(b"some bytes")

@@ -16,7 +16,7 @@ from ..files import save_bytes
 from ..runs import RunDirectory
 from ..runs.index import listing
 
-__all__ = ["MOST_BYTES", "Library", "Shelved"]
+__all__ = ["MOST_BYTES", "Shelf", "Shelved"]
 
 MOST_BYTES = 32 << 20
 """Bytes of an uploaded picture."""
@@ -39,7 +39,7 @@ class Shelved:
     height: int
 
 
-class Library:
+class Shelf:
     """Pictures of this server (samples and uploads, in a folder that ends with it) and runs of a folder."""
 
     def __init__(self, out: str, extra: RunDirectory | None = None) -> None:
