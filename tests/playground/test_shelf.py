@@ -11,7 +11,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.errors import PictureError, RunError
-from sfumato.playground.shelf import Shelf, Shelved
+from sfumato.playground.shelf import Shelf, Shelved, safe_name
 from sfumato.recipe import Recipe
 from sfumato.runs import RunDirectory
 
@@ -126,7 +126,7 @@ def test_runs_are_those_of_the_folder_and_the_one_that_was_asked_for(photo: Path
     ],
 )
 def test_names_are_safe_for_a_folder(text: str, safe: str) -> None:
-    assert shelf.safe_name(text) == safe
+    assert safe_name(text) == safe
 
 
 def test_an_upload_that_the_disk_refuses_says_so(shelf: Shelf) -> None:
