@@ -26,8 +26,8 @@ def walsh_hadamard(x: Tensor) -> Tensor:
 
     In natural (Sylvester's) order. Float32 on the CPU is transformed by the compiled engine where that is built:
     n log2 n operations a row, in place at about half the speed of a copy of the rows or faster, by as many threads
-    as PyTorch has, which change no bit. PyTorch does all else; the two differ by rounding. Derivatives of any order,
-    forward and backward, and `torch.func` work either way. Raises RecipeError for another n.
+    as PyTorch has, which change no bit. PyTorch does all else; the two differ by rounding. Derivatives of any
+    order, forward and backward, and `torch.func` work either way. Raises RecipeError for another n.
     """
     n = int(x.shape[-1])
     if n & (n - 1) or not n:
