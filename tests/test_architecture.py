@@ -251,6 +251,15 @@ def test_registries_hold_nothing_but_their_members() -> None:
         assert files == set(listed)
 
 
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest puts every folder of tests on one path: of two modules with one name the second is never found. So
+    nobody imports from a conftest either, of which each folder may have one."""
+    trees = read(Path(__file__).parent)
+    names = [name.split(".")[-1] for name in trees if not name.endswith("conftest")]
+    assert {name for name in names if names.count(name) > 1} == set()
+    assert [name for name, tree in trees.items() if "conftest" in imports(trees, name)] == []
+
+
 def planted(files: Mapping[str, str]) -> dict[str, ast.Module]:
     """The house with some lines added to its modules."""
     trees = dict(TREES)

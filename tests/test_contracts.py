@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from compare import equal_bits
-from conftest import picture_data
+from small_picture import picture_data
 from twin import one_hot, parameters, session
 
 from sfumato import engine

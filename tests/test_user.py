@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 from sfumato import api
 from sfumato.__main__ import main

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 from sfumato import picture
 from sfumato.__main__ import main

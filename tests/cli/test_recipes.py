@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 import sfumato
 from sfumato.__main__ import main

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 import sfumato
 from sfumato.__main__ import main

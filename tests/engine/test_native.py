@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from compare import bound, close
-from conftest import picture_data
 from nanobind.stubgen import StubGen
+from small_picture import picture_data
 from test_native_kernels import SETS, arrays, samples, trainer
 
 import sfumato

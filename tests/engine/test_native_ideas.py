@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import picture_data
+from small_picture import picture_data
 from test_native import SMALL, equal_steps
 from test_native_kernels import SETS, samples
 

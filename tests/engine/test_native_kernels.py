@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from compare import bound, close
-from conftest import picture_data
+from small_picture import picture_data
 from torch.nn import functional
 
 from sfumato import nets

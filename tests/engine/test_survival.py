@@ -183,7 +183,7 @@ def test_every_engine_works_in_a_child_after_torch_has_used_its_threads() -> Non
     """Waking, encodings and painting go through PyTorch, whose threads do not come along either."""
     outcome("""
 import torch
-from conftest import picture_data
+from small_picture import picture_data
 from sfumato import engine, nets, painting
 from sfumato.recipe import Recipe
 torch.set_num_threads(2)

@@ -18,7 +18,7 @@ import torch
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from conftest import BATCH, HEIGHT, WIDTH, picture_data  # noqa: E402 - tests are no package
+from small_picture import BATCH, HEIGHT, WIDTH, picture_data  # noqa: E402 - tests are no package
 from twin import session  # noqa: E402
 
 from sfumato.nets import Net, build  # noqa: E402

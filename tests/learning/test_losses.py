@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from compare import bound, close
-from conftest import picture_data
+from small_picture import picture_data
 from twin import session
 
 from sfumato.errors import RecipeError

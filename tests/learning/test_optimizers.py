@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from compare import close, equal_bits
-from conftest import picture_data
+from small_picture import picture_data
 from twin import parameters, session
 
 from sfumato.data import Data

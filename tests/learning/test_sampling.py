@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from compare import equal_bits
-from conftest import picture_data
 from hypothesis import given
 from hypothesis import strategies as st
+from small_picture import picture_data
 
 from sfumato import experiment
 from sfumato.errors import RecipeError, RunError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import picture_data
+from small_picture import picture_data
 
 from sfumato.learning.waking import WOKEN_SHARE, wake
 from sfumato.nets import Net, build

@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from conftest import picture_data
+from small_picture import picture_data
 from twin import parameters
 
 from sfumato import nets

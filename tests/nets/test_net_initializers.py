@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from compare import equal_bits
-from conftest import picture_data
+from small_picture import picture_data
 from twin import parameters
 
 from sfumato.errors import RecipeError

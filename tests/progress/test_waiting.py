@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 from sfumato import progress
 from sfumato.__main__ import main

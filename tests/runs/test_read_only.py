@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 from sfumato.__main__ import main
 from sfumato.runs import index, overview

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import FAST
+from small_picture import FAST
 
 from sfumato import experiment, tasks
 from sfumato.__main__ import main

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import colours
 from PIL import Image, ImageCms
 from safetensors.torch import load_file, save_file
+from small_picture import colours
 from test_film import decoded, synthetic
 
 from sfumato import nets, painting, picture

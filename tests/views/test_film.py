@@ -15,8 +15,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import colours
 from PIL import Image, ImageCms
+from small_picture import colours
 
 from sfumato import picture
 from sfumato.drawing import video

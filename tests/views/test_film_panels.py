@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import colours
 from PIL import Image
+from small_picture import colours
 from test_film import decoded, swapped, synthetic
 
 from sfumato import api, nets, picture

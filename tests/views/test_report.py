@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import colours
 from PIL import Image
+from small_picture import colours
 
 from sfumato import api
 from sfumato.__main__ import main
