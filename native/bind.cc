@@ -13,6 +13,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -25,6 +26,22 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 
+// A span is an array of one dimension, borrowed while the call lasts; None, where it is allowed, is an empty one.
+template <class T>
+struct nb::detail::type_caster<std::span<T>> {
+  using Array = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+  NB_TYPE_CASTER(std::span<T>, make_caster<Array>::Name)
+
+  bool from_python(handle source, uint32_t flags, cleanup_list* cleanup) noexcept {
+    if (!array_.from_python(source, flags, cleanup)) return false;
+    if (array_.value.is_valid()) value = {array_.value.data(), array_.value.size()};
+    return true;
+  }
+
+ private:
+  make_caster<Array> array_;
+};
+
 namespace {
 
 using sfumato::Kind, sfumato::Settings, sfumato::Trainer;
@@ -34,9 +51,6 @@ using Rows = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using InAny = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Ints = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Orders = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Rates = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Seeds = nb::ndarray<const uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Floats = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<nb::numpy, float, nb::c_contig>;
 
 // The interpreter lock, released while the engine works. A thread that comes back when the interpreter has ended (a
@@ -147,28 +161,6 @@ void set_data(Trainer& self, const In2& features, const In2& targets) {
   check_finite(targets.data(), targets.size(), "targets");
   const Unlocked unlocked;
   self.set_data(features.data(), targets.data(), features.shape(0));
-}
-
-Out advance(Trainer& self, const Ints& order, const Ints& sizes, const Rates& rates,
-            const std::optional<Seeds>& seeds, std::optional<Floats>& errors) {
-  const auto& s = self.settings();
-  if ((s.dropped_inputs > 0 || s.dropped_hidden > 0) && !seeds) refuse("dropout needs a seed for each step");
-  if (seeds && seeds->size() != sizes.size()) refuse("sizes and seeds differ in length");
-  if (sizes.size() != rates.size()) refuse("sizes and rates differ in length");
-  size_t total = 0;
-  for (size_t i = 0; i < sizes.size(); i++) {
-    if (sizes.data()[i] < 1) refuse("every minibatch needs at least one sample");
-    if (!std::isfinite(rates.data()[i])) refuse("rates must be finite");
-    total += size_t(sizes.data()[i]);
-  }
-  if (total != order.size())
-    refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
-  if (errors && errors->size() != order.size()) refuse("errors and order differ in length");
-  auto [result, losses] = fresh(std::array{sizes.size()});
-  const Unlocked unlocked;
-  self.advance(order.data(), sizes.data(), rates.data(), seeds ? seeds->data() : nullptr, sizes.size(), losses,
-               errors ? errors->data() : nullptr);
-  return result;
 }
 
 nb::typed<nb::tuple, float, OutList> gradient(Trainer& self, const Ints& rows) {
@@ -434,12 +426,13 @@ NB_MODULE(_native, m) {
       .def_prop_rw("updates", &Trainer::updates, &Trainer::set_updates, "Steps so far; Adam's correction needs it.")
       .def("set_data", &set_data, "features"_a.noconvert(), "targets"_a.noconvert(),
            "Copy the training samples: (N, inputs) and (N, outputs).")
-      .def("advance", &advance, "order"_a.noconvert(), "sizes"_a.noconvert(), "rates"_a.noconvert(),
-           "seeds"_a.noconvert() = nb::none(), "errors"_a.noconvert() = nb::none(),
+      .def("advance", &Trainer::advance, "order"_a.noconvert(), "sizes"_a.noconvert(), "rates"_a.noconvert(),
+           "losses"_a.noconvert(), "seeds"_a.noconvert().none() = nb::none(),
+           "errors"_a.noconvert().none() = nb::none(), nb::call_guard<Unlocked>(),
            "len(sizes) steps; step s trains on the next sizes[s] rows of `order` (int32) at rates[s] (float64).\n"
+           "losses (float32): filled with each minibatch's loss before its update.\n"
            "seeds (uint32): of each step's dropout, as PyTorch's CPU generator takes them. errors (float32): filled with\n"
-           "the loss of each row of `order` alone, before its step's update.\n"
-           "Returns each minibatch's loss before its update.")
+           "the loss of each row of `order` alone, before its step's update.")
       .def("gradient", &gradient, "rows"_a.noconvert(), "(loss, gradients) of one minibatch; changes nothing.")
       .def("pullback", &pullback, "features"_a.noconvert(), "errors"_a.noconvert(), "inputs"_a = false,
            "(gradients, gradient of the features or None) from d loss / d outputs (N, outputs).")

@@ -209,15 +209,26 @@ void Trainer::refresh_all(int t) {
 }
 
 // ------------------------------------------------------------------------------------------------ many steps
-void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
-                      float* losses, float* each) {
+void Trainer::advance(std::span<const int32_t> order, std::span<const int32_t> sizes, std::span<const double> rates,
+                      std::span<float> losses, std::span<const uint32_t> seeds, std::span<float> each) {
   const std::lock_guard guard(lock_);
+  const size_t steps = sizes.size();
+  const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
+  if (rates.size() != steps || losses.size() != steps) refuse("sizes, rates and losses differ in length");
+  if (drops() ? seeds.size() != steps : !seeds.empty() && seeds.size() != steps) refuse("dropout needs a seed for each step");
   size_t total = 0;
-  for (size_t i = 0; i < steps; i++) total += static_cast<size_t>(sizes[i]);
-  check_rows(order, total);
-  const bool drop = seeds != nullptr && drops();
-  make_room(steps ? static_cast<size_t>(*std::max_element(sizes, sizes + steps)) : 0, drop);
-  if (std::any_of(sizes, sizes + steps, [&](int32_t size) { return is_sample_step(size); })) prepare_halves();
+  for (const int32_t size : sizes) {
+    if (size < 1) refuse("every minibatch needs at least one sample");
+    total += static_cast<size_t>(size);
+  }
+  if (total != order.size())
+    refuse("sizes add up to " + std::to_string(total) + ", order holds " + std::to_string(order.size()));
+  if (!std::all_of(rates.begin(), rates.end(), [](double rate) { return std::isfinite(rate); })) refuse("rates must be finite");
+  if (!each.empty() && each.size() != total) refuse("errors and order differ in length");
+  check_rows(order.data(), total);
+  const bool drop = drops();
+  make_room(steps ? static_cast<size_t>(*std::max_element(sizes.begin(), sizes.end())) : 0, drop);
+  if (std::any_of(sizes.begin(), sizes.end(), [&](int32_t size) { return is_sample_step(size); })) prepare_halves();
   struct Dropping {  // and no longer, whatever happens
     bool& flag;
     ~Dropping() { flag = false; }
@@ -225,13 +236,13 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
   dropping_ = drop;
   const int T = pool_.size();
   pool_.run([&](int t) {
-    const int32_t* rows = order;
+    const int32_t* rows = order.data();
     for (size_t s = 0; s < steps;) {
       if (is_sample_step(sizes[s])) {
         size_t end = s;
         while (end < steps && is_sample_step(sizes[end])) end++;
-        sample_steps(t, rows, rates + s, end - s, losses + s);
-        if (each && t == 0) std::copy(losses + s, losses + end, each + (rows - order));
+        sample_steps(t, rows, &rates[s], end - s, &losses[s]);
+        if (!each.empty() && t == 0) std::copy(&losses[s], &losses[s] + (end - s), &each[rows - order.data()]);
         pool_.barrier();
         refresh_all(t);
         pool_.barrier();
@@ -246,7 +257,8 @@ void Trainer::advance(const int32_t* order, const int32_t* sizes, const double* 
         if (t == 0) draw_dropout(seeds[s], count);
         pool_.barrier();
       }
-      minibatch_gradient(t, {features_.data(), rows, count, nullptr, each ? each + (rows - order) : nullptr, nullptr});
+      float* const own = each.empty() ? nullptr : &each[rows - order.data()];
+      minibatch_gradient(t, {features_.data(), rows, count, nullptr, own, nullptr});
       pool_.barrier();
       sum_gradients(t, active);
       float scale = 1;

@@ -11,6 +11,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "memory.h"
@@ -97,12 +98,13 @@ class Trainer {
   size_t samples() const { return samples_; }
   int features() const { return raw_inputs(); }  // columns of the data: 2 with a grid, else inputs
 
-  // `steps` steps: minibatch s is the next sizes[s] entries of `order` (std::out_of_range if one lies
-  // outside the data), trained at rates[s]; losses[s] is its loss before the update.
-  // seeds: of each step's dropout, a number of PyTorch's CPU generator; null where there is none.
-  // each: the loss of each entry of `order` alone, before its step's update; null where nobody asks.
-  void advance(const int32_t* order, const int32_t* sizes, const double* rates, const uint32_t* seeds, size_t steps,
-               float* losses, float* each = nullptr);
+  // A step for each of `sizes`: minibatch s is the next sizes[s] entries of `order`, trained at rates[s]; losses[s] is
+  // its loss before the update. Throws std::invalid_argument for lengths that differ, std::out_of_range for a row
+  // outside the data.
+  // seeds: of each step's dropout, a number of PyTorch's CPU generator; empty where there is none.
+  // each: the loss of each entry of `order` alone, before its step's update; empty where nobody asks.
+  void advance(std::span<const int32_t> order, std::span<const int32_t> sizes, std::span<const double> rates,
+               std::span<float> losses, std::span<const uint32_t> seeds = {}, std::span<float> each = {});
   float gradient(const int32_t* rows, size_t count, const Arrays& into);
   // For losses of the caller's own: from d loss / d outputs (samples, outputs) to the gradients of all parameters
   // and, if `inputs` is not null (samples, inputs), of the features. The forward pass is done again, a chunk at a

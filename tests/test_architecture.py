@@ -21,7 +21,18 @@ WINGS = [
     *("errors", "machine", "timing", "words", "files"),
     *("data", "recipe", "picture", "nets", "learning", "engine"),
     *("painting", "training", "many", "fused", "drawing", "neurons", "samples", "tasks", "runs", "views"),
-    *("budget", "experiment", "progress", "run", "api", "compare", "studies", "playground", "cli"),
+    *(
+        "budget",
+        "following",
+        "experiment",
+        "progress",
+        "run",
+        "api",
+        "compare",
+        "studies",
+        "playground",
+        "cli",
+    ),
     "estimator",
 ]
 """From the facts to the doors: a wing imports only those that stand before it."""

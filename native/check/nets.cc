@@ -83,7 +83,11 @@ class Check {
     size_t row = 0;
     for (size_t i = 0; i < first; i++) row += static_cast<size_t>(kSizes[i]);
     Floats losses(last - first);
-    any.advance(order.data() + row, kSizes.data() + first, rates.data(), seeds.data(), last - first, losses.data());
+    const size_t count = last - first;
+    size_t rows = 0;
+    for (size_t i = first; i < last; i++) rows += static_cast<size_t>(kSizes[i]);
+    any.advance({order.data() + row, rows}, {kSizes.data() + first, count}, {rates.data(), count}, losses,
+                {seeds.data(), count});
     return losses;
   }
 
@@ -181,7 +185,7 @@ class Check {
     const std::vector<double> rates(sizes.size(), 1e-2);
     Floats losses(sizes.size());
     for (Trainer* any : {&one, &other})
-      any->advance(order.data(), sizes.data(), rates.data(), nullptr, sizes.size(), losses.data());
+      any->advance({order.data(), sizes.size()}, sizes, rates, losses);
     Values left(one), right(other);
     one.get(Kind::values, left.pointers());
     other.get(Kind::values, right.pointers());

@@ -29,7 +29,7 @@ void halves(const std::string& isa) {
     std::vector<int32_t> order(kSteps), sizes(kSteps, 1);
     for (int i = 0; i < kSteps; i++) order[i] = i * 31 % kSamples;
     const std::vector<double> rates(kSteps, 0.05);
-    trainer.advance(order.data(), sizes.data(), rates.data(), nullptr, kSteps, losses.data());
+    trainer.advance(order, sizes, rates, losses);
     trainer.get(Kind::values, weights.pointers());
     found[threads > 1] = weights.arrays;
     found[threads > 1].push_back(losses);

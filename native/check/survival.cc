@@ -24,7 +24,7 @@ void turns(const std::string& isa) {
       const double rate = 1e-3;
       Floats outputs(rgb.size()), loss(1);
       for (int i = 0; i < 20; i++) {
-        trainer.advance(rows.data(), sizes.data(), &rate, nullptr, 1, loss.data());
+        trainer.advance(rows, sizes, {&rate, 1}, loss);
         trainer.predict(xy.data(), kSamples, outputs.data());
         Values weights(trainer);
         trainer.get(Kind::values, weights.pointers());

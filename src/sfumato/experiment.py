@@ -2,7 +2,8 @@
 
     recipe + source -> data -> net -> train -> tick -> watchers -> run directory -> painting, film
 
-`perform` starts a run, `resume` and `fork` go on with one; all end in `_follow`, whose loop is the whole of it.
+`perform` starts a run, `resume` and `fork` go on with one. Each makes ready and yields; what then happens is the
+same for all, and stands in `following`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import io
 import os
 import shlex
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from torch import Tensor
 from . import engine, nets, picture, tasks
 from .budget import Pace, plan
 from .errors import RecipeError, RunError
+from .following import Ready, Say, followed
 from .learning import losses, optimizers
 from .learning.averaging import Averaged
 from .learning.lbfgs import POLISH
@@ -35,15 +36,10 @@ from .recipe import Recipe, difference, pick, steps_per_epoch
 from .runs import RunDirectory
 from .runs.directory import checkpoint_file
 from .runs.origin import arithmetic, describe
-from .runs.stopping import signals
 from .runs.watch import Looks, Until, Watch
-from .runs.watchers import Checkpoints, Frames, Weights
 from .training import advice, begin
 
 __all__ = ["fork", "perform", "prepare", "resume", "settle"]
-
-Say = Callable[[str, Mapping[str, Any]], None]
-"""Receives what happens: ("start" | "note" | "doing" | "progress" | "beat" | "done", facts)."""
 
 
 def prepare(recipe: Recipe, source: str | picture.Picture | None) -> tuple[Any, Any]:
@@ -88,6 +84,7 @@ def _begin(
     return session
 
 
+@followed
 def perform(
     recipe: Recipe,
     source: str | picture.Picture | None = None,
@@ -100,7 +97,7 @@ def perform(
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
     draft: bool = False,
-) -> RunDirectory:
+) -> Iterator[Ready]:
     """Train the recipe's net on `source` (None: the task's own default) and leave a run directory under `out`.
 
     watch: what is kept; the defaults of `Watch` if None. budget: seconds for training and watching together, from
@@ -147,9 +144,10 @@ def perform(
     with RunDirectory.create(out, recipe, label, origin, _target_files(shown), wait=not draft) as run:
         for note in [*(shown.notes if shown else ()), *notes, *data.facts.get("notes", ())]:
             say("note", {"text": note})
-        return _follow(run, data, net, session, {}, looks, until, watchers, say, pace, draft)
+        yield Ready(run, data, net, session, {}, looks, until, watchers, say, pace, draft)
 
 
+@followed
 def resume(
     run: RunDirectory,
     *,
@@ -159,7 +157,7 @@ def resume(
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
     draft: bool = False,
-) -> RunDirectory:
+) -> Iterator[Ready]:
     """Go on with an interrupted run, or with a finished one for more `epochs` in all.
 
     source: the picture of a run that is too large to keep a copy of it; no path that a run names is followed.
@@ -207,12 +205,13 @@ def resume(
             notes = (*notes, *_other_bits(run, recipe, chosen, int(facts["step"])))
         for note in notes:
             say("note", {"text": note})
-        return _follow(run, data, net, session, facts, looks, until, watchers, say, draft=draft)
+        yield Ready(run, data, net, session, facts, looks, until, watchers, say, draft=draft)
 
 
 FORK_KEEPS = ("task", "net", "encoding", "skip", "optimizer", "coordinates", "held_out", "init")
 
 
+@followed
 def fork(
     run: RunDirectory,
     step: int | None,
@@ -222,7 +221,7 @@ def fork(
     out: str | os.PathLike[str] = "runs",
     watchers: Sequence[Callable[[Tick], None]] = (),
     say: Say = lambda event, facts: None,
-) -> RunDirectory:
+) -> Iterator[Ready]:
     """A new run that leaves `run` at `step` (None: where it stands) exactly, some recipe fields changed from there.
 
     Weights and optimizer at `step` are the run's own: its checkpoint's if that is where it stands, else replayed
@@ -289,7 +288,7 @@ def fork(
     with RunDirectory.create(out, recipe, label, origin, files | _target_files(shown)) as new:
         for note in notes:
             say("note", {"text": note})
-        return _follow(new, new_data, new_net, new_session, facts, looks, None, watchers, say)
+        yield Ready(new, new_data, new_net, new_session, facts, looks, None, watchers, say)
 
 
 def _prepare_again(run: RunDirectory, recipe: Recipe, given: str | None = None) -> tuple[Any, Any]:
@@ -316,110 +315,6 @@ def _prepare_again(run: RunDirectory, recipe: Recipe, given: str | None = None) 
         aspect = target.height / target.width
         return data, nets.build(recipe, data.inputs.shape[1], data.targets.shape[1], aspect=aspect)
     return prepare(recipe, source)
-
-
-def _follow(
-    run: RunDirectory,
-    data: Any,
-    net: Any,
-    session: Session,
-    facts: Mapping[str, Any],
-    looks: Looks,
-    until: Until | None,
-    watchers: Sequence[Callable[[Tick], None]],
-    say: Say,
-    pace: Pace | None = None,
-    draft: bool = False,
-) -> RunDirectory:
-    """The loop: drive the session to the end of its budget, and let everyone look at each tick.
-
-    facts: what a checkpoint says beside the weights; empty at the start.
-    """
-    recipe, task, watch = run.recipe, tasks.task(run.recipe.task), run.watch
-    average = session.average if isinstance(session, Averaged) else None
-    frames = Frames(run, task, data, looks.frames, facts, average)
-    checkpoints = Checkpoints(run, watch.checkpoint, frames, at_end=not draft)
-    everyone: list[Callable[[Tick], None]] = [frames, Weights(run, looks.weights), checkpoints, *watchers]
-    total = session.plan.total_steps
-    say("start", {"run": run, "net": net, "data": data, "total_steps": total, "looks": looks.all})
-
-    started, watched, seconds = time.perf_counter(), frames.seconds, float(facts.get("seconds", 0.0))
-    spent_before = seconds
-    looked = bool(facts.get("looked", facts))  # a run that goes on has looked at its first tick
-    reached = until is None
-    ticks = drive(session, net, looks.all, pulse=0.2, seconds=seconds, hint=advice(recipe))
-    with _goes_on(run, say), closing(ticks), signals() as stop:
-        for tick in ticks:
-            if not looked:
-                for watcher in everyone:
-                    watcher(tick)
-            looked = False
-            wall = time.perf_counter() - started
-            now = {"tick": tick, "line": frames.line, "wall": wall, "training": tick.seconds - spent_before}
-            say("beat" if frames.line.get("step") == tick.step else "progress", now)
-            if pace is not None and (steps := pace.steps(tick, looks.frames)):
-                _plan_anew(run, session, steps, looks, say)
-            if until is not None and until.reached(tick, frames.line):
-                reached = True
-            if stop.signal or (until is not None and reached):
-                checkpoints.save(tick)
-                break
-    run.stopped_by = stop.signal
-    finishing = 0.0
-    if not run.stopped_by:
-        if run.last.get("step") != tick.step:
-            frames.write(tick)
-        clock = time.perf_counter()
-        with signals(at_once=True) as stop:
-            try:
-                _finish(run, task.draw(tick.net, data), watch, say, draft)
-            except KeyboardInterrupt:  # nothing is lost: resuming makes painting and film
-                run.stopped_by = stop.signal or signal.SIGINT
-        finishing = time.perf_counter() - clock
-    run.reached = reached
-    run.verdict = "" if until is None or run.stopped_by else until.verdict(run.last, reached)
-    say(
-        "done",
-        {
-            "run": run,
-            "tick": tick,
-            "line": run.last,
-            "reached": reached,
-            "wall": time.perf_counter() - started,
-            "training": tick.seconds - spent_before,
-            "watching": frames.seconds - watched,
-            "finishing": finishing,
-        },
-    )
-    return run
-
-
-def _plan_anew(run: RunDirectory, session: Session, total: int, looks: Looks, say: Say) -> None:
-    """End the run in another number of steps, and put that down in its recipe before another step is done."""
-    plan = session.plan
-    if not isinstance(plan, Plan):
-        return
-    change = "faster" if total > plan.total_steps else "slower"
-    text = f"training has become {change}: {total:,} steps in all instead of {plan.total_steps:,}"
-    run.change_recipe(
-        run.recipe.replace(cuts=",".join(filter(None, [run.recipe.cuts, f"{session.step}:{total}"])))
-    )
-    plan.cut(session.step, total)
-    looks.move()
-    say("note", {"text": f"{text}, the rate falls to its end in them"})
-
-
-def _finish(run: RunDirectory, painting: picture.Picture, watch: Watch, say: Say, draft: bool) -> None:
-    """The derived files: painting and film."""
-    say("doing", {"text": "painting and film"})
-    run.save("painting.png", picture.encode(painting, "png"))
-    if not draft:
-        run.settle()
-    if watch.film != "none":
-        from .views import film
-
-        made = film.film(run, watch.film, captions=watch.captions)
-        say("note", {"text": f"film: {made.name}"})
 
 
 def _check_target(until: Until, task: Any, data: Any, net: Any) -> None:
@@ -471,13 +366,3 @@ def _other_bits(run: RunDirectory, recipe: Recipe, chosen: str, step: int) -> li
     run.change_origin(continued=[*earlier, {"step": step, **now}])
     text = f"goes on with {', '.join(changed)}".replace("_", " ")
     return [f"{text}: other last bits than those of a run that never stopped"]
-
-
-@contextmanager
-def _goes_on(run: RunDirectory, say: Say) -> Iterator[None]:
-    """Say how a run that a second Ctrl-C stopped in the middle of a step goes on from what was saved before."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("note", {"text": f"stopped at once\ngo on: sfumato resume {shlex.quote(str(run.folder))}"})
-        raise

@@ -1,4 +1,4 @@
-"""From `sfumato paint` to the engine it is six steps, each of which adds something; see docs/design.md."""
+"""From `sfumato paint` to the engine it is five steps, each of which adds something; see docs/design.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sfumato
 from sfumato.__main__ import main
 from sfumato.engine import eager
 
-STEPS = ["main", "paint", "perform", "_follow", "drive", "advance"]
+STEPS = ["main", "paint", "follow", "drive", "advance"]
 
 
 def test_each_step_from_the_command_to_the_engine_adds_something(

@@ -376,6 +376,9 @@ def test_bad_arrays_raise_and_never_crash() -> None:
     x, y = samples(10, 2, 3)
     good = arrays(engine.shapes)
     order, sizes, rates = np.arange(10, dtype=np.int32), np.array([4, 6], np.int32), np.ones(2)
+    losses = np.empty(2, np.float32)
+    read_only = np.empty(2, np.float32)
+    read_only.flags.writeable = False
     refused: list[tuple[type[Exception], Any]] = [
         (TypeError, lambda: engine.set_data(x.astype(float), y)),
         (TypeError, lambda: engine.set_data(x[:, ::-1], y)),
@@ -394,14 +397,20 @@ def test_bad_arrays_raise_and_never_crash() -> None:
         (IndexError, lambda: engine.gradient(np.array([-1], np.int32))),
         (ValueError, lambda: engine.gradient(np.empty(0, np.int32))),
         (TypeError, lambda: engine.gradient(np.array([1]))),
-        (ValueError, lambda: engine.advance(order[:9], sizes, rates)),
-        (ValueError, lambda: engine.advance(order, sizes, rates[:1])),
-        (ValueError, lambda: engine.advance(order, np.array([0, 10], np.int32), rates)),
-        (ValueError, lambda: engine.advance(order, sizes, rates * np.nan)),
-        (IndexError, lambda: engine.advance(order + 1, sizes, rates)),
-        (TypeError, lambda: engine.advance(order, sizes, rates.astype(np.float32))),
-        (ValueError, lambda: engine.advance(order, sizes, rates, errors=np.empty(9, np.float32))),
-        (TypeError, lambda: engine.advance(order, sizes, rates, errors=np.empty(10))),
+        (ValueError, lambda: engine.advance(order[:9], sizes, rates, losses)),
+        (ValueError, lambda: engine.advance(order, sizes, rates[:1], losses)),
+        (ValueError, lambda: engine.advance(order, sizes, rates, losses[:1])),
+        (ValueError, lambda: engine.advance(order, np.array([0, 10], np.int32), rates, losses)),
+        (ValueError, lambda: engine.advance(order, np.array([20, -10], np.int32), rates, losses)),
+        (ValueError, lambda: engine.advance(order, sizes, rates * np.nan, losses)),
+        (ValueError, lambda: engine.advance(order, sizes, rates, losses, np.zeros(1, np.uint32))),
+        (IndexError, lambda: engine.advance(order + 1, sizes, rates, losses)),
+        (TypeError, lambda: engine.advance(order, sizes, rates.astype(np.float32), losses)),
+        (TypeError, lambda: engine.advance(order, sizes, None, losses)),
+        (TypeError, lambda: engine.advance(order, sizes, rates, read_only)),
+        (TypeError, lambda: engine.advance(order, sizes, rates, np.empty(4, np.float32)[::2])),
+        (ValueError, lambda: engine.advance(order, sizes, rates, losses, errors=np.empty(9, np.float32))),
+        (TypeError, lambda: engine.advance(order, sizes, rates, losses, errors=np.empty(10))),
         (ValueError, lambda: engine.predict(y)),
         (IndexError, lambda: engine.activations(1, x)),
     ]
@@ -419,7 +428,9 @@ def test_read_only_arrays_are_read_and_nothing_is_a_valid_amount_of_work() -> No
     engine.set_data(x, y)
     assert engine.predict(x[:0]).shape == (0, 3)
     nothing = np.empty(0, np.int32)
-    assert engine.advance(nothing, nothing, np.empty(0)).shape == (0,)
+    before = engine.updates
+    engine.advance(nothing, nothing, np.empty(0), np.empty(0, np.float32))
+    assert engine.updates == before
 
 
 def test_denormals_are_flushed_inside_and_only_inside() -> None:
@@ -428,13 +439,13 @@ def test_denormals_are_flushed_inside_and_only_inside() -> None:
     engine = ready()
     rows = np.arange(10, dtype=np.int32)
     for _ in range(3):
-        engine.advance(rows, np.array([10], np.int32), np.ones(1))
+        engine.advance(rows, np.array([10], np.int32), np.ones(1), np.empty(1, np.float32))
     assert (small * np.float32(1)).item() > 0  # the caller's mode came back
     weights = arrays(engine.shapes)
     engine.set(_native.Kind.first, [np.full_like(w, 1e-38) for w in weights])
     engine.set(_native.Kind.second, [np.full_like(w, 1e-38) for w in weights])
     engine.set(_native.Kind.values, [w * 0 for w in weights])  # so that hidden gradients are exactly 0
-    engine.advance(rows, np.array([10], np.int32), np.zeros(1))
+    engine.advance(rows, np.array([10], np.int32), np.zeros(1), np.empty(1, np.float32))
     moments = engine.get(_native.Kind.first)[0]
     assert (moments == 0).all(), "0.9e-38 is denormal and must have become 0"
 
@@ -445,7 +456,8 @@ def test_a_sample_a_step_keeps_the_precision_that_was_asked_for() -> None:
     for precision in ("float32", "bfloat16"):
         for clip in (0.0, 1e30):
             engine = ready(method="sgd", first=0.0, hidden=[20, 20], precision=precision, clip=clip)
-            engine.advance(np.arange(10, dtype=np.int32), np.ones(10, np.int32), np.full(10, 0.1))
+            losses = np.empty(10, np.float32)
+            engine.advance(np.arange(10, dtype=np.int32), np.ones(10, np.int32), np.full(10, 0.1), losses)
             found[precision, clip] = engine.get(_native.Kind.values)[2]
     assert np.array_equal(found["bfloat16", 0.0], found["bfloat16", 1e30])
     assert not np.array_equal(found["bfloat16", 0.0], found["float32", 0.0])
@@ -467,7 +479,8 @@ def test_a_sample_a_step_gives_the_same_bits_by_one_thread_and_by_two(isa: str) 
         )
         engine.set(_native.Kind.values, arrays(engine.shapes))
         engine.set_data(x, y)
-        losses = engine.advance(order, np.ones(700, np.int32), np.full(700, 0.01))
+        losses = np.empty(700, np.float32)
+        engine.advance(order, np.ones(700, np.int32), np.full(700, 0.01), losses)
         found.append([losses, *engine.get(_native.Kind.values)])
     for other in found[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))

@@ -26,7 +26,9 @@ def ready(**settings):
 
 def advance(engine, steps=3, seeds=None):
     order = np.arange(100 * steps, dtype=np.int32) % 300
-    return engine.advance(order, np.full(steps, 100, np.int32), np.full(steps, 0.01), seeds)
+    losses = np.empty(steps, np.float32)
+    engine.advance(order, np.full(steps, 100, np.int32), np.full(steps, 0.01), losses, seeds)
+    return losses
 
 def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
@@ -81,10 +83,14 @@ def painted(engine=ready()):
 def data(engine=ready()):
     x, y = samples(1 << 20, 2, 3)
     engine.set_data(x, y)
-    return [engine.advance(np.arange(99, dtype=np.int32), np.array([99], np.int32), np.zeros(1))]
+    losses = np.empty(1, np.float32)
+    engine.advance(np.arange(99, dtype=np.int32), np.array([99], np.int32), np.zeros(1), losses)
+    return [losses]
 def one_by_one():
     engine = ready(method="sgd", first=0.0, hidden=[250, 290])
-    return [engine.advance(np.arange(20, dtype=np.int32), np.ones(20, np.int32), np.full(20, 0.1))]
+    losses = np.empty(20, np.float32)
+    engine.advance(np.arange(20, dtype=np.int32), np.ones(20, np.int32), np.full(20, 0.1), losses)
+    return [losses]
 cases = {
     "plain": train, "grid": lambda: train(**GRID), "dropout": lambda: train(dropped_hidden=0.5, hidden=[2000]),
     "half": lambda: train(precision="bfloat16-all"), "muon": lambda: train(method="muon"), "wide": wide,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_going_on import BASES, SMALL, lines, stopping, weights
 
-from sfumato import budget, engine, experiment
+from sfumato import budget, engine, experiment, following
 from sfumato.errors import RunError
 from sfumato.learning.plan import Plan
 from sfumato.learning.session import Tick
@@ -45,8 +45,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(recipe: Recipe, *unused: Any, **more: Any) -> Any:
         return budget.Planned(recipe.replace(steps=PLANNED), WATCH, "planned", 0, 0)
 
-    drive = experiment.drive
-    monkeypatch.setattr(experiment, "drive", lambda *a, **k: drive(*a, **{**k, "pulse": 0.0}))
+    drive = following.drive
+    monkeypatch.setattr(following, "drive", lambda *a, **k: drive(*a, **{**k, "pulse": 0.0}))
     monkeypatch.setattr(experiment, "plan", plan)
     monkeypatch.setattr(experiment, "Pace", Anew)
 

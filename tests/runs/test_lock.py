@@ -83,7 +83,9 @@ def test_a_lock_ends_with_its_process_and_not_with_a_child(tmp_path: Path) -> No
         "from pathlib import Path\n"
         "with holding(Path(sys.argv[1])):\n"
         "    if os.fork() == 0:\n"
+        "        print('child', flush=True)\n"  # it runs, and so has dropped its copy of the lock
         "        time.sleep(60)\n"
+        "    sys.stdin.readline()\n"
         "    print('held', flush=True)\n"
         "    sys.stdin.read()\n"
         "    os._exit(9)\n"
@@ -93,6 +95,9 @@ def test_a_lock_ends_with_its_process_and_not_with_a_child(tmp_path: Path) -> No
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as held:
         assert held.stdout is not None and held.stdin is not None
+        assert held.stdout.readline() == b"child\n"
+        held.stdin.write(b"go on\n")
+        held.stdin.flush()
         assert held.stdout.readline() == b"held\n"
         assert is_held(run.folder) and run.state == "running"
         held.stdin.close()

@@ -18,7 +18,7 @@ from .precedence import layered, merged, pairs
 from .refusals import asked
 
 if TYPE_CHECKING:
-    from ..experiment import Say
+    from ..following import Say
     from ..recipe import Recipe
     from ..runs import RunDirectory
 

@@ -140,10 +140,10 @@ class NativeSession:
 
     def advance(self, steps: int) -> npt.NDArray[np.float32]:
         """See `Session.advance`."""
-        parts = [np.empty(0, np.float32)]
+        losses, done = np.empty(steps, np.float32), 0
         most = max(1, STRETCH_ROWS // self.plan.batch)
-        while steps > 0:
-            count = self.plan.known(self.step, min(steps, most))
+        while done < steps:
+            count = self.plan.known(self.step, min(steps - done, most))
             wakes = next((k for k in range(1, count + 1) if self.plan.wakes(self.step + k - 1)), 0)
             count = wakes or count
             order, sizes = rows, _ = self.plan.stretch(self.step, count)
@@ -152,14 +152,14 @@ class NativeSession:
                 self._trainer.set_data(_encoded(self._encoding, self._inputs[order]), self._targets[order])
                 order = np.arange(len(order), dtype=np.int32)
             rates, seeds = self.plan.rates(self.step, count), self._seeds(count)
-            parts.append(self._trainer.advance(order, sizes, rates, seeds, errors))
+            self._trainer.advance(order, sizes, rates, losses[done : done + count], seeds, errors)
             self.step += count
-            steps -= count
+            done += count
             if errors is not None:
                 self.plan.record(rows, errors, self.step)
             if wakes:
                 self._wake(rows[-int(sizes[-1]) :])
-        return np.concatenate(parts)
+        return losses
 
     def _seeds(self, count: int) -> npt.NDArray[np.uint32] | None:
         """Of each step's dropout; PyTorch's CPU generator reads the lower half of the eager engine's 64 bits."""
