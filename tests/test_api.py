@@ -141,6 +141,21 @@ def test_every_verb_gives_a_run_with_views(photo: Path, tmp_path: Path) -> None:
     assert other.image().values.shape == (9, 13, 3)
 
 
+def test_a_run_may_be_named_by_its_folder_and_numbers_be_numpys(photo: Path, tmp_path: Path) -> None:
+    run = sfumato.paint(photo, out=tmp_path, progress=False, until=Until("psnr", 1e3), **TINY, epochs=1)
+    again = sfumato.resume(str(run.folder), epochs="2", until="psnr=2", progress=False)
+    assert again.folder == run.folder and again.recipe.epochs == 2 and again.reached
+    fork = sfumato.fork(run.folder, np.int64(1), {"rate": np.float32(0.5)}, out=tmp_path, progress=False)
+    assert fork.recipe.rate == 0.5
+
+
+@pytest.mark.parametrize("step", [0.5, "1"])
+def test_a_fork_leaves_at_a_whole_step(photo: Path, tmp_path: Path, step: Any) -> None:
+    run = sfumato.paint(photo, out=tmp_path, progress=False, **TINY, epochs=1)
+    with pytest.raises(RecipeError, match="no whole number"):
+        sfumato.fork(run, step, {}, out=tmp_path, progress=False)
+
+
 def test_a_say_of_ones_own_hears_everything_and_nothing_is_printed(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 import sfumato
 from sfumato import picture
+from sfumato.errors import RecipeError
 from sfumato.painting import paint
 from sfumato.run import Run
 from sfumato.runs import RunDirectory
@@ -43,6 +45,18 @@ def test_an_image_is_what_the_net_paints_then_and_at_any_size(run: Run) -> None:
     assert run.image(size=(26, 18)).values.shape == (18, 26, 3)
     painted = picture.load(run.file("painting.png"))
     assert np.abs(run.image().values - painted.values).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_size_is_said_as_in_exports(run: Run) -> None:
+    for size in ((26, 18), np.array([26, 18]), "26x18", "2x"):
+        assert run.image(size=size).values.shape == (18, 26, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(0, 4), (-3, 4), (3.5, 4), (3,), 3, "0x4", (10**5, 10**5), (3, None)])
+@pytest.mark.parametrize("view", ["image", "export"])
+def test_a_size_that_cannot_be_meant_is_refused(run: Run, view: str, size: Any, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"size|too large"):
+        run.image(size=size) if view == "image" else run.export(tmp_path / "a.png", size=size)
 
 
 def test_its_neurons_are_the_sheet_of_the_layer(run: Run) -> None:

@@ -6,11 +6,13 @@ So PyTorch is imported inside the functions: that takes seconds, and something i
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .errors import RecipeError
 from .recipe import Recipe, for_budget, of_task, read_recipe
 from .run import Run
 from .runs import RunDirectory
@@ -31,7 +33,7 @@ def paint(
     *,
     recipe: str | Recipe | None = None,
     out: str | os.PathLike[str] = "runs",
-    until: str | None = None,
+    until: str | Until | None = None,
     budget: str | float | None = None,
     watch: Watch | None = None,
     watchers: Sequence[Callable[[Tick], None]] = (),
@@ -63,7 +65,7 @@ def paint(
             source,
             out=out,
             watch=watch,
-            until=Until.parse(until) if until else None,
+            until=_until(until),
             budget=_seconds(budget, fields),
             watchers=watchers,
             progress=progress,
@@ -112,22 +114,42 @@ def perform(
         return Run.of(experiment.perform(recipe, source, **told))
 
 
-def resume(run: RunDirectory, *, progress: bool = True, **options: Any) -> Run:
-    """`experiment.resume` with its options: go on with a run."""
+def resume(
+    run: RunDirectory | str | os.PathLike[str],
+    *,
+    until: str | Until | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Run:
+    """`experiment.resume` with its options: go on with a run, or with the one of a folder."""
+    opened = _opened(run)
+    options["until"] = _until(until)
+    if options.get("epochs") is not None:
+        options["epochs"] = opened.recipe.replace(epochs=options["epochs"], steps=0).epochs
     with _telling(progress, options) as told:
         from . import experiment
 
-        return Run.of(experiment.resume(run, **told))
+        return Run.of(experiment.resume(opened, **told))
 
 
 def fork(
-    run: RunDirectory, step: int, changes: Mapping[str, Any], *, progress: bool = True, **options: Any
+    run: RunDirectory | str | os.PathLike[str],
+    step: int | None,
+    changes: Mapping[str, Any],
+    *,
+    progress: bool = True,
+    **options: Any,
 ) -> Run:
     """`experiment.fork` with its options: a new run that leaves `run` at `step`, some fields changed from there."""
+    opened = _opened(run)
+    try:
+        step = None if step is None else operator.index(step)
+    except TypeError as error:
+        raise RecipeError(f"fork step {step!r} is no whole number") from error
     with _telling(progress, options) as told:
         from . import experiment
 
-        return Run.of(experiment.fork(run, step, changes, **told))
+        return Run.of(experiment.fork(opened, step, changes, **told))
 
 
 @contextmanager
@@ -140,6 +162,15 @@ def _telling(progress: bool, options: Mapping[str, Any]) -> Iterator[dict[str, A
 
     with renderer(python=True).telling() as say:
         yield {**options, "say": say}
+
+
+def _opened(run: RunDirectory | str | os.PathLike[str]) -> RunDirectory:
+    return run if isinstance(run, RunDirectory) else RunDirectory(run)
+
+
+def _until(target: str | Until | None) -> Until | None:
+    """A target, or its text as on the command line; None where there is none."""
+    return Until.parse(str(target)) if target else None
 
 
 def _picture(given: object) -> Picture | None:

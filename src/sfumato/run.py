@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import RecipeError
 from .runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -28,12 +29,24 @@ class Run(RunDirectory):
         run.verdict = directory.verdict
         return run
 
-    def image(self, step: int | None = None, size: tuple[int, int] | None = None) -> Picture:
-        """What the net paints at `step` (None: now), at (width, height) or at the picture's own size."""
+    def image(self, step: int | None = None, size: str | tuple[int, int] | None = None) -> Picture:
+        """What the net paints at `step` (None: now), at (width, height), "1200x1716", "4x", or the own size.
+
+        Raises RecipeError for a size without pixels, or of more than memory is taken for.
+        """
         from .painting import paint
+        from .picture import LARGEST
+        from .views.frames import wanted_size
 
         target = self.target
-        width, height = size or (target.width, target.height)
+        width, height = target.width, target.height
+        if size is not None:
+            width, height = wanted_size(size, width, height)
+        if width * height > LARGEST:
+            raise RecipeError(
+                f"size {width}x{height} is too large for memory: at most {LARGEST:,} pixels\n"
+                "hint: export('painting.png', size=...) needs no memory for it"
+            )
         return paint(self.net(step), height, width, where=self.recipe.coordinates, icc=target.icc)
 
     def export(self, path: str | os.PathLike[str], **options: Any) -> Path:

@@ -9,7 +9,8 @@ import pytest
 from compare import bound, close
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sfumato.picture import metrics
+from sfumato.errors import PictureError
+from sfumato.picture import from_array, metrics
 
 
 def pair(height: int, width: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -77,10 +78,40 @@ def test_ssim_of_equal_pictures_is_one_and_of_small_ones_unknown() -> None:
 @pytest.mark.parametrize("metric", [metrics.mse, metrics.mae, metrics.psnr, metrics.ssim])
 def test_shapes_are_never_broadcast(metric: object) -> None:
     for a, b in (((12, 12, 3), (12, 12, 1)), ((4,), (4, 1)), ((0,), (0,))):
-        with pytest.raises(ValueError, match="cannot compare shapes"):
+        with pytest.raises(PictureError, match="cannot be compared"):
             metric(np.zeros(a), np.zeros(b))  # type: ignore[operator]
 
 
 def test_metrics_count_in_float64() -> None:
     a = np.zeros(100_000, np.float32)
     close(metrics.mse(a, a + np.float32(0.1)), float(np.float32(0.1)) ** 2, **bound("float64"))
+
+
+METRICS = (metrics.mse, metrics.mae, metrics.psnr, metrics.ssim)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", ["bool", "uint8", "uint16"])
+def test_whole_numbers_mean_their_full_scale(metric: object, kind: str) -> None:
+    """uint8 was compared as it stood: PSNR -44 dB."""
+    full = {"bool": 1, "uint8": 255, "uint16": 65535}[kind]
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, full, (12, 13, 3), endpoint=True).astype(kind) for _ in range(2))
+    assert metric(a, b) == metric(a / full, b / full)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_pictures_and_lists_are_compared_like_their_values(metric: object) -> None:
+    a, b = (from_array(np.clip(values, 0, 1)) for values in pair(12, 12))
+    expected = metric(a.values, b.values)  # type: ignore[operator]
+    assert metric(a, b) == metric(a.values, b) == expected  # type: ignore[operator]
+    assert metric(a.values.tolist(), b.values.tolist()) == pytest.approx(expected, rel=1e-6)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    "wrong", [np.full((12, 12, 3), 200.0), np.zeros((12, 12, 3), int), [[0.0], [0.0, 1.0]]]
+)
+def test_what_means_another_scale_is_no_target(metric: object, wrong: object) -> None:
+    with pytest.raises(PictureError, match="target"):
+        metric(wrong, np.zeros((12, 12, 3)))  # type: ignore[operator]

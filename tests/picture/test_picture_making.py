@@ -10,12 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from picture_files import GREY, SRGB, Array, levels, noise, smooth
 from PIL import Image
 
 from sfumato import files, picture
 from sfumato.errors import PictureError, RecipeError, RunError
-from sfumato.picture import Picture, encode, flatten, from_array, load, parse_size, resize, save, sheet
+from sfumato.picture import (
+    Picture,
+    encode,
+    flatten,
+    from_array,
+    from_pillow,
+    load,
+    parse_size,
+    resize,
+    save,
+    sheet,
+)
 from sfumato.picture._values import CLIPPED
 
 
@@ -275,3 +287,53 @@ def test_a_picture_shows_itself_in_a_notebook(tmp_path: Path, channels: int) -> 
     shown = from_array(values)
     (tmp_path / "shown.png").write_bytes(shown._repr_png_())
     assert np.array_equal(load(tmp_path / "shown.png", alpha=channels == 4).values, shown.values)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[0.0, 1.0], [0.5]],
+        torch.zeros(2, 2, 3, requires_grad=True),
+        torch.zeros(2, 2, 3, dtype=torch.bfloat16),
+        np.ma.masked_greater(np.array([[0.0, 1.0]]), 0.5),
+        (i for i in range(3)),
+        b"picture",
+    ],
+    ids=["ragged", "gradient", "bfloat16", "masked", "generator", "bytes"],
+)
+def test_what_is_no_plain_array_is_refused_by_name(given: object) -> None:
+    with pytest.raises(PictureError, match=r"picture .picture.[^\n]*\nhint: "):
+        from_array(given)  # type: ignore[arg-type]
+
+
+def test_every_mode_of_pillow_is_taken_or_refused_with_a_way_out() -> None:
+    modes = (*Image.MODES, "La", "PA", "RGBa", "RGBX", "I;16", "I;16B", "I;16L")
+    for mode in modes:
+        image = Image.new(mode, (3, 2))
+        try:
+            assert from_pillow(image).values.shape[:2] == (2, 3), mode
+        except PictureError as error:
+            if "convert('RGB')" in str(error):
+                image.convert("RGB")  # the way out is one
+            assert f"mode {mode} " in str(error) and "\nhint: " in str(error)
+
+
+def test_a_premultiplied_grey_is_the_grey_it_was() -> None:
+    made = from_pillow(
+        Image.merge("LA", [Image.new("L", (2, 2), 200), Image.new("L", (2, 2), 255)]).convert("La")
+    )
+    assert np.allclose(made.values, [200 / 255] * 3 + [1], atol=1e-6)  # floats of 8 bits
+
+
+def test_a_picture_that_pillow_cannot_read_any_more_is_refused(tmp_path: Path) -> None:
+    closed = Image.new("RGB", (3, 2))
+    closed.close()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(
+        tmp_path / "half.png"
+    )
+    whole = (tmp_path / "half.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    with Image.open(tmp_path / "half.png") as half:
+        for image in (closed, half):
+            with pytest.raises(PictureError, match="cannot be read"):
+                from_pillow(image)

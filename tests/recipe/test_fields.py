@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +78,11 @@ def test_a_net_survives_its_text(widths: tuple[int, ...]) -> None:
         ("300,300,64", (300, 300, 64)),
         ("2x300, 64", (300, 300, 64)),
         ([8, 9], (8, 9)),
+        (np.int64(64), (64,)),
+        (np.array([8, 9]), (8, 9)),
+        ([np.int16(8), np.uint8(9)], (8, 9)),
+        (range(8, 10), (8, 9)),
+        ((width for width in (8, 9)), (8, 9)),
     ],
 )
 def test_short_forms_of_a_net(text: Any, widths: tuple[int, ...]) -> None:
@@ -85,12 +93,28 @@ def test_short_forms_of_a_net(text: Any, widths: tuple[int, ...]) -> None:
     "text",
     [
         *("", "x", "0", "4x", "x300", "4x0", "0x3", "-3", "3,,3", "1.5", True, (), [0], [True], ["3"], None),
+        *([8.0], 8.0, np.array([8.0]), np.array([True]), {8, 9}, {8: 9}),
+        *(b"8", range(1, 10**12), np.ones((2, 2), int)),
         *("1001x1", "1x1000001", "99999999999x1", "9" * 5000, "9" * 5000 + "x3", "1000x1,1"),
     ],
 )
 def test_nets_that_cannot_be_meant_are_refused(text: Any) -> None:
     with pytest.raises(RecipeError, match="net="):
         parse_net(text)
+
+
+@pytest.mark.parametrize("field", ["batch", "steps", "seed", "wake", "threads", "residual"])
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64, Decimal, Fraction])
+def test_whole_numbers_of_any_kind_are_taken_and_others_never_cut(field: str, kind: Any) -> None:
+    """batch=numpy.float32(2.5) was taken for 2."""
+    assert getattr(Recipe().replace(**{field: kind(3)}), field) == 3
+    with pytest.raises(RecipeError, match=f"{field}=.* is not a valid int"):
+        Recipe().replace(**{field: kind(2.5)})
+
+
+@pytest.mark.parametrize("share", [0.1, np.float32(0.1), np.float64(0.1), "0.1"])
+def test_a_share_of_held_out_pixels_is_a_number_of_any_kind(share: Any) -> None:
+    assert float(Recipe().replace(held_out=share).held_out) == 0.1
 
 
 def test_a_recipe_of_format_1_is_read_for_ever() -> None:

@@ -25,6 +25,7 @@ from sfumato.picture.png import Scanlines
 from sfumato.recipe import Recipe
 from sfumato.run import Run
 from sfumato.views.export import export, load_net, sheet
+from sfumato.views.report import write
 
 SMALL = Recipe(
     net=(12, 7), activation="sine:omega=30", encoding="fourier:bands=4,sigma=2", coordinates="corners"
@@ -339,6 +340,40 @@ def test_mp4_without_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
 def test_suffixes_are_refused_with_what_exists(name: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=words):
         export(synthetic(tmp_path, 1), tmp_path / name)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_no_view_replaces_what_a_run_is_made_of(tmp_path: Path) -> None:
+    """An export to RUN/checkpoint.safetensors took the checkpoint's place, and the run could not go on."""
+    run = painted(tmp_path)
+    run.save_frame(0, b"jpeg")
+    elsewhere = tmp_path / "link"
+    elsewhere.symlink_to(run.folder)
+    before = everything(run.folder)
+    assert any("weights" in name for name in before) and any("checkpoint" in name for name in before)
+    for name in before:
+        for folder in (run.folder, elsewhere):
+            path = folder / Path(name).relative_to(run.folder)
+            with pytest.raises((RunError, RecipeError)):
+                export(run, path)
+            with pytest.raises((RunError, RecipeError)):
+                write([run], path)
+    assert everything(run.folder) == before
+    export(run, run.folder / "painting.png", size="2x")  # what is derived may be made anew
+
+
+def test_a_name_that_no_disk_takes_is_refused_in_two_lines(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot write [^\n]*\nhint: "):
+        export(painted(tmp_path), tmp_path / f"{'x' * 300}.png")
+
+
+@pytest.mark.parametrize("name", ["page.png", "page", ".", "origin.json"])
+def test_a_page_is_named_as_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"suffix|a page is written as"):
+        write([painted(tmp_path)], tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -89,17 +89,31 @@ def load(
 def from_pillow(image: Image.Image, name: str = "") -> Picture:
     """A picture of one that Pillow has opened or made, as `load` reads its file: turned by EXIF, with its profile.
 
-    name: its file's stem if empty. Raises PictureError for modes whose colours are not plain, such as CMYK.
+    name: its file's stem if empty. Raises PictureError for modes whose colours are not plain, such as CMYK, and for
+    one that is closed or damaged.
     """
     file = Path(str(getattr(image, "filename", "") or "picture"))
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    name = name or file.stem
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "La":  # Pillow turns it into nothing but LA
+            image = image.convert("LA")
+        if image.mode in ("P", "PA", "LA", "RGBa"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        values = np.asarray(image)
+    # Only now does Pillow read a file that it has opened, and its readers raise nearly anything on damaged bytes.
+    except Exception as error:
+        what = f"picture {name!r} cannot be read: {error or type(error).__name__}"
+        raise PictureError(f"{what}\nhint: is it open, and its file whole?") from error
     if image.mode not in PLAIN_MODES:
-        raise PictureError(
-            f"a picture of Pillow's mode {image.mode} is not taken as it is\nhint: image.convert('RGB')"
-        )
-    made = from_array(np.asarray(image), name=name or file.stem)
+        # Pillow cuts I off at 255 on its way to RGB, and has no way from LAB.
+        hints = {
+            "I": "numpy.asarray(image) / 65535, or what its white is",
+            "LAB": "PIL.ImageCms makes it RGB",
+        }
+        hint = hints.get(image.mode, "image.convert('RGB')")
+        raise PictureError(f"a picture of Pillow's mode {image.mode} is not taken as it is\nhint: {hint}")
+    made = from_array(values, name=name)
     notes = list(made.notes)
     icc = _fitting_profile(image.info.get("icc_profile"), made.channels, notes)
     return Picture(made.values, icc, tuple(notes), made.name)

@@ -68,6 +68,8 @@ class Picture:
         return file.getvalue()
 
 
+ALLOWED = "floats in [0, 1], bool, uint8 or uint16"
+
 CLIPPED = "values below 0 or above 1 are clipped"
 
 
@@ -76,13 +78,9 @@ def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture
 
     Floats are meant in [0, 1]. What a network paints overshoots, so they are clipped, which is noted; those beyond
     -0.5 ... 1.5 mean something else, such as 0 ... 255. bool, uint8 and uint16 are divided by their full scale.
-    Raises PictureError for such floats, other types and shapes, no pixels, or values that are not finite.
+    Raises PictureError for such floats, other types and shapes, no pixels, or values that are masked or not finite.
     """
-    array = np.asarray(values)
-    scale = 1 if array.dtype.kind in "fb" else {"uint8": 255, "uint16": 65535}.get(array.dtype.name)
-    if scale is None:
-        allowed = "floats in [0, 1], bool, uint8 or uint16"
-        raise PictureError(f"picture {name!r} cannot be made of {array.dtype} values\nhint: give {allowed}")
+    array, scale = numbers(values, name)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
@@ -90,12 +88,40 @@ def from_array(values: ArrayLike, icc: bytes | None = None, name: str = "picture
         raise PictureError(f"{what}\nhint: give (H, W), or (H, W, C) with C = 1, 3 or 4")
     check_finite(array, name)
     low, high = float(array.min()), float(array.max())
-    if scale == 1 and not -0.5 <= low <= high <= 1.5:
-        what = f"picture {name!r} has values from {low:g} to {high:g}, and floats are meant from 0 to 1"
-        raise PictureError(f"{what}\nhint: divide by the largest that may be, such as 255")
+    if scale == 1:
+        check_range(low, high, name)
     notes = (CLIPPED,) if scale == 1 and not -1e-6 <= low <= high <= 1 + 1e-6 else ()
     scaled = np.clip(array.astype(np.float64) / scale, 0, 1)
     return Picture(np.ascontiguousarray(scaled, dtype=np.float32), icc, notes, name)
+
+
+def numbers(values: ArrayLike, name: str) -> tuple[NDArray[Any], int]:
+    """An array of any shape as NumPy has it, and the number that stands for white: 1 for floats and bool.
+
+    Raises PictureError for what is no array, other types, and masked values.
+    """
+    try:
+        array = np.asarray(values)
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # ragged lists, tensors with a gradient or in bfloat16
+        what = f"picture {name!r} cannot be made of a {type(values).__name__}: {str(error).splitlines()[0]}"
+        raise PictureError(f"{what}\nhint: give an array of {ALLOWED}") from error
+    if np.ma.is_masked(values):
+        raise PictureError(f"picture {name!r} has masked values, which are no colours\nhint: array.filled(0)")
+    scale = 1 if array.dtype.kind in "fb" else {"uint8": 255, "uint16": 65535}.get(array.dtype.name)
+    if scale is None:
+        raise PictureError(f"picture {name!r} cannot be made of {array.dtype} values\nhint: give {ALLOWED}")
+    return array, scale
+
+
+def check_range(low: float, high: float, name: str) -> None:
+    """Raise PictureError for floats that mean another scale than 0 ... 1, such as 0 ... 255."""
+    if low < -0.5 or high > 1.5:
+        what = f"picture {name!r} has values from {low:g} to {high:g}, and floats are meant from 0 to 1"
+        raise PictureError(f"{what}\nhint: divide by the largest that may be, such as 255")
 
 
 def as_image(picture: Picture) -> Image.Image:

@@ -1,6 +1,8 @@
-"""Numbers from two arrays of the same shape: what was wanted and what was painted.
+"""Numbers from two pictures, or arrays, of the same shape: what was wanted and what was painted.
 
-Pictures are compared as they would be stored: values clipped to [0, 1], not rounded.
+They are compared as they would be stored: what was painted is clipped to [0, 1], not rounded. Arrays hold floats
+meant in [0, 1]; bool, uint8 and uint16 are divided by their full scale. All raise PictureError where shapes differ,
+for other types, and for a target of floats beyond -0.5 ... 1.5, which mean another scale.
 """
 
 from __future__ import annotations
@@ -10,25 +12,29 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import PictureError
+from ._values import Picture, check_range, numbers
+
 __all__ = ["mae", "mse", "psnr", "psnr_of_mse", "ssim"]
 
 Real = npt.NDArray[np.floating]
+Shown = Picture | npt.ArrayLike
 
 
-def mse(target: Real, painted: Real) -> float:
-    """Mean squared error of values clipped to [0, 1]; 0 is perfect. Shapes must be equal (ValueError)."""
-    _same(target, painted)
-    error = np.clip(painted, 0, 1).astype(np.float64) - target
+def mse(target: Shown, painted: Shown) -> float:
+    """Mean squared error of values clipped to [0, 1]; 0 is perfect."""
+    wanted, found = _pair(target, painted)
+    error = np.clip(found, 0, 1).astype(np.float64) - wanted
     return float(np.mean(error * error))
 
 
-def mae(target: Real, painted: Real) -> float:
+def mae(target: Shown, painted: Shown) -> float:
     """Mean absolute error of values clipped to [0, 1]."""
-    _same(target, painted)
-    return float(np.mean(np.abs(np.clip(painted, 0, 1).astype(np.float64) - target)))
+    wanted, found = _pair(target, painted)
+    return float(np.mean(np.abs(np.clip(found, 0, 1).astype(np.float64) - wanted)))
 
 
-def psnr(target: Real, painted: Real) -> float:
+def psnr(target: Shown, painted: Shown) -> float:
     """Peak signal-to-noise ratio in decibels, peak 1: -10 log10(mse); infinite for equal arrays."""
     return psnr_of_mse(mse(target, painted))
 
@@ -40,18 +46,18 @@ def psnr_of_mse(error: float) -> float:
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
-def ssim(target: Real, painted: Real) -> float:
+def ssim(target: Shown, painted: Shown) -> float:
     """Structural similarity in [-1, 1], 1 = equal, mean over channels; arrays (H, W, C) in [0, 1].
 
     Wang, Bovik, Sheikh and Simoncelli 2004, equations 13-14, with their Gaussian window (sd 1.5 pixels, cut at
     3.5 sd), K1 = 0.01, K2 = 0.03 and population covariances; the border of 5 pixels, where the window leaves
     the picture, does not count (as in scikit-image with gaussian_weights). Sides below 11 pixels give nan.
     """
-    _same(target, painted)
-    if min(target.shape[:2]) < 11:
+    wanted, found = _pair(target, painted)
+    if min(wanted.shape[:2]) < 11:
         return math.nan
-    a = np.asarray(target, np.float64)
-    b = np.clip(painted, 0, 1).astype(np.float64)
+    a = np.asarray(wanted, np.float64)
+    b = np.clip(found, 0, 1).astype(np.float64)
     mean_a, mean_b = _blur(a), _blur(b)
     var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
@@ -70,6 +76,17 @@ def _blur(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(sum(k * down[:, i : width - 10 + i] for i, k in enumerate(kernel)))
 
 
-def _same(a: Real, b: Real) -> None:
-    if a.shape != b.shape or not a.size:
-        raise ValueError(f"cannot compare shapes {a.shape} and {b.shape}")
+def _pair(target: Shown, painted: Shown) -> tuple[Real, Real]:
+    """Both as floats on the scale where white is 1."""
+    wanted, found = _real(target, "target"), _real(painted, "painted")
+    if wanted.shape != found.shape or not wanted.size:
+        raise PictureError(f"pictures of shapes {wanted.shape} and {found.shape} cannot be compared")
+    check_range(
+        float(wanted.min()), float(wanted.max()), "target"
+    )  # a painting may be anywhere: it is clipped
+    return wanted, found
+
+
+def _real(values: Shown, name: str) -> Real:
+    array, scale = numbers(values.values if isinstance(values, Picture) else values, name)
+    return array if array.dtype.kind == "f" else array / np.float64(scale)

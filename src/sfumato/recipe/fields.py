@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, get_type_hints
+from itertools import islice
+from numbers import Real
+from typing import Any, SupportsIndex, get_type_hints
 
 from ..errors import RecipeError
 from .variants import near, short
@@ -228,28 +231,45 @@ def steps_per_epoch(samples: int, batch: int) -> int:
     return -(-samples // min(batch, samples))
 
 
-def parse_net(text: str | int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
-    """Widths of the hidden layers: `4x300` is four of 300, `300,300,64` are three, `6000` is one."""
-    if isinstance(text, int) and not isinstance(text, bool):
-        text = str(text)
+def parse_net(text: str | int | Iterable[int]) -> tuple[int, ...]:
+    """Widths of the hidden layers: `4x300` is four of 300, `300,300,64` are three, `6000` is one; whole numbers
+    of any kind stand for themselves."""
+    widths: list[int] = []
     if not isinstance(text, str):
-        widths = tuple(text) if isinstance(text, (tuple, list)) else ()
+        widths = _whole(text)
     else:
-        widths_list: list[int] = []
         for part in text.replace(" ", "").split(","):
             # At most ten digits a number: Python refuses to read thousands of them, memory to repeat so often.
             match = re.fullmatch(r"(?:(\d{1,10})x)?(\d{1,10})", part)
             if not match:
-                raise RecipeError(
-                    f"net={short(text)}: {short(part)} is no layer\nhint: 4x300, 6000 or 300,300,64"
-                )
-            widths_list += [int(match[2])] * min(int(match[1] or 1), MOST_LAYERS + 1)
-        widths = tuple(widths_list)
-    if not widths or any(not isinstance(w, int) or isinstance(w, bool) or w < 1 for w in widths):
+                raise _no_layer(text, part)
+            widths += [int(match[2])] * min(int(match[1] or 1), MOST_LAYERS + 1)
+    if not widths or min(widths) < 1:
         raise RecipeError(f"net={short(text)} needs at least one hidden layer of at least one unit")
     if len(widths) > MOST_LAYERS or max(widths) > 1_000_000:
         raise RecipeError(f"net={short(text)} is too large: at most {MOST_LAYERS} layers of 1,000,000 units")
+    return tuple(widths)
+
+
+def _whole(given: Any) -> list[int]:
+    """Widths that are no text: NumPy's whole numbers and arrays of them too, no more of them than tell too many."""
+    if isinstance(given, (bytes, Mapping, Set)) or not isinstance(given, (SupportsIndex, Iterable)):
+        raise _no_layer(given, given)
+    row: list[Any] = [given] if not isinstance(given, Iterable) else list(islice(given, MOST_LAYERS + 1))
+    widths = []
+    for width in row:
+        if isinstance(width, bool):
+            raise _no_layer(given, width)
+        try:
+            widths.append(operator.index(width))
+        except TypeError as error:
+            raise _no_layer(given, width) from error
     return widths
+
+
+def _no_layer(net: object, part: object) -> RecipeError:
+    hint = "hint: 4x300, 6000 or 300,300,64"
+    return RecipeError(f"net={short(net)}: {short(part)} is no layer\n{hint}")
 
 
 def held_out_pattern(text: str) -> str:
@@ -350,7 +370,7 @@ def _as(kind: Any, key: str, value: Any) -> Any:
             return value
         return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
     if kind is int:
-        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        if isinstance(value, bool) or (not isinstance(value, str) and value != int(value)):
             raise ValueError(value)
         return int(value)
     if kind is float:
@@ -360,8 +380,8 @@ def _as(kind: Any, key: str, value: Any) -> Any:
     if not isinstance(value, str):
         if key in ("activation", "encoding") and callable(value):
             return value
-        if key == "held_out" and isinstance(value, float):
-            return str(value)
+        if key == "held_out" and isinstance(value, Real) and not isinstance(value, bool):
+            return str(value)  # float() would write out the error of a NumPy float32
         raise TypeError(value)
     return value
 

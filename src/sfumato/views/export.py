@@ -24,11 +24,12 @@ from PIL import Image
 from .. import nets, painting, picture
 from ..drawing.canvas import text_width
 from ..errors import PictureError, RecipeError, RunError
-from ..files import replacing
+from ..files import replacing, writing
 from ..nets import Net
 from ..picture.png import Levels, Scanlines
 from ..picture.tiles import write_tiled
 from ..recipe import Recipe
+from ..runs.originals import refuse_originals
 from . import film as films
 from . import suffixes
 from .frames import caption, wanted_size
@@ -71,15 +72,18 @@ def export(
 
     Memory: PNG a strip of about 260,000 pixels; other paintings the result in 8 bits; films a few frames.
     Raises RecipeError for a suffix, size or option that cannot be meant, PictureError for what a type cannot
-    hold, MissingExtra for mp4 without PyAV, RunError where the run lacks what is asked for or the disk refuses.
+    hold, MissingExtra for mp4 without PyAV, RunError where the run lacks what is asked for, the disk refuses, or
+    the file is one that a run is made of.
     """
     path = Path(path)
     kind = suffixes.kind_of(path, kind)
     given = {"size": size, "step": step, "with": tuple(with_), "captions": captions, "pace": pace}
     suffixes.check_options(path, kind, given)
-    if path.is_dir() or not path.parent.is_dir():  # before hours of painting
-        hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
-        raise RunError(f"cannot write {path}\nhint: {hint}")
+    with writing(path):  # before hours of painting
+        if path.is_dir() or not path.parent.is_dir():
+            hint = "a folder has that name" if path.is_dir() else f"create the folder {path.parent} first"
+            raise RunError(f"cannot write {path}\nhint: {hint}")
+        refuse_originals(path)
     if kind == "film":
         options: dict[str, Any] = {"captions": captions, "size": size, "with_": with_, "pace": pace}
         return films.film(run, path.suffix, path=path, tell=tell, **options)

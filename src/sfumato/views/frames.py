@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,13 @@ def wanted_size(size: str | tuple[int, int], width: int, height: int) -> tuple[i
     from ..picture import parse_size
 
     if not isinstance(size, str):
-        return parse_size(f"{size[0]}x{size[1]}")
+        try:
+            width, height = map(operator.index, size)
+        except TypeError as error:
+            raise RecipeError(f"size {size!r} is not (width, height) in whole pixels") from error
+        except ValueError as error:
+            raise RecipeError(f"size {size!r} is not two numbers, (width, height)") from error
+        return parse_size(f"{width}x{height}")
     text = size.strip().lower().replace("×", "x")
     number = text.removesuffix("x").removeprefix("x")
     if number.replace(".", "", 1).isdecimal():

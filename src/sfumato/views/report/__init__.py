@@ -23,7 +23,9 @@ from ...data import Data
 from ...drawing import palettes
 from ...errors import RunError, SfumatoError
 from ...recipe import difference
+from ...runs.originals import refuse_originals
 from ...words import metric_name, metric_text
+from .. import suffixes
 from ..symptoms import symptoms
 from . import _curves, _digits, _neurons, _pictures, _words
 
@@ -79,10 +81,13 @@ class Part:
 def write(runs: Sequence[RunDirectory], path: str | os.PathLike[str] | None = None) -> Report:
     """Write the page of one or several runs; without a path, as `report.html` into the (first) run's directory.
 
-    Raises RunError where the disk refuses or there is no run.
+    Raises RunError where the disk refuses or there is no run, RecipeError for a file that is not named as a page.
     """
     from ...files import replacing
 
+    if path is not None:  # before the pictures of all runs are drawn
+        suffixes.kind_of(Path(path), "page")
+        refuse_originals(Path(path))
     text = page(runs)
     goal = Path(path) if path is not None else runs[0].file("report.html")
     with replacing(goal) as passing:
