@@ -1,14 +1,15 @@
 """What the playground's page costs and how quick it is, with a real browser beside a real training.
 
-    python benchmarks/playground.py [--seconds 20] [--rounds 4] [--tabs 24]
+    python benchmarks/playground.py [--seconds 5] [--rounds 30] [--tabs 24]
 
-Starts a server of its own, trains `classic` on the Mona Lisa, and alternates: the page open for some seconds,
-then closed for as many, again and again. The rate of steps with the page open over that with it closed is the
-median of the pairs; a spread that crosses 0.9 gives no verdict. On a busy machine steps a processor second of the
-trainer still say what looking costs it, and the browser's own share is told apart. Then: seconds from play to the
-first painting, walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge
-everything, as pages on other machines do) and after a hundred pages that vanish; and how a server ends by Ctrl-C,
-with its terminal, and killed: seconds until the last of its processes is gone. Let nothing else run meanwhile.
+Starts a server of its own, trains `classic` on the Mona Lisa for longer than all this takes, and alternates:
+the page open for some seconds, then closed for as many, again and again. The rate of steps with the page open
+over that with it closed is the mean of the pairs with Student's interval; one that holds 0.9 gives no verdict
+(a pair alone scatters by 0.08). On a busy machine steps a processor second of the trainer still say what
+looking costs it, and the browser's own share is told apart. Then: seconds from play to the first painting,
+walls of all neurons a second, rate and memory with many pages (sockets that take and acknowledge everything, as
+pages on other machines do) and after a hundred pages that vanish; and how a server ends by Ctrl-C, with its
+terminal, and killed: seconds until the last of its processes is gone. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import gzip
 import json
+import math
 import os
 import shutil
 import signal
@@ -34,6 +36,8 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from sfumato.compare.statistics import spread, student
 
 
 class Spy:
@@ -56,7 +60,7 @@ class Spy:
                 size = int.from_bytes(message[:4], "big")
                 header = json.loads(message[4 : 4 + size])
                 self.send(type="ack", id=header["id"])
-                self.walls.append((time.perf_counter(), header.get("layer", 0)))
+                self.walls.append((time.perf_counter(), len(header.get("layers", ()))))
                 continue
             event = json.loads(message)
             self.told.append(event)
@@ -187,10 +191,16 @@ def pairs(browser: Browser, spy: Spy, url: str, pid: int, rounds: int, seconds: 
     return rows
 
 
+def between(values: list[float]) -> tuple[float, float]:
+    """Mean, and half the width of Student's 95 % interval."""
+    mean, deviation = spread(values)
+    return mean, student(0.975, len(values) - 1) * deviation / math.sqrt(len(values))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--tabs", type=int, default=24)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as out, sync_playwright() as driver:
@@ -217,20 +227,23 @@ def main() -> None:
         page.locator("[aria-label^='Painting: step']").wait_for()
         print(f"first painting    {time.perf_counter() - started:.2f} s after play")
         page.close()
-        spy.wait(lambda: spy.steps[-1][1] > 1000)  # the first moments are kept every few steps
+        spy.steps.clear()
+        spy.send(type="start", recipe={"base": "classic", "epochs": 5000}, picture="mona-lisa")
+        spy.wait(lambda: spy.steps and spy.steps[-1][1] > 1000)  # the first moments are kept every few steps
         rows = pairs(browser, spy, url, server.pid, given.rounds, given.seconds)
         ratios = [row[0] for row in rows]
         own, drawing = (statistics.median(row[i] for row in rows) for i in (1, 2))
-        print(f"step rate         {statistics.median(ratios):.3f} of that without a page")
-        spread = f"{min(ratios):.3f} to {max(ratios):.3f}, {given.rounds} pairs of {given.seconds:g} s"
-        print(f"                  ({spread})")
+        mean, off = between(ratios)
+        print(f"step rate         {mean:.3f} ± {off:.3f} of that without a page (95 %)")
+        range_ = f"median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}"
+        print(f"                  ({range_}, {given.rounds} pairs of {given.seconds:g} s)")
         print(f"  a processor s   {own:.3f} of that without; drawing takes {drawing:.2f} of a core")
         spy.walls.clear()
         spy.send(type="watch", layers=[1, 2, 3, 4], beside=[], visible=True)
         time.sleep(given.seconds)
-        fourth = sum(layer == 4 for _, layer in spy.walls)
+        whole = sum(layers == 4 for _, layers in spy.walls)
         spy.send(type="watch", layers=[], beside=[], visible=False)
-        print(f"all 1,200 neurons {fourth / given.seconds:.2f} times a second")
+        print(f"all 1,200 neurons {whole / given.seconds:.2f} times a second")
         before, alone = memory(server.pid), measured(spy, given.seconds)
         tabs = [Spy(url) for _ in range(given.tabs)]
         for tab in tabs:

@@ -3,7 +3,7 @@
 
 import { computable, costs, halves, neuron, painted, type Carried, type Matrix } from "./net";
 import { canvasOf, decoded } from "./pixels";
-import type { Looked, Menus, NeuronHeader, PaintingHeader, Picture, RunRow, Story, WallHeader } from "./protocol";
+import type { Looked, Menus, NeuronHeader, PaintingHeader, Picture, RunRow, Story, WallFacts, WallsHeader } from "./protocol";
 import type { Listener, Source } from "./source";
 
 interface Packed {
@@ -12,7 +12,7 @@ interface Packed {
   levels: number;
   target: string;
   frames: Record<string, string>;
-  walls: Record<string, { header: WallHeader; picture: string }[]>;
+  walls: Record<string, { layers: WallFacts[]; picture: string }>;
   where: string;
   net: PackedNet | null;
 }
@@ -111,20 +111,22 @@ export class Embedded implements Source {
     return Promise.resolve(new Blob([bytes(this.packed.frames[this.nearest(this.packed.frames, step)] ?? "")]));
   }
 
-  wall(_run: string, step: number | null, layer: number): Promise<Looked<WallHeader>> {
+  /** Of all layers: they share a picture. */
+  wall(_run: string, step: number | null): Promise<Looked<WallsHeader>> {
     const at = this.nearest(this.packed.walls, step);
-    const found = this.packed.walls[at]?.find((one) => one.header.layer === layer);
-    if (!found) return Promise.reject(new Error("this file holds no neurons of that layer"));
-    const header = { ...found.header, step: Number(at), run: this.initial };
+    const found = this.packed.walls[at];
+    if (!found) return Promise.reject(new Error("this file holds no neurons"));
+    const header = { layers: found.layers, step: Number(at), run: this.initial };
     return Promise.resolve({ header, picture: new Blob([bytes(found.picture)]) });
   }
 
   async neuron(_run: string, _step: number | null, layer: number, index: number): Promise<Looked<NeuronHeader>> {
     const net = this.net;
     const { story } = this.packed;
-    const wall = (await this.wall("", null, layer)).header;
+    const { step, layers } = (await this.wall("", null)).header;
+    const wall = layers.find((one) => one.layer === layer)!;
     const common = {
-      run: this.initial, step: wall.step, layer, index, what: wall.what, range: wall.range[index] ?? 1,
+      run: this.initial, step, layer, index, what: wall.what, range: wall.range[index] ?? 1,
       mean: wall.mean[index] ?? 0, active: wall.active[index] ?? 0, dead: wall.dead.includes(index),
     };
     if (!computable(net)) throw new Error("this encoding is not computed in the page: the little picture is all there is");

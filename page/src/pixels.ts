@@ -1,6 +1,6 @@
 // Pictures as numbers: decoding, palettes, differences. No component knows how a colour is found.
 
-import type { Menus } from "./protocol";
+import type { Menus, WallFacts } from "./protocol";
 
 /** Colours as the four bytes of a pixel, opaque, in one number: a pixel is then written at once. */
 export type Table = Uint32Array;
@@ -17,6 +17,12 @@ export function table(hex: string): Table {
 
 export function tables(menus: Menus): { diverging: Table; heat: Table } {
   return { diverging: table(menus.palettes.diverging), heat: table(menus.palettes.heat) };
+}
+
+/** Where a unit's tile lies in the picture of its layer: left, top, width, height. */
+export function tileAt(wall: WallFacts, unit: number): [number, number, number, number] {
+  const [w, h] = wall.tile;
+  return [wall.at[0] + (unit % wall.columns) * w, wall.at[1] + Math.floor(unit / wall.columns) * h, w, h];
 }
 
 export function canvasOf(width: number, height: number): HTMLCanvasElement {

@@ -118,13 +118,20 @@ export interface PaintingHeader {
   before?: number | null;
 }
 
-export interface WallHeader {
+/** Neurons of some layers, all in one picture. */
+export interface WallsHeader {
   run: string;
   step: number;
+  layers: WallFacts[];
+}
+
+/** at: where in the picture the layer's tiles begin. */
+export interface WallFacts {
   layer: number;
   units: number;
   columns: number;
   tile: [number, number];
+  at: [number, number];
   what: string;
   range: number[];
   mean: number[];

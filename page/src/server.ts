@@ -2,7 +2,7 @@
 
 import { unpacked } from "./protocol";
 import type {
-  Command, Looked, NeuronHeader, News, PaintingHeader, Picture, RunRow, Story, WallHeader,
+  Command, Looked, NeuronHeader, News, PaintingHeader, Picture, RunRow, Story, WallsHeader,
 } from "./protocol";
 import type { Listener, Source } from "./source";
 
@@ -46,12 +46,12 @@ export class Server implements Source {
   }
 
   private async shown(data: ArrayBuffer): Promise<void> {
-    const look = unpacked<(PaintingHeader | WallHeader) & { channel: string; id: number }>(data);
+    const look = unpacked<(PaintingHeader | WallsHeader) & { channel: string; id: number }>(data);
     try {
       const { channel } = look.header;
       if (channel === "painting") await this.listener?.onPainting(look as Looked<PaintingHeader>);
       else if (channel === "rival painting") await this.listener?.onRival(look as Looked<PaintingHeader>);
-      else await this.listener?.onWall(look as unknown as Looked<WallHeader>);
+      else await this.listener?.onWalls(look as unknown as Looked<WallsHeader>);
     } finally {
       this.send({ type: "ack", id: look.header.id });
     }
@@ -91,7 +91,7 @@ export class Server implements Source {
     return (await this.get(`${this.of(run)}/frames/${step}`)).blob();
   }
 
-  wall(run: string, step: number | null, layer: number, together: number): Promise<Looked<WallHeader>> {
+  wall(run: string, step: number | null, layer: number, together: number): Promise<Looked<WallsHeader>> {
     return this.look(`${this.of(run)}/walls/${layer}`, step, { together: String(together) });
   }
 

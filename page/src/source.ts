@@ -3,14 +3,14 @@
 // except for `live`, which says whether anything can be trained.
 
 import type {
-  Command, Looked, NeuronHeader, News, PaintingHeader, Picture, RunRow, Story, WallHeader,
+  Command, Looked, NeuronHeader, News, PaintingHeader, Picture, RunRow, Story, WallsHeader,
 } from "./protocol";
 
 export interface Listener {
   onNews(news: News): void;
   onPainting(look: Looked<PaintingHeader>): Promise<void>;
   onRival(look: Looked<PaintingHeader>): Promise<void>;
-  onWall(look: Looked<WallHeader>): Promise<void>;
+  onWalls(look: Looked<WallsHeader>): Promise<void>;
   onConnection(state: "open" | "lost"): void;
 }
 
@@ -28,7 +28,7 @@ export interface Source {
   target(run: string): Promise<Blob>;
   frame(run: string, step: number): Promise<Blob>;
   /** step null: now, of a run that is being trained. */
-  wall(run: string, step: number | null, layer: number, together: number): Promise<Looked<WallHeader>>;
+  wall(run: string, step: number | null, layer: number, together: number): Promise<Looked<WallsHeader>>;
   neuron(run: string, step: number | null, layer: number, index: number): Promise<Looked<NeuronHeader>>;
   without(run: string, step: number | null, neurons: [number, number][]): Promise<Looked<PaintingHeader>>;
   order(run: string, step: number | null, layer: number, by: string): Promise<{ order: number[]; worth: number[] }>;

@@ -4,7 +4,7 @@
 import { canvasOf, coloured, decoded, difference, shownOn, tables, type Table } from "./pixels";
 import type {
   Command, Everything, Fields, Finding, Line, Looked, Menus, News, PaintingHeader, Picture, Pulse, Rival, RunFacts, Score,
-  Status, Story, WallHeader,
+  Status, Story, WallFacts, WallsHeader,
 } from "./protocol";
 import type { Listener, Source } from "./source";
 import { plain } from "./words";
@@ -13,7 +13,10 @@ export interface Painting extends PaintingHeader {
   image: ImageData;
 }
 
-export interface Wall extends WallHeader {
+/** A layer's neurons; the sheet holds those of the others too. */
+export interface Wall extends WallFacts {
+  run: string;
+  step: number;
   sheet: HTMLCanvasElement;
 }
 
@@ -254,11 +257,12 @@ export class Store implements Listener {
     });
   }
 
-  async onWall(look: Looked<WallHeader>): Promise<void> {
-    if (!this.now || look.header.run !== this.inner?.run) return;
-    const made = await this.decodedWall(look);
+  async onWalls(look: Looked<WallsHeader>): Promise<void> {
+    const { run } = look.header;
+    if (!this.now || run !== this.inner?.run) return;
+    const made = await this.decodedWalls(look);
     await this.together(() => {
-      if (this.now && made.run === this.inner?.run) this.walls = { ...this.walls, [made.layer]: made };
+      if (this.now && run === this.inner?.run) this.walls = { ...this.walls, ...made };
     });
   }
 
@@ -288,11 +292,12 @@ export class Store implements Listener {
     return { ...look.header, image: await decoded(look.picture, size.width, size.height) };
   }
 
-  private async decodedWall(look: Looked<WallHeader>): Promise<Wall> {
+  private async decodedWalls(look: Looked<WallsHeader>): Promise<Record<number, Wall>> {
+    const { run, step, layers } = look.header;
     const grey = await decoded(look.picture);
     const sheet = canvasOf(grey.width, grey.height);
     shownOn(sheet, this.palettes ? coloured(grey, this.palettes.diverging) : grey);
-    return { ...look.header, sheet };
+    return Object.fromEntries(layers.map((facts) => [facts.layer, { ...facts, run, step, sheet }]));
   }
 
   // What a person does -------------------------------------------------------------------------------------------
@@ -354,12 +359,15 @@ export class Store implements Listener {
     const sum = run.widths.reduce((a, b) => a + b, 0);
     const every = run.widths.map((_, i) => i + 1);
     const first = [this.layer, ...every.filter((layer) => layer !== this.layer && sum <= TOGETHER)];
+    const come = new Set<number>();
     for (const layer of first) {
+      if (come.has(layer)) continue; // it came along with another
       const look = await this.source.wall(run.run, this.innerStep, layer, run.widths[layer - 1] ?? 300);
-      const made = await this.decodedWall(look);
+      const made = await this.decodedWalls(look);
       if (turn !== this.looked) return;
-      if (this.streamed && (this.walls[layer]?.step ?? -1) > made.step) continue; // training was quicker
-      this.walls = { ...this.walls, [layer]: made };
+      look.header.layers.forEach((one) => come.add(one.layer));
+      if (this.streamed && (this.walls[layer]?.step ?? -1) > look.header.step) continue; // training was quicker
+      this.walls = { ...this.walls, ...made };
     }
   }
 

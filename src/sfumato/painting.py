@@ -27,28 +27,29 @@ TILE = 8
 """Pixels across and down that are painted together."""
 
 
-def predict(net: Net, inputs: Array) -> Array:
+def predict(net: Net, inputs: Array, threads: int | None = None) -> Array:
     """The net's outputs for inputs (N, D), float32 (N, C), in bounded memory, by the fastest engine that can.
 
-    Uses as many threads as PyTorch is set to, and no more than this process may use. Engines differ by rounding,
-    about 1e-7 of a value.
+    threads: of the native engine; if None, as many as PyTorch is set to. It uses no more than this process may.
+    Engines differ by rounding, about 1e-7 of a value.
     """
     finite = all(bool(torch.isfinite(value).all()) for value in net.parameters())  # native refuses others
     if finite and native.can_paint(net):
-        return native.predict(net, inputs, min(torch.get_num_threads(), available_threads()))
+        return native.predict(net, inputs, min(threads or torch.get_num_threads(), available_threads()))
     return nets.predict(net, inputs)
 
 
-def raster(net: Net, points: Array) -> Array:
+def raster(net: Net, points: Array, threads: int | None = None) -> Array:
     """The net's outputs at points (rows, columns, D) that lie like pixels: float32 (rows, columns, C).
 
     They are gone through tile by tile. Units that are silent on a whole chunk of rows cost the native engine
-    nothing, and on a tile many more are than on a line as long. No bit of the result depends on it.
+    nothing, and on a tile many more are than on a line as long. No bit of the result depends on it. threads: as in
+    `predict`.
     """
     rows, columns = points.shape[:2]
     order = _by_tiles(rows, columns)
     values = np.empty((rows * columns, net.outputs), np.float32)
-    values[order] = predict(net, points.reshape(rows * columns, -1)[order])
+    values[order] = predict(net, points.reshape(rows * columns, -1)[order], threads)
     return values.reshape(rows, columns, -1)
 
 

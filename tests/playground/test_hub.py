@@ -53,8 +53,8 @@ def header(data: str | bytes | None) -> dict[str, object]:
 
 
 def test_a_frame_is_header_and_picture() -> None:
-    frame = Frame.of("wall:2", 9, {"step": 5}, b"\xff\xd8picture")
-    assert header(frame.data) == {"step": 5, "channel": "wall:2", "id": 9}
+    frame = Frame.of("walls", 9, {"step": 5}, b"\xff\xd8picture")
+    assert header(frame.data) == {"step": 5, "channel": "walls", "id": 9}
     assert frame.data.endswith(b"\xff\xd8picture")
 
 
@@ -75,11 +75,11 @@ def test_channels_do_not_wait_for_one_another_and_news_come_first() -> None:
     hub = Hub()
     page = hub.join()
     hub.show("painting", {}, b"")
-    hub.show("wall:1", {}, b"")
+    hub.show("walls", {}, b"")
     hub.tell({"event": "pulse"})
     news, one, two = sent(page, 3)
     assert news == '{"event": "pulse"}'
-    assert [header(one)["channel"], header(two)["channel"]] == ["painting", "wall:1"]
+    assert [header(one)["channel"], header(two)["channel"]] == ["painting", "walls"]
 
 
 def test_an_unknown_acknowledgement_changes_nothing() -> None:
@@ -98,7 +98,7 @@ def test_who_comes_later_gets_the_newest_pictures() -> None:
     hub.show("painting", {"step": 2}, b"")
     assert header(sent(hub.join(), 1)[0])["step"] == 2
     hub.show("rival painting", {"step": 3}, b"")
-    hub.show("rival wall:1", {"step": 3}, b"")
+    hub.show("rival walls", {"step": 3}, b"")
     hub.forget("rival")
     assert header(sent(hub.join(), 1)[0])["step"] == 2
     hub.forget()

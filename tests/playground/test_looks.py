@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -77,18 +78,18 @@ def test_tiles_suit_jpeg_and_the_picture(units: int, height: int, width: int) ->
 @pytest.mark.parametrize("activation", ["relu", "sine:omega=8"])
 def test_a_wall_holds_every_neuron_of_a_layer_in_its_place(activation: str) -> None:
     some, (h, w) = net(activation), (24, 16)
-    walls = looks.walls(some, [1, 3], H, W, "centres", (h, w))
-    assert [wall.header["layer"] for wall in walls] == [1, 3]
+    look = looks.walls(some, [1, 3], H, W, "centres", (h, w))
+    sheet = opened(look).astype(int)
+    assert [header["layer"] for header in look.header["layers"]] == [1, 3] and sheet.ndim == 2
     views = previews.preview(some, H, W, tile=(h, w), samples=1, layers=[1, 3])
-    for wall, view in zip(walls, views, strict=True):
-        header, sheet = wall.header, opened(wall).astype(int)
+    for header, view in zip(look.header["layers"], views, strict=True):
         units, columns = header["units"], header["columns"]
-        assert units == view.units and header["tile"] == [w, h] and sheet.ndim == 2
-        assert sheet.shape == (-(-units // columns) * h, columns * w)
+        assert units == view.units and header["tile"] == [w, h]
+        x, y = header["at"]
         scale = previews.scale(view)
         indices = palettes.index(view.values, scale.low[:, None, None], scale.high[:, None, None])
         for unit in range(units):
-            top, left = unit // columns * h, unit % columns * w
+            top, left = y + unit // columns * h, x + unit % columns * w
             tile = sheet[top : top + h, left : left + w]
             # JPEG at quality 80 keeps a tile's mean within a level or two, and bleeds into no other tile.
             assert abs(tile.mean() - indices[unit].mean()) < 3, unit
@@ -98,8 +99,18 @@ def test_a_wall_holds_every_neuron_of_a_layer_in_its_place(activation: str) -> N
         assert len(header["active"]) == len(header["contrast"]) == units
 
 
-def test_no_layers_are_no_wall() -> None:
-    assert looks.walls(net(), [], H, W, "centres", (16, 16)) == []
+@pytest.mark.parametrize("widths", [(1,) * 800, (400, 3, 3, 3), (7,) * 60, (1,), (300,) * 4, (2, 900)])
+def test_walls_of_all_layers_fit_a_picture_and_never_overlap(widths: tuple[int, ...]) -> None:
+    """A column of 800 layers would be higher than a WebP can be."""
+    h, w = looks.tile_size(sum(widths), 300, 200)
+    shapes = [(-(-n // math.isqrt(n)) * h, math.isqrt(n) * w) for n in widths]
+    places, (tall, wide) = looks._shelves(shapes)
+    taken = np.zeros((tall // 8, wide // 8), int)
+    for (left, top), (rows, columns) in zip(places, shapes, strict=True):
+        assert left % 8 == top % 8 == 0
+        taken[top // 8 : (top + rows) // 8, left // 8 : (left + columns) // 8] += 1
+    assert taken.max() == 1 and taken.sum() * 64 == sum(a * b for a, b in shapes)
+    assert max(tall, wide) < 8000
 
 
 def strongest(weights: torch.Tensor) -> list[int]:

@@ -100,13 +100,13 @@ def test_pages_hear_of_both_and_a_late_one_catches_up(table: Table) -> None:
     table.running()
     table.sitting.rival.hear(("event", {"event": "beat", "line": LINE}))
     table.sitting.rival.hear(("picture", "painting", {"run": "b", "step": 0}, b"jpeg"))
-    table.sitting.rival.hear(("picture", "wall:1", {"run": "b", "step": 0}, b"jpeg"))
+    table.sitting.rival.hear(("picture", "walls", {"run": "b", "step": 0}, b"jpeg"))
     events = [event["event"] for event in told(table.page)]
     assert events.count("rival beat") == 1
     late = table.sitting.join()
     (everything,) = told(late)
     assert everything["rival"]["run"]["run"] == "b" and everything["rival"]["beats"] == [LINE]
-    assert set(late._frames) == {"rival painting", "rival wall:1"}
+    assert set(late._frames) == {"rival painting", "rival walls"}
     table.sitting.rival.hear(("picture", "painting", {"run": "before", "step": 9}, b"jpeg"))
     assert b"before" not in late._frames["rival painting"].data, "the last words of an earlier run"
     table.obey(type="alone")

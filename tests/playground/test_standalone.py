@@ -109,7 +109,7 @@ def test_frames_walls_and_history_are_those_of_the_run(tmp_path: Path) -> None:
             assert shown.size == own.size
             off = np.asarray(shown.convert("RGB"), float) - np.asarray(own.convert("RGB"), float)
             assert np.sqrt((off**2).mean()) < 12, "WebP at quality 78 of noise"
-    assert [wall["header"]["units"] for wall in packed["walls"][str(steps[-1])]] == [6, 5]
+    assert [wall["units"] for wall in packed["walls"][str(steps[-1])]["layers"]] == [6, 5]
 
 
 def test_nothing_tells_where_it_was_made(tmp_path: Path) -> None:

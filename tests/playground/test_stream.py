@@ -100,7 +100,7 @@ def test_a_page_that_pauses_steps_and_looks_changes_no_bit(photo: Path, engine: 
     page = Page(answer)
     watched, _ = performed(photo, page, recipe, paused=True)
     assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(alone).items())
-    assert watched.state == "done" and {one[0] for one in page.pictures} == {"painting", "wall:1", "wall:2"}
+    assert watched.state == "done" and {one[0] for one in page.pictures} == {"painting", "walls"}
 
 
 def test_a_step_is_a_step(photo: Path) -> None:
@@ -190,10 +190,11 @@ def test_painting_and_walls_of_a_look_are_of_one_moment_that_was_told(photo: Pat
     """Together they cost a browser one frame; the painting comes first, as the first that anyone waits for."""
     page = Page()
     performed(photo, page, RECIPE.replace(steps=3000))
-    steps = [header["step"] for channel, header, _ in page.pictures if channel == "wall:1"]
+    steps = [header["step"] for channel, header, _ in page.pictures if channel == "walls"]
     drawn = [header["step"] for channel, header, _ in page.pictures if channel == "painting"]
     assert steps and set(steps) <= set(drawn) and page.pictures[0][0] == "painting"
-    assert [header["step"] for channel, header, _ in page.pictures if channel == "wall:2"] == steps
+    shown = [header["layers"] for channel, header, _ in page.pictures if channel == "walls"]
+    assert all([wall["layer"] for wall in layers] == [1, 2] for layers in shown)
     assert steps[0] in {event["step"] for event in page.of("pulse")}
 
 
@@ -266,4 +267,4 @@ def test_every_entry_of_every_menu_trains_and_is_looked_at_or_says_why_not(
         assert name in str(error) and "hint: " in str(error)
         return
     assert run.state == "done" and run.last["step"] == 3
-    assert {one[0] for one in page.pictures} == {"painting", "wall:1", "wall:2"}
+    assert {one[0] for one in page.pictures} == {"painting", "walls"}

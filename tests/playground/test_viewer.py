@@ -70,7 +70,7 @@ def test_a_run_that_goes_on_is_read_anew(run: Run) -> None:
 
 def test_neurons_and_walls_are_of_the_layer_that_was_asked_for(run: Run) -> None:
     facts, _ = asked(run, "wall", step=0, layer=2, together=11)
-    assert (facts["layer"], facts["units"], facts["step"]) == (2, 5, 0)
+    assert [(wall["layer"], wall["units"]) for wall in facts["layers"]] == [(2, 5)] and facts["step"] == 0
     facts, png = asked(run, "neuron", step=10_000, layer=1, index=3)
     assert (facts["layer"], facts["index"], facts["step"]) == (1, 3, run.steps()[-1])
     assert pixels_of(png).shape == (9, 13)

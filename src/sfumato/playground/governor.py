@@ -23,7 +23,7 @@ class Governor:
     def __init__(self, share: float, clock: Callable[[], float] = time.perf_counter) -> None:
         self.share = share
         self._clock = clock
-        self._next = clock()
+        self._next = self._half = clock()
         self._spans: deque[tuple[float, float]] = deque()
         self._since = clock()
 
@@ -36,6 +36,11 @@ class Governor:
     def left(self) -> float:
         """Seconds until the next look may begin; 0 or less: now."""
         return self._next - self._clock()
+
+    @property
+    def stale(self) -> bool:
+        """Whether half of the time between two looks has passed since the last."""
+        return self._clock() >= self._half
 
     @property
     def spent(self) -> float:
@@ -56,4 +61,5 @@ class Governor:
         finally:
             end = self._clock()
             self._spans.append((start, end))
-            self._next = end + (end - start) * (1 / self.share - 1)
+            wait = (end - start) * (1 / self.share - 1)
+            self._half, self._next = end + wait / 2, end + wait

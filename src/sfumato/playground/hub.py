@@ -26,7 +26,7 @@ MOST_NEWS = 2000
 class Frame:
     """A picture on the wire: 4 bytes with the length of a JSON header (big-endian), the header, the picture.
 
-    channel: what it replaces, such as `painting` or `wall:2`.
+    channel: what it replaces, such as `painting` or `walls`.
     """
 
     channel: str

@@ -21,6 +21,7 @@ from PIL import Image
 from .. import painting
 from ..data import Array
 from ..drawing import palettes
+from ..machine import available_threads
 from ..nets import Net
 from ..neurons import full_size as plates
 from ..neurons import previews
@@ -77,7 +78,8 @@ def painted(net: Net, target: Array, where: str, stride: int = 1, hidden: Mask |
     first = stride // 2
     part = np.ascontiguousarray(xy[first::stride, first::stride])
     wanted = target[first::stride, first::stride]
-    values = painting.raster(net, part)
+    # All threads: while the net is looked at training waits, and the other cores with it.
+    values = painting.raster(net, part, available_threads())
     values = np.clip(values, 0, 1)
     header: Header = {"width": part.shape[1], "height": part.shape[0], "stride": stride}
     header["psnr"] = _finite(metrics.psnr(wanted, values))
@@ -104,40 +106,63 @@ def _eighths(side: float, most: int) -> int:
 
 def walls(
     net: Net, layers: Sequence[int], height: int, width: int, where: str, tile: tuple[int, int]
-) -> list[Look]:
-    """All neurons of each of some hidden layers (from 1) as tiles of one grey JPEG, with what can be said of each.
+) -> Look:
+    """All neurons of some hidden layers (from 1, at least one) as tiles of one grey JPEG: a picture a layer costs a
+    browser more than what is on them.
 
-    Header: units, columns, tile sizes, and lists with one number a unit: `range` (value at the ends of the colour
-    scale), `mean` and `active` of the activation, `contrast` (spread of the values shown); `dead`: unit numbers.
+    Header: `layers`; of each the layer, units, columns, tile size, `at` (column and row of the picture where its
+    tiles begin), and lists with one number a unit: `range` (value at the ends of the colour scale), `mean` and
+    `active` of the activation, `contrast` (spread of the values shown); `dead`: unit numbers.
     """
-    if not layers:
-        return []
     views = previews.preview(net, height, width, where=where, tile=tile, samples=1, layers=layers)
-    return [_wall(view, tile) for view in views]
+    scales = [previews.scale(view) for view in views]
+    sheets = [_sheet(view, scale) for view, scale in zip(views, scales, strict=True)]
+    places, shape = _shelves([sheet.shape for sheet in sheets])
+    picture = np.full(shape, palettes.MIDDLE, np.uint8)
+    headers = []
+    for view, scale, sheet, (left, top) in zip(views, scales, sheets, places, strict=True):
+        rows, columns = sheet.shape
+        picture[top : top + rows, left : left + columns] = sheet
+        headers.append(
+            {
+                "layer": view.number,
+                "units": view.units,
+                "columns": columns // tile[1],
+                "tile": [tile[1], tile[0]],
+                "at": [left, top],
+                "what": view.what,
+                "range": _short(scale.high),
+                "mean": _short(view.mean),
+                "active": _short(view.active),
+                "contrast": _short(view.values.reshape(view.units, -1).std(1)),
+                "dead": np.flatnonzero(view.dead).tolist(),
+            }
+        )
+    return Look({"layers": headers}, encoded(picture, "JPEG", 80))
 
 
-def _wall(view: previews.Preview, tile: tuple[int, int]) -> Look:
-    scale = previews.scale(view)
+def _shelves(shapes: Sequence[tuple[int, ...]]) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """(left, top) for pictures of these (rows, columns), side by side on shelves of about a square, and the whole
+    shape: no side comes near what a JPEG (65,535) or a WebP (16,383) can be, however many layers there are."""
+    wide = max(max(shape[1] for shape in shapes), math.isqrt(sum(rows * columns for rows, columns in shapes)))
+    places, left, top, tall = [], 0, 0, 0
+    for rows, columns in shapes:
+        if left and left + columns > wide:
+            left, top, tall = 0, top + tall, 0
+        places.append((left, top))
+        left, tall = left + columns, max(tall, rows)
+    return places, (top + tall, max(at + shape[1] for (at, _), shape in zip(places, shapes, strict=True)))
+
+
+def _sheet(view: previews.Preview, scale: previews.Scale) -> Indices:
+    """The layer's tiles side by side, about square: palette indices."""
     indices = palettes.index(view.values, scale.low[:, None, None], scale.high[:, None, None])
-    units, (h, w) = view.units, tile
+    units, h, w = indices.shape
     columns = max(1, min(units, 65_000 // w, math.ceil(math.sqrt(units * h / w))))
     rows = -(-units // columns)
     tiles = np.full((rows * columns, h, w), palettes.MIDDLE, np.uint8)
     tiles[:units] = indices
-    sheet = tiles.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
-    header: Header = {
-        "layer": view.number,
-        "units": units,
-        "columns": columns,
-        "tile": [w, h],
-        "what": view.what,
-        "range": _short(scale.high),
-        "mean": _short(view.mean),
-        "active": _short(view.active),
-        "contrast": _short(view.values.reshape(units, -1).std(1)),
-        "dead": np.flatnonzero(view.dead).tolist(),
-    }
-    return Look(header, encoded(np.ascontiguousarray(sheet), "JPEG", 80))
+    return tiles.reshape(rows, columns, h, w).swapaxes(1, 2).reshape(rows * h, columns * w)
 
 
 @torch.no_grad()

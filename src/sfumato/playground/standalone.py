@@ -58,7 +58,7 @@ def _packed(run: RunDirectory) -> dict[str, Any]:
         tile = looks.tile_size(max(sum(net.widths), 600), target.height, target.width, MOST_VALUES)
         numbers = list(range(1, len(net.widths) + 1))
         made = looks.walls(net, numbers, target.height, target.width, where, tile)
-        walls[step] = [{"header": dict(one.header), "picture": _text(_webp(one.picture, 70))} for one in made]
+        walls[step] = {"layers": made.header["layers"], "picture": _text(_webp(made.picture, 70))}
     net = run.net(run.steps()[-1])
     frames = {step: _text(_webp(path.read_bytes(), 78)) for step, path in spread(run.frames(), MOST_FRAMES)}
     shown = {name: table[: palettes.LEVELS].tobytes().hex() for name, table in _tables().items()}

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_SECONDS", "SHARE", "SPEEDS", "Stream"]
 
-SHARE = 0.04
-"""Of the wall time, for looking while training goes on: a browser on the same machine takes as much again."""
+SHARE = 0.03
+"""Of the wall time, for looking while training goes on: a browser on the same machine takes twice as much again."""
 
-LOOK_SECONDS = 0.018
+LOOK_SECONDS = 0.012
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
 With 13 ms for a wall of 1,200 neurons and SHARE, both come round within a second."""
 
@@ -219,14 +219,21 @@ class Stream:
                 self._check(tick)
 
     def _frame(self, line: Mapping[str, Any]) -> None:
-        """Pass on the frame that was drawn and kept at this beat anyway: it costs reading a small file."""
+        """Pass on the frame that was drawn and kept at this beat anyway, with the walls of its moment: one look
+        more, whose painting costs reading a small file. None where the last look is fresh: a browser would draw its
+        whole window anew for a picture that nobody has time to see.
+        """
         if not self.looking or self._run is None or self._tick is None or self._shown == self._tick.step:
+            return
+        if not (self._governor.stale or self._tick.last):
             return
         path = dict(self._run.frames()).get(int(line["step"]))
         if path is not None:
             height, width = self._target.shape[:2]
             header = {"width": width, "height": height, "stride": 1, "psnr": line.get("psnr")}
-            self._show("painting", self._tick, looks.Look(header, path.read_bytes()))
+            with self._governor.look():
+                self._show("painting", self._tick, looks.Look(header, path.read_bytes()))
+                self._walls(self._tick)
 
     def _stride(self) -> int:
         """Every how many-th pixel, in both directions, a painting in between shows."""
@@ -248,9 +255,10 @@ class Stream:
     def _walls(self, tick: Tick, values: int = looks.WALL_VALUES) -> None:
         height, width = self._target.shape[:2]
         layers = [layer for layer in self.layers if layer <= len(tick.net.widths)]
+        if not layers:
+            return
         tile = looks.tile_size(sum(tick.net.widths[layer - 1] for layer in layers), height, width, values)
-        for look in looks.walls(tick.net, layers, height, width, self._facts["where"], tile):
-            self._show(f"wall:{look.header['layer']}", tick, look)
+        self._show("walls", tick, looks.walls(tick.net, layers, height, width, self._facts["where"], tile))
 
     def _check(self, tick: Tick) -> None:
         self._checked = time.perf_counter()

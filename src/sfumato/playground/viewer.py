@@ -137,7 +137,7 @@ def wall(folder: str, step: int, layer: int, together: int) -> Answer:
 
     run, net, target, near = _opened(folder, step)
     tile = looks.tile_size(together, target.height, target.width)
-    look = looks.walls(net, [layer], target.height, target.width, run.recipe.coordinates, tile)[0]
+    look = looks.walls(net, [layer], target.height, target.width, run.recipe.coordinates, tile)
     return {"run": run.name, "step": near, **look.header}, look.picture
 
 
