@@ -227,8 +227,9 @@ def main() -> None:
         page.locator("[aria-label^='Painting: step']").wait_for()
         print(f"first painting    {time.perf_counter() - started:.2f} s after play")
         page.close()
+        # A rate that many epochs bear; so the cost of a step, by silent units, changes slowly too.
         spy.steps.clear()
-        spy.send(type="start", recipe={"base": "classic", "epochs": 5000}, picture="mona-lisa")
+        spy.send(type="start", recipe={"base": "classic", "epochs": 5000, "rate": 0.013}, picture="mona-lisa")
         spy.wait(lambda: spy.steps and spy.steps[-1][1] > 1000)  # the first moments are kept every few steps
         rows = pairs(browser, spy, url, server.pid, given.rounds, given.seconds)
         ratios = [row[0] for row in rows]

@@ -41,6 +41,11 @@ function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
 // One canvas for all decoding: with a new one for each picture a fifth of the page's time went into collecting them.
 let scratch: HTMLCanvasElement | undefined;
 
+/** Making smaller needs the good way; making larger by it costs a browser without a graphics card a third of a frame. */
+export function smoothing(from: number, to: number): ImageSmoothingQuality {
+  return to < from ? "high" : "low";
+}
+
 /** The pixels of an encoded picture, drawn at a size (its own if none is given). */
 export async function decoded(picture: Blob, width?: number, height?: number): Promise<ImageData> {
   // Colours are compared as stored: a profile or premultiplied alpha would change the numbers under the cursor.
@@ -52,7 +57,7 @@ export async function decoded(picture: Blob, width?: number, height?: number): P
     if (scratch.height !== h) scratch.height = h;
     const draw = context(scratch);
     draw.clearRect(0, 0, w, h);
-    draw.imageSmoothingQuality = "high";
+    draw.imageSmoothingQuality = smoothing(bitmap.height, h);
     draw.drawImage(bitmap, 0, 0, w, h);
     return draw.getImageData(0, 0, w, h);
   } finally {

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOK_SECONDS", "SHARE", "SPEEDS", "Stream"]
 
-SHARE = 0.03
-"""Of the wall time, for looking while training goes on: a browser on the same machine takes twice as much again."""
+SHARE = 0.024
+"""Of the wall time, for looking while training goes on: a browser on the same machine takes twice as much again,
+and when one of two threads waits for it, so does the other."""
 
 LOOK_SECONDS = 0.012
 """A painting in between may take about this long; its stride over the pixels follows from what the last one took.
-With 13 ms for a wall of 1,200 neurons and SHARE, both come round within a second."""
+With 10 ms for the walls of 1,200 neurons and SHARE, both come round within a second."""
 
 SPEEDS = {1: 1.0, 2: 8.0, 3: 60.0, 4: 400.0, 5: math.inf}
 """Steps a second at most, at each speed of the page."""
