@@ -58,6 +58,22 @@ def test_everything_by_keyboard(page: Page) -> None:
         assert any(wanted in str(one) for one in reached), f"Tab does not reach {wanted}"
 
 
+def test_a_key_in_the_moment_in_which_a_dialog_closes_is_heard(page: Page) -> None:
+    """The browser says that a dialog has closed some time after it has; on a busy machine a key comes between."""
+    paused(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="What goes on here")).to_be_visible()
+    page.evaluate("""() => {
+        document.querySelector("dialog").close();
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "e", bubbles: true }));
+    }""")
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("dialog", name="Take it away")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("z")
+    expect(page.get_by_role("button", name="Zoom 2×")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
 def test_nothing_serious_for_who_cannot_see_or_point(
