@@ -160,11 +160,13 @@ export interface NeuronHeader {
 export interface RunRow {
   run: string;
   state: string;
-  psnr: number | null;
-  epoch: number | null;
-  step: number | null;
-  seconds: number | null;
-  started: string | null;
+  /** What is damaged; the numbers are missing then. */
+  why?: string;
+  psnr?: number | null;
+  epoch?: number | null;
+  step?: number | null;
+  seconds?: number | null;
+  started?: string | null;
 }
 
 export interface Story extends RunFacts {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { unpacked } from "./protocol";
-import { changes, clock, count, netText, plain, small } from "./words";
+import { changes, clock, count, netText, plain, small, titled } from "./words";
 
 test("numbers read as people write them", () => {
   expect([count(7), count(9999), count(12_400), count(2_500_000)]).toEqual(["7", "9,999", "12.4k", "2.50M"]);
@@ -14,6 +14,11 @@ test("nets and changes have the short form of the command line", () => {
   const a = { net: [300, 300], rate: 0.1, engine: "native" };
   expect(changes(a, { ...a, rate: 0.2, engine: "eager" })).toBe("rate 0.1 → 0.2");
   expect(changes(a, { ...a })).toBe("");
+});
+
+test("a run's name is taken apart, and a stranger's is shown as it is", () => {
+  expect(titled("2026-11-28_1432_my_cat_4x300-relu_a1b2")).toEqual({ title: "my_cat", net: "4x300-relu", when: "2026-11-28 14:32" });
+  for (const name of ["<b>x</b>", "mine", "a_b_c_d_e"]) expect(titled(name)).toEqual({ title: name, net: "", when: "" });
 });
 
 test("errors of the command line are said without its flags", () => {

@@ -28,6 +28,14 @@ export function plain(text: string): string {
   return text.replace(/\nhint: try --.*/, "").replace(/--(?:set )?(?=[a-z])/g, "");
 }
 
+/** Title and date in the name of a run, `2026-11-28_1432_mona-lisa_4x300-relu_a1b2`; another name is its own title. */
+export function titled(run: string): { title: string; net: string; when: string } {
+  const made = /^(\d{4}-\d\d-\d\d)_(\d\d)(\d\d)_(.+)_([^_]+)_[^_]+$/.exec(run);
+  if (!made) return { title: run, net: "", when: "" };
+  const [, day, hour, minute, title = "", net = ""] = made;
+  return { title, net, when: `${day} ${hour}:${minute}` };
+}
+
 /** What changed between two recipes, as `field a -> b`. */
 export function changes(a: Record<string, unknown>, b: Record<string, unknown>): string {
   const leave = new Set(["format", "engine", "threads", "precision"]);

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,3 +194,91 @@ def test_a_picture_and_a_run_are_named_on_the_command_line(browser: Browser, tmp
     expect(opened.get_by_label(re.compile("Painting: step 1 "))).to_be_visible()
     context.close()
     server.stop()
+
+
+AT_ONCE = """when => setTimeout(
+    () => document.querySelector("[aria-label='Fork here']").click(), when - Date.now()
+)"""
+"""A click at a time of the clock, which two pages share."""
+
+
+def contents(page: Page, server: Server, run: str) -> dict[str, bytes]:
+    """The files of a run."""
+    content = page.request.get(f"{server.url}api/runs/{run}/export/run.zip").body()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def forks(page: Page, server: Server, parent: str) -> dict[str, str]:
+    """Activation and state of the runs that left `parent`."""
+    listed = [row["run"] for row in page.request.get(f"{server.url}api/runs").json()["runs"]]
+    stories = [page.request.get(f"{server.url}api/runs/{name}").json() for name in listed]
+    left = [one for one in stories if f"/{parent} at step 0" in (one["forked"] or "")]
+    return {one["recipe"]["activation"]: one["state"] for one in left}
+
+
+def test_two_tabs_fork_the_same_run_at_the_same_moment(page: Page, server: Server) -> None:
+    """Both forks are there, the later one trained and the other one to go on with, and both tabs show the same."""
+    page.get_by_label("Passes").fill("2")
+    page.get_by_role("button", name="Watch it learn").click()
+    expect(page.locator(".state")).to_have_text("done")
+    parent = page.locator(".headline").get_attribute("title") or ""
+    before = contents(page, server, parent)
+    other = page.context.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(server.url)
+    expect(other.locator(".headline")).to_have_attribute("title", parent)
+    tabs = {"tanh": page, "sine": other}
+    for activation, tab in tabs.items():
+        tab.get_by_label("Activation", exact=True).select_option(activation)
+        tab.evaluate("document.activeElement.blur()")
+        tab.keyboard.press("Home")
+        at_step(tab, 0)
+        expect(tab.get_by_label("Fork here")).to_be_enabled()
+    when = page.evaluate("Date.now() + 300")
+    for tab in tabs.values():
+        tab.evaluate(AT_ONCE, when)
+    until(page, "document.querySelector('.state').innerText !== 'done'")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    for tab in tabs.values():
+        expect(tab.locator(".state")).to_have_text("done")
+        at_step(tab, 144)
+    heads = [tab.locator(".headline").get_attribute("title") for tab in tabs.values()]
+    assert heads[0] == heads[1] != parent
+    shown = next(name for name in tabs if name in page.locator(".headline").inner_text())
+    (late,) = tabs.keys() - {shown}
+    assert forks(page, server, parent) == {shown: "done", late: "interrupted"}
+    assert contents(page, server, parent) == before
+    for tab in tabs.values():
+        expect(tab.get_by_label("Activation", exact=True)).to_have_value(shown)
+        expect(tab.get_by_text(f"B differs: activation {shown} → relu")).to_be_visible()
+    other.get_by_role("button", name="Kept runs").click()
+    other.get_by_role("dialog").get_by_role("button", name="Go on").first.click()
+    for tab in tabs.values():
+        expect(tab.locator(".headline")).to_contain_text(late)
+        expect(tab.locator(".state")).to_have_text("done")
+        at_step(tab, 144)
+    assert forks(page, server, parent) == {shown: "done", late: "done"}
+    other.close()
+
+
+def test_what_is_too_large_is_refused_before_it_is_made(page: Page, server: Server) -> None:
+    """Whichever field makes it large: a line, the same training process, and the next run is trained."""
+    workers = children(server.process.pid)
+    usual = {"Encoding of the place": "none", "Activation": "relu", "Optimizer": "adam"}
+    for field, name, arguments, says in (
+        ("Encoding of the place", "fourier", "bands=200000", "must lie in 1 ... 65536"),
+        ("Encoding of the place", "fourier", "bands=60000", "parameters, a page takes 50,000,000"),
+        ("Encoding of the place", "grid", "features=1000,base=64,log2_table=20", "need tables of more than"),
+        ("Activation", "maxout", "pieces=64", "parameters, a page takes 50,000,000"),
+        ("Optimizer", "lbfgs", "pairs=100", "pairs=100 remembers"),
+    ):
+        page.get_by_label("Layers").fill("4x1500")
+        page.get_by_label(field, exact=True).select_option(name)
+        page.get_by_label(f"Arguments of {field.lower()} {name}").fill(arguments)
+        page.get_by_label("Layers").press("Enter")
+        page.get_by_test_id("play").click()
+        expect(page.get_by_role("alert")).to_contain_text(says)
+        expect(page.locator(".state")).to_have_text("failed")
+        page.get_by_label(field, exact=True).select_option(usual[field])
+    assert children(server.process.pid) == workers

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from PIL import Image
 
 import sfumato
 from sfumato.errors import PictureError, RunError
-from sfumato.playground.shelf import Shelf, Shelved, safe_name
+from sfumato.playground.shelf import Shelf, Shelved, picture_of, safe_name
 from sfumato.recipe import Recipe
 from sfumato.runs import RunDirectory
 
@@ -73,16 +77,62 @@ def test_uploads_end_with_the_server(shelf: Shelf) -> None:
 def test_a_run_learns_the_picture_on_the_shelf_or_its_own_copy(
     shelf: Shelf, photo: Path, tmp_path: Path
 ) -> None:
+    """Never a file that its origin.json names: the run may be a stranger's."""
     learner = run(photo, tmp_path / "runs")
     key = shelf.learned(learner)
-    assert key == f"run:{learner.name}" and shelf.picture(key).source == str(photo)
+    assert learner.origin["source"] == str(photo) and photo.is_file()
+    assert key == f"run:{learner.name}" and shelf.picture(key).source == str(learner.folder / "target.png")
     with Image.open(learner.folder / "target.png") as image:
         assert (shelf.picture(key).width, shelf.picture(key).height) == image.size
     assert shelf.picture(key).preview == (learner.folder / "target.png").read_bytes()
-    photo.unlink()
-    assert shelf.picture(shelf.learned(learner)).source == str(learner.folder / "target.png")
     shelf.shelve(Shelved("upload:abc", "mine", learner.origin["source"], "mine", b"", 1, 1))
     assert shelf.learned(learner) == "upload:abc"
+
+
+@pytest.mark.parametrize("name", ["target.png", "frames/000002.jpg"])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("link", "is a link"),
+        ("pipe", "is a pipe"),
+        ("text", "is no picture"),
+        ("torn", "is no picture"),
+        ("vast", "too many for a page"),
+    ],
+)
+def test_what_is_no_picture_of_the_run_is_not_handed_out(
+    photo: Path, tmp_path: Path, name: str, kind: str, says: str
+) -> None:
+    learner = run(photo, tmp_path / "runs")
+    path = learner.folder / name
+    content = path.read_bytes()
+    assert picture_of(learner, name)[0] == content
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(photo)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "vast":
+        head = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
+        start = b"\x89PNG\r\n\x1a\n\0\0\0\r" + head + struct.pack(">I", zlib.crc32(head))
+        path.write_bytes(start + b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT")))
+    else:
+        path.write_bytes(b"<svg onload=x>" if kind == "text" else content[:10])
+    with pytest.raises(RunError, match=says):
+        picture_of(learner, name)
+
+
+def test_damaged_runs_are_told_with_why_and_nameless_ones_have_no_key(
+    shelf: Shelf, photo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "runs"
+    sound = run(photo, out)
+    shutil.copytree(sound.folder, out / "damaged")
+    (out / "damaged" / "recipe.json").write_text("{")
+    shutil.copytree(sound.folder, out / os.fsdecode(b"x\xff"))
+    assert set(shelf.runs(fresh=True)) == {sound.name}
+    told = dict(shelf.damaged())
+    assert "is not JSON" in told["damaged"] and told["x?"] == "the name of its folder is no text: rename it"
 
 
 def test_a_run_of_the_built_in_picture_learns_that_even_before_it_is_on_the_shelf(

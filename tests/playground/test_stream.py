@@ -230,7 +230,6 @@ def test_a_pages_recipe_is_checked() -> None:
         ({"base": "nobody"}, "unknown"),
         ({"task": "digits"}, "cannot set task"),
         ({"options": "x"}, "cannot set options"),
-        ({"net": "100x9000"}, "parameters"),
         ({"rate": "-1"}, "rate"),
         ({"nonsense": 1}, "unknown"),
     ]:

@@ -70,6 +70,7 @@ DAMAGES = {
     **{f"net {text[:9]}": recipe("net", text) for text in WRONG if text != "true"},
     **{f"{name} {text[:9]!r}": write(name, text)
        for name in ("recipe.json", "origin.json") for text in ("", "{", "[]", "null", DEEP, LONG, "\x00" * 99)},
+    **{f"options {text[:9]}": recipe("options", text) for text in ('{"x": NaN}', '{"x": 1e999}', "[1]", DEEP)},
     "watch of a stranger": origin("watch", '{"frames": "48", "more": 1}'),
     "metrics of brackets": write("metrics.jsonl", DEEP + "\n"),
     "metrics of numbers": write("metrics.jsonl", "3\n" + LONG + "\n"),
@@ -177,3 +178,12 @@ def test_a_run_that_goes_away_while_it_is_trained_ends_with_a_word(
     with pytest.raises(RunError, match=r"was removed or renamed while it was being written\nhint: "):
         experiment.perform(SMALL.replace(epochs=20.0), str(photo), out=out, watch=watch, watchers=[take_away])
     assert list(out.iterdir()) == []
+
+
+def test_a_recipe_of_an_enormous_net_is_compared_with_the_weights_before_it_is_made(
+    made: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(made, tmp_path / "run"))
+    recipe("net", json.dumps([1_000_000] * 64))(run)
+    with pytest.raises(RunError, match=r"the weights do not fit its recipe\.json"):
+        Run(run).net()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .net import Layer, Net, build, parameter_count, predict, start
+from .net import Layer, Net, build, parameter_count, predict, sketch, start
 
-__all__ = ["Layer", "Net", "build", "parameter_count", "predict", "start"]
+__all__ = ["Layer", "Net", "build", "parameter_count", "predict", "sketch", "start"]

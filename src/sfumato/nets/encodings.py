@@ -27,6 +27,15 @@ PRIME = 2654435761
 FINEST = 1 << 20
 """Cells a side at most: beyond it float32 leaves a point fewer than 16 places within a cell."""
 
+WIDEST = 1 << 16
+"""Bands of random Fourier features at most: 512 KB for each point."""
+
+LARGEST = 1 << 28
+"""Numbers in all tables of a grid at most: a gigabyte, and three times that with Adam's moments."""
+
+SEEDS = 1 << 63
+"""Below it a generator's seed lies."""
+
 
 class Affine(nn.Module):
     """(N, D) -> (N, D): scale * x + shift."""
@@ -155,11 +164,14 @@ def raw(inputs: int) -> nn.Module:
 def fourier(inputs: int, *, bands: int = 128, sigma: float = 10.0, seed: int = 0) -> nn.Module:
     """Random Fourier features: sin and cos of 2 pi B x, B drawn from N(0, sigma^2).
 
-    bands: rows of B, >= 1; width is 2 bands. sigma: cycles across the picture, > 0. seed: of B alone.
-    Raises RecipeError outside these. Paper: Tancik et al. 2020, arXiv 2006.10739, section 6.1.
+    bands: rows of B, 1 to 65,536; width is 2 bands. sigma: cycles across the picture, > 0. seed: of B alone,
+    0 to 2^63 - 1. Raises RecipeError outside these. Paper: Tancik et al. 2020, arXiv 2006.10739, section 6.1.
     """
-    if bands < 1 or not 0 < sigma < math.inf:
-        raise RecipeError(f"fourier: bands={bands} must be at least 1 and sigma={sigma} greater than 0")
+    if not (1 <= bands <= WIDEST and 0 < sigma < math.inf and 0 <= seed < SEEDS):
+        raise RecipeError(
+            f"fourier: bands={bands} must lie in 1 ... {WIDEST}, sigma={sigma} be greater than 0 and seed={seed} a "
+            "whole number of at most 63 bits"
+        )
     generator = torch.Generator().manual_seed(seed)
     return Waves(torch.randn(bands, inputs, generator=generator) * sigma, identity=False)
 
@@ -213,7 +225,8 @@ def grid(
 
     Level l is floor(base growth^l) cells wide and `aspect` (height / width of the picture) times as many high,
     rounded up. levels in 1 ... 32; features, base >= 1; growth in [1, 16); log2_table in 1 ... 24; at most 2^20
-    cells a side. Two inputs only; RecipeError otherwise. Paper: Mueller et al. 2022, arXiv 2201.05989, section 3.
+    cells a side and 2^28 numbers in all tables. Two inputs only; RecipeError otherwise. Paper: Mueller et al. 2022,
+    arXiv 2201.05989, section 3.
     """
     if inputs != 2:
         raise RecipeError(f"grid: needs 2 inputs (a picture), this task has {inputs}")
@@ -226,4 +239,10 @@ def grid(
             f"grid: base={base}, growth={growth} and aspect={aspect} need cells finer than float32 tells apart"
         )
     across = [math.floor(base * growth**level) for level in range(levels)]
-    return Grid([(n, max(1, math.ceil(n * aspect))) for n in across], features, log2_table)
+    cells = [(n, max(1, math.ceil(n * aspect))) for n in across]
+    if features * sum(min((n + 1) * (m + 1), 1 << log2_table) for n, m in cells) > LARGEST:
+        raise RecipeError(
+            f"grid: levels={levels}, features={features} and log2_table={log2_table} need tables of more than "
+            f"{LARGEST:,} numbers"
+        )
+    return Grid(cells, features, log2_table)

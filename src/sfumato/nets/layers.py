@@ -26,13 +26,15 @@ def fastfood(inputs: int, units: int, *, adaptive: bool = True, seed: int = 0) -
     """Three diagonals a block of n = 2^k >= inputs units, with Walsh-Hadamard transforms between them: 3 n numbers.
 
     adaptive: whether the diagonals are learned. seed: of the permutations alone. Paper: Yang et al. 2015, Deep
-    Fried Convnets, arXiv 1412.7149, section 3.
+    Fried Convnets, arXiv 1412.7149, section 3. RecipeError for a seed of more than 63 bits or below 0.
     """
+    if not 0 <= seed < 1 << 63:
+        raise RecipeError(f"fastfood: seed={seed} must be a whole number of at most 63 bits")
     return Fastfood(inputs, units, adaptive, seed)
 
 
 def low_rank(inputs: int, units: int, *, rank: int = 16) -> nn.Module:
-    """A product of two thin matrices. rank: at least 1, RecipeError otherwise."""
-    if rank < 1:
-        raise RecipeError(f"low_rank: rank={rank} must be at least 1")
+    """A product of two thin matrices. rank: 1 to 65,536, RecipeError otherwise."""
+    if not 1 <= rank <= 1 << 16:
+        raise RecipeError(f"low_rank: rank={rank} must lie in 1 ... 65536")
     return LowRank(inputs, units, rank)

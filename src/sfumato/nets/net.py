@@ -20,7 +20,7 @@ from ..errors import RecipeError
 from ..recipe import Choice, Recipe, pick
 from . import activations, encodings, layers, net_initializers
 
-__all__ = ["Layer", "Net", "Units", "build", "parameter_count", "predict", "start"]
+__all__ = ["Layer", "Net", "Units", "build", "parameter_count", "predict", "sketch", "start"]
 
 
 class Layer(NamedTuple):
@@ -47,9 +47,8 @@ class Units(nn.Module):
         super().__init__()
         self._activation, self._sizes, self._first = activation, (units, inputs, depth), first
         self._learned = activation.fact("learned")
-        with torch.device("cpu"):  # also where a net is only counted, on no device
-            for name, value in self._drawn(torch.Generator()).items():
-                self.register_parameter(name, nn.Parameter(value))
+        for name, value in self._drawn(torch.Generator()).items():
+            self.register_parameter(name, nn.Parameter(value))
         self._more = _further(activation) if activation.fact("across") else []
 
     def _drawn(self, generator: Generator) -> dict[str, Tensor]:
@@ -141,6 +140,12 @@ class Net(nn.Module):
     def parameter_count(self) -> int:
         """Numbers that are trained."""
         return sum(p.numel() for p in self.parameters())
+
+    @property
+    def spans(self) -> list[int]:
+        """Values of one sample on its way through: those of the encoding, then the sums of each hidden layer."""
+        sums = (layer.out_features for layer in self.layers)
+        return [int(span) for span in (self.encoding.width, *sums)]  # type: ignore[arg-type]  # all have an int
 
     @property
     def plain(self) -> bool:
@@ -240,18 +245,32 @@ def build(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> 
     aspect: height / width of the picture, used by grids only. Raises RecipeError for a variant or an argument
     that does not exist.
     """
-    encoding_choice = pick(encodings, recipe.encoding, "encoding")
-    knows = encoding_choice.fact("takes_aspect", False) and "aspect" not in encoding_choice.arguments
-    more = {"aspect": aspect} if knows and aspect != 1.0 else {}
-    encoding = encoding_choice(inputs, **more)
+    encoding = _encoding(recipe, inputs, aspect)
     # Layers are filled by `start`; torch's own start must not move the global random state.
     with torch.random.fork_rng(devices=[]):
         net = _net(recipe, encoding, outputs)
     with torch.no_grad():  # an argument out of range is refused here, not in the middle of a run
-        first, width = net.layers[0], int(encoding.width)
+        first, width = net.layers[0], int(encoding.width)  # type: ignore[arg-type]
         net.units[0](torch.zeros(1, int(first.out_features)), torch.zeros(1, width))  # type: ignore[arg-type]
     start(net, recipe)
     return net
+
+
+def sketch(recipe: Recipe, inputs: int, outputs: int, *, aspect: float = 1.0) -> Net:
+    """The net that `build` would make, with the shapes of all it holds and without their memory: on PyTorch's
+    device `meta`, where nothing can be computed. For asking how large a net is, before it is made.
+
+    Raises RecipeError as `build` does, an activation's argument out of range excepted.
+    """
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return _net(recipe, _encoding(recipe, inputs, aspect), outputs)
+
+
+def _encoding(recipe: Recipe, inputs: int, aspect: float) -> nn.Module:
+    chosen = pick(encodings, recipe.encoding, "encoding")
+    knows = chosen.fact("takes_aspect", False) and "aspect" not in chosen.arguments
+    more = {"aspect": aspect} if knows and aspect != 1.0 else {}
+    return cast(nn.Module, chosen(inputs, **more))
 
 
 def _net(recipe: Recipe, encoding: nn.Module, outputs: int) -> Net:
@@ -282,12 +301,17 @@ def start(net: Net, recipe: Recipe) -> None:
     pick(net_initializers, recipe.init, "init")(net, generator)
 
 
+WIDEST = 1 << 25
+"""Values of a layer on one tile of `predict`: 128 MB in float32."""
+
+
 @torch.inference_mode()
 def predict(net: Net, inputs: Array, *, tile: int = 4096) -> Array:
     """The net's outputs for many inputs, float32 (N, C), in tiles of bounded memory.
 
-    inputs: float32 (N, inputs). tile: rows at a time; the widest layer takes tile x units x 4 bytes.
+    inputs: float32 (N, inputs). tile: rows at a time, at most; fewer where a layer has more than 8192 units.
     """
+    tile = max(1, min(tile, WIDEST // max(net.spans)))
     outputs = np.empty((len(inputs), net.outputs), np.float32)
     dtype = net.readout.weight.dtype
     for first in range(0, len(inputs), tile):

@@ -25,7 +25,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -35,7 +35,7 @@ from ..runs.kept import nearest
 from . import messages, trainer, viewer
 from .guard import Guard, new_token
 from .rival import ACTIVE
-from .shelf import MOST_BYTES, Shelf, Shelved, safe_name
+from .shelf import MOST_BYTES, Shelf, Shelved, picture_of, safe_name
 from .sitting import Sitting, refusal
 from .workers import Viewer, Worker
 
@@ -209,7 +209,7 @@ class Playground:
         name = request.query_params.get("name", "picture")[:200]
         shelved, notes = await self.receive(bytes(content), name)
         facts = {"key": shelved.key, "title": shelved.title, "width": shelved.width, "height": shelved.height}
-        return JSONResponse({**facts, "notes": notes})
+        return _json({**facts, "notes": notes})
 
     async def picture(self, request: Request) -> Response:
         """A picture that can be learned, as PNG."""
@@ -218,9 +218,9 @@ class Playground:
     # Runs -------------------------------------------------------------------------------------------------------
 
     async def runs(self, request: Request) -> Response:
-        """All runs, newest first, with what a list shows."""
-        listed = await asyncio.to_thread(lambda: [_row(run) for run in self.shelf.runs(fresh=True).values()])
-        return JSONResponse({"runs": [row for row in reversed(listed) if row["task"] == "picture"]})
+        """All runs of pictures, newest first, with what a list shows; then the damaged ones, with why."""
+        listed = await asyncio.to_thread(_rows, self.shelf)
+        return _json({"runs": listed})
 
     async def run(self, request: Request) -> Response:
         """One run: facts, history, steps of its frames and of its kept weights."""
@@ -228,18 +228,19 @@ class Playground:
         story = await self.viewer.ask("story", folder=str(run.folder))
         picture = self.shelf.learned(run)
         self.sitting.tell_pictures()
-        return JSONResponse({**story, "picture": picture})
+        return _json({**story, "picture": picture})
 
     async def target(self, request: Request) -> Response:
         """What was to be learned."""
-        return _file(self._run(request).folder / "target.png")
+        return await _picture(self._run(request), "target.png")
 
     async def frame(self, request: Request) -> Response:
         """The painting at the beat nearest to a step, as it was kept."""
-        steps = dict(self._run(request).frames())
+        run = self._run(request)
+        steps = dict(run.frames())
         if not steps:
             raise RunError("this run holds no frames yet")
-        return _file(steps[nearest(steps, request.path_params["step"])])
+        return await _picture(run, f"frames/{nearest(steps, request.path_params['step']):06d}.jpg")
 
     async def wall(self, request: Request) -> Response:
         """A wall of neurons."""
@@ -297,12 +298,21 @@ class Playground:
         return self.shelf.run(request.path_params["run"])
 
 
-def _row(run: RunDirectory) -> dict[str, Any]:
-    last = run.last
+def _rows(shelf: Shelf) -> list[dict[str, Any]]:
+    sound, damaged = [], dict(shelf.damaged())
+    for run in reversed(shelf.runs(fresh=True).values()):
+        state, last, why = run.look()
+        if why:
+            damaged[run.name] = why
+        elif run.recipe.task == "picture":
+            sound.append(_row(run, state, last))
+    return [*sound, *({"run": name, "state": "damaged", "why": why} for name, why in damaged.items())]
+
+
+def _row(run: RunDirectory, state: str, last: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": run.name,
-        "task": run.recipe.task,
-        "state": run.state,
+        "state": state,
         "psnr": last.get("psnr"),
         "epoch": last.get("epoch"),
         "step": last.get("step"),
@@ -320,10 +330,14 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def _file(path: Path) -> Response:
-    if not path.is_file():
-        raise RunError(f"this run holds no {path.name}")
-    return FileResponse(path)
+async def _picture(run: RunDirectory, name: str) -> Response:
+    content, _, _ = await asyncio.to_thread(picture_of, run, name)
+    return Response(content, media_type="image/png" if name.endswith(".png") else "image/jpeg")
+
+
+def _json(body: Mapping[str, Any], status: int = 200) -> Response:
+    """JSON in ASCII: a name of a stranger's folder, or a text in it, may hold what UTF-8 cannot encode."""
+    return Response(json.dumps(body, allow_nan=False), status, media_type="application/json")
 
 
 # The application -----------------------------------------------------------------------------------------------
@@ -339,7 +353,7 @@ def _page(name: str, kind: str) -> Handler:
 
 async def _failed(request: Request, error: Exception) -> Response:
     status = 422 if isinstance(error, PictureError) else 404 if isinstance(error, RunError) else 400
-    return JSONResponse({"error": str(error)}, status)
+    return _json({"error": str(error)}, status)
 
 
 def application(playground: Playground, hosts: tuple[str, ...] = LOOPBACK, token: str = "") -> Guard:

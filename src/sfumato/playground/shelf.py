@@ -6,20 +6,30 @@ No text of a page ever becomes part of a path: a key is looked up here, and is k
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import PictureError, RunError
-from ..files import save_bytes
-from ..runs import RunDirectory
-from ..runs.index import listing
+from PIL import Image
 
-__all__ = ["MOST_BYTES", "Shelf", "Shelved"]
+from ..errors import PictureError, RunError
+from ..files import read, save_bytes
+from ..runs import RunDirectory
+from ..runs.index import listing, overview
+
+__all__ = ["MOST_BYTES", "Shelf", "Shelved", "picture_of", "safe_name"]
 
 MOST_BYTES = 32 << 20
 """Bytes of an uploaded picture."""
+
+MOST_BYTES_KEPT = 1 << 28
+"""Bytes of a picture that lies in a run."""
+
+MOST_PIXELS = 1 << 26
+"""Pixels of a picture that a run from elsewhere hands to a page: a browser takes four bytes for each."""
 
 MOST_UPLOADS = 200
 """Uploads that are kept until the server ends; the oldest one makes room."""
@@ -90,28 +100,32 @@ class Shelf:
         for key, one in self.pictures.items():
             if one.source == source and not key.startswith("run:"):
                 return key
-        key, copy = f"run:{run.name}", run.folder / "target.png"
-        try:
-            png = copy.read_bytes()
-        except OSError as error:
-            raise RunError(f"{run.name} holds no target.png") from error
-        width, height = (
-            int.from_bytes(png[at : at + 4], "big") for at in (16, 20)
-        )  # PNG's first chunk says so
-        origin = Path(source) if source else copy
-        title = safe_name(origin.name)
-        shelved = Shelved(key, title, str(origin if origin.is_file() else copy), title, png, width, height)
+        key, copy = f"run:{run.name}", run.file("target.png")
+        png, width, height = picture_of(run, "target.png")
+        title = safe_name(source)
+        # Its own copy, and no file that origin.json may name: no path out of a run is followed.
+        shelved = Shelved(key, title, str(copy), title, png, width, height)
         self.pictures.pop(key, None)
         self.pictures[key] = shelved
         for old in [one for one in self.pictures if one.startswith("run:")][:-MOST_UPLOADS]:
             del self.pictures[old]
         return key
 
+    def damaged(self) -> list[tuple[str, str]]:
+        """Names of the folder's runs that cannot be opened, each with why, in a line."""
+        nameless = "the name of its folder is no text: rename it"
+        found = (
+            (entry.name, entry.why or nameless)
+            for entry in overview(self.out)
+            if entry.why or not _encodable(entry.name)
+        )
+        return [(name.encode(errors="replace").decode(), why) for name, why in found]
+
     def runs(self, fresh: bool = False) -> dict[str, RunDirectory]:
         """Runs by name, oldest first; the folder is read again at most twice a second."""
         now = time.monotonic()
         if fresh or now - self._listed > 0.5:
-            self._runs = {run.name: run for run in listing(self.out)} | self._extra
+            self._runs = {run.name: run for run in listing(self.out) if _encodable(run.name)} | self._extra
             self._listed = now
         return self._runs
 
@@ -123,6 +137,38 @@ class Shelf:
         if not found.folder.is_dir():
             raise RunError(f"{name} is not there any more\nhint: its folder was removed or renamed")
         return found
+
+
+def _encodable(name: str) -> bool:
+    """Whether a folder's name is text: on Linux it may be any bytes, which no address can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def picture_of(run: RunDirectory, name: str) -> tuple[bytes, int, int]:
+    """A picture that lies in a run, its width and its height; only its header is looked at.
+
+    Raises RunError where there is none, it leads out of the run, is no PNG or JPEG, or is too large for a page.
+    """
+    try:
+        content = read(run.folder, name, MOST_BYTES_KEPT)
+    except FileNotFoundError as error:
+        raise RunError(f"{run.name} holds no {name}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is said below
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        width = height = 1 << 16
+    except (OSError, ValueError, SyntaxError) as error:
+        raise RunError(f"{run.name} is damaged: its {name} is no picture") from error
+    if width * height > MOST_PIXELS:
+        raise RunError(f"{name} of {run.name} has more than {MOST_PIXELS:,} pixels: too many for a page")
+    return content, width, height
 
 
 def safe_name(text: str) -> str:

@@ -185,6 +185,7 @@ class Sitting:
             "source": chosen.source,
             "name": chosen.name,
             "pixels": chosen.width * chosen.height,
+            "aspect": chosen.height / chosen.width,
         }
 
     def _begin(self, command: dict[str, Any], *, paused: bool = False) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import traceback
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,9 +18,6 @@ from ..recipe import NAMED, Recipe, public, read_recipe
 from .workers import deaf
 
 __all__ = ["main"]
-
-MOST_PARAMETERS = 50_000_000
-"""Ten times the largest net of the field's papers: more is taken for a slip, before memory is asked for."""
 
 
 def main(pipe: Connection, out: str) -> None:
@@ -80,33 +76,30 @@ def _perform(command: dict[str, Any], out: str, stream: Any) -> None:
     from .. import experiment
     from ..runs import RunDirectory
     from ..runs.watch import Watch
+    from . import limits
 
+    told: dict[str, Any] = {"watchers": [stream], "say": stream.say}
     if command["type"] == "start":
         asked = command["recipe"]
         recipe = asked if isinstance(asked, Recipe) else recipe_of(asked)
+        limits.check(recipe, command["pixels"], command["aspect"])
         steps = key_steps(recipe.total_steps(command["pixels"]))
         listed = ",".join(map(str, steps))
         watch = Watch(frames=listed, keep=listed, film="none")
         run = experiment.perform(
-            recipe,
-            command["source"],
-            out=out,
-            name=command["name"],
-            watch=watch,
-            watchers=[stream],
-            say=stream.say,
-        )
-    elif command["type"] == "fork":
-        run = experiment.fork(
-            RunDirectory(command["folder"]),
-            command["step"],
-            command["changes"],
-            out=out,
-            watchers=[stream],
-            say=stream.say,
+            recipe, command["source"], out=out, name=command["name"], watch=watch, **told
         )
     else:
-        run = experiment.resume(RunDirectory(command["folder"]), watchers=[stream], say=stream.say)
+        kept, changes = RunDirectory(command["folder"]), command.get("changes", {})
+        for recipe in (
+            kept.recipe,
+            kept.recipe.replace(**changes),
+        ):  # a fork first makes the net that it leaves
+            limits.check(recipe, kept.origin.get("samples", 1), kept.origin.get("aspect", 1.0))
+        if command["type"] == "fork":
+            run = experiment.fork(kept, command["step"], changes, out=out, **told)
+        else:
+            run = experiment.resume(kept, **told)
     stream.end("stopped" if run.stopped_by else "done")
 
 
@@ -124,7 +117,7 @@ def key_steps(total: int, count: int = 48) -> list[int]:
 def recipe_of(fields: dict[str, Any]) -> Recipe:
     """The recipe that the page asks for: `base` names one, all other fields change it.
 
-    Raises RecipeError where a field cannot be meant, or the net is far too large for a page.
+    Raises RecipeError where a field cannot be meant.
     """
     rest = dict(fields)
     base = str(rest.pop("base", "classic"))
@@ -133,15 +126,7 @@ def recipe_of(fields: dict[str, Any]) -> Recipe:
     for name in ("task", "options", "format"):
         if name in rest:
             raise RecipeError(f"a page cannot set {name}")
-    recipe = read_recipe(base).replace(**rest)
-    widths = [2, *recipe.net, 3]
-    parameters = sum((a + 1) * b for a, b in pairwise(widths))
-    if parameters > MOST_PARAMETERS:
-        raise RecipeError(
-            f"net={rest.get('net')} has {parameters:,} parameters, a page takes {MOST_PARAMETERS:,}\n"
-            "hint: fewer or smaller layers"
-        )
-    return recipe
+    return read_recipe(base).replace(**rest)
 
 
 def menus() -> dict[str, Any]:

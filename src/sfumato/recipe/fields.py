@@ -198,7 +198,9 @@ class Recipe:
                 f"{where} has format {version!r}, this sfumato reads up to {FORMAT}\nhint: update sfumato"
             )
         start = base(str(body.pop("base"))) if base and "base" in body else cls()
-        return start.replace(**body)
+        recipe = start.replace(**body)
+        recipe.to_json()  # NaN or infinity (1e999) among the options could not be written again
+        return recipe
 
 
 class Options(dict[str, Any]):

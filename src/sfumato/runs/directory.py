@@ -258,10 +258,16 @@ class RunDirectory:
         if "inputs" not in self.origin or "outputs" not in self.origin:
             raise RunError(f"{self.folder}: origin.json does not say how many inputs and outputs there are")
         inputs, outputs = self.origin["inputs"], self.origin["outputs"]
-        net = nets.build(self.recipe, inputs, outputs, aspect=self.origin.get("aspect", 1.0))
+        aspect, weights = self.origin.get("aspect", 1.0), self.weights(step)
+        # A recipe that someone has edited may describe a net of any size: shapes are compared before it is made.
+        sketch = nets.sketch(self.recipe, inputs, outputs, aspect=aspect)
+        wanted = {name: parameter.shape for name, parameter in sketch.named_parameters()}
+        if any(name not in weights or weights[name].shape != shape for name, shape in wanted.items()):
+            raise self._unfit()
+        net = nets.build(self.recipe, inputs, outputs, aspect=aspect)
         # Runs of old kept the encoding's constants too, in half precision: those of the recipe are exact.
         constants = dict(net.named_buffers())
-        self.fit(net, {n: t for n, t in self.weights(step).items() if n not in constants})
+        self.fit(net, {n: t for n, t in weights.items() if n not in constants})
         return net
 
     def weights(self, step: int | None = None) -> dict[str, Tensor]:
@@ -292,9 +298,12 @@ class RunDirectory:
             if lacking or missing.unexpected_keys:
                 raise RuntimeError(f"{sorted(lacking)} {missing.unexpected_keys}")
         except RuntimeError as error:
-            raise RunError(
-                f"{self.folder}: the weights do not fit its recipe.json\nhint: has recipe.json been edited?"
-            ) from error
+            raise self._unfit() from error
+
+    def _unfit(self) -> RunError:
+        return RunError(
+            f"{self.folder}: the weights do not fit its recipe.json\nhint: has recipe.json been edited?"
+        )
 
     def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """Weights, optimizer state, and facts (step, seconds); RunError if there is none or it is damaged."""
