@@ -78,6 +78,8 @@ def test_until_and_budget_are_read_as_on_the_command_line(asked: Any) -> None:
         (lambda: api.digits(budget=9, steps=3, progress=False), RecipeError, "budget"),
         (lambda: api.paint(budget="soon", progress=False), RecipeError, "soon"),
         (lambda: api.paint(until="psnr", progress=False), RecipeError, "until='psnr' is unknown"),
+        (lambda: api.paint(recipe="", progress=False), RecipeError, "recipe '' is unknown"),
+        (lambda: api.digits(recipe="", progress=False), RecipeError, "recipe '' is unknown"),
         (lambda: api.paint(recipe="sirne", progress=False), RecipeError, "did you mean 'siren'"),
         (lambda: api.paint(recipe=Recipe(task="digits"), progress=False), RecipeError, "is of task digits"),
         (lambda: api.digits(recipe=Recipe(), progress=False), RecipeError, "is of task picture"),

@@ -153,6 +153,8 @@ def test_a_fork_leaves_its_run_exactly_at_the_step(photo: Path, tmp_path: Path) 
     assert run.recipe.rate == 0.01 and other.recipe.rate == 0.002
     with pytest.raises(RecipeError, match="cannot change net"):
         experiment.fork(run, 20, {"net": "3x5"}, out=tmp_path / "forks")
+    with pytest.raises(RecipeError, match=r"fork step 20 must lie .*: 0 to 2\Z"):  # of the shorter budget
+        experiment.fork(run, 20, {"steps": 3}, out=tmp_path / "forks")
 
 
 def test_a_second_process_is_refused(photo: Path, tmp_path: Path) -> None:

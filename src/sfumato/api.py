@@ -54,7 +54,7 @@ def paint(
     watchers: callables that get every `Tick`. progress: say what goes on, see the module. Ctrl-C returns the
     partial run, `stopped_by` set. Raises SfumatoError subclasses.
     """
-    given = recipe if isinstance(recipe, Recipe) else read_recipe(recipe or "classic")
+    given = recipe if isinstance(recipe, Recipe) else read_recipe("classic" if recipe is None else recipe)
     chosen = for_budget(of_task(given, "picture").replace(**fields), fields)
     options = {"alpha": True if alpha else None, "max_pixels": max_pixels}
     chosen = chosen.replace(options={**chosen.options, **{k: v for k, v in options.items() if v is not None}})

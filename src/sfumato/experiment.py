@@ -247,8 +247,9 @@ def fork(
     if [p.shape for p in new_net.parameters()] != [p.shape for p in net.parameters()]:
         raise RecipeError(f"a fork cannot change the net's shape: {', '.join(changes)} would")
     total = run.recipe.total_steps(data.samples)
-    if not 0 <= step <= (total if polish else min(total, recipe.total_steps(new_data.samples) - 1)):
-        raise RecipeError(f"fork step {step} must lie in the budgets of both runs: 0 to {total}")
+    latest = total if polish else min(total, recipe.total_steps(new_data.samples) - 1)
+    if not 0 <= step <= latest:
+        raise RecipeError(f"fork step {step} must lie in the budgets of both runs: 0 to {latest}")
     state: dict[str, Tensor] | None = None
     seconds = 0.0
     if run.file("checkpoint.safetensors").exists():

@@ -27,6 +27,7 @@ __all__ = [
 HINTS = {
     errno.ENOSPC: "free some space; the file that was there is untouched",
     errno.EDQUOT: "free some space; the file that was there is untouched",
+    errno.EFBIG: "the disk or the shell (ulimit -f) takes no file as large; the file that was there is untouched",
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "a part of the path is no folder",
     errno.EEXIST: "a file has that name; choose another",

@@ -179,3 +179,12 @@ def test_a_room_is_made_inside_the_run_and_nowhere_else(tmp_path: Path) -> None:
     for name in ("../elsewhere", "/tmp/elsewhere", "atlas/../../x", "", "."):
         with pytest.raises(RunError, match="is no name within"):
             run.file(name)
+
+
+@pytest.mark.parametrize("key", ["v", "epoch", "seconds", "watching_seconds"])
+def test_times_below_zero_are_damage(tmp_path: Path, key: str) -> None:
+    """A page drew them on an axis of logarithms, and ended in a math domain error."""
+    with RunDirectory.create(tmp_path, Recipe(), "photo", {}) as run:
+        run.add_metrics({"step": 1, key: 0})
+        run.add_metrics({"step": 2, key: -1.5})
+    assert run.state == "damaged" and f"line 2: {key} is -1.5" in run.damage

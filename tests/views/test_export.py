@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import resource
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -363,6 +364,26 @@ def test_no_view_replaces_what_a_run_is_made_of(tmp_path: Path) -> None:
                 write([run], path)
     assert everything(run.folder) == before
     export(run, run.folder / "painting.png", size="2x")  # what is derived may be made anew
+
+
+SHOWN = ("sheet.png", "film.gif", "film.webp", "page.html")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "net.safetensors", *SHOWN])
+def test_a_file_larger_than_is_allowed_is_told_in_two_lines(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff told of it as "encoder error -2", and on stderr in words of its own."""
+    run, path = synthetic(tmp_path, 3) if name in SHOWN else painted(tmp_path), tmp_path / name
+    path.write_bytes(b"what was there")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot write [^\n]*: File too large\nhint: [^\n]*ulimit"):
+            export(run, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capfd.readouterr().err == "" and path.read_bytes() == b"what was there"
 
 
 def test_a_name_that_no_disk_takes_is_refused_in_two_lines(tmp_path: Path) -> None:

@@ -219,6 +219,20 @@ def test_what_a_run_lacks_is_left_out(run: Run, tmp_path: Path, lost: str) -> No
     report.summary(copy)
 
 
+@pytest.mark.parametrize("lines", ["all", "last"])
+def test_what_lines_of_metrics_lack_is_left_out(run: Run, tmp_path: Path, lines: str) -> None:
+    """A page of a run whose lines lacked seconds or epoch ended in an error of its template."""
+    copy = Run(shutil.copytree(run.folder, tmp_path / "run"))
+    whole = run.history
+    for key in set(whole[-1]) - {"step"}:
+        few = [
+            {k: v for k, v in line.items() if k != key or (lines == "last" and line is not whole[-1])}
+            for line in whole
+        ]
+        copy.file("metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in few))
+        assert not Reader(report.page([copy])).open and not Reader(report.page([copy, run])).open
+
+
 def test_without_a_video_encoder_the_film_is_single_frames(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_pictures, "has_mp4", lambda: False)
     film = _pictures.moving(run)

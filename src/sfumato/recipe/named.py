@@ -190,8 +190,8 @@ def for_budget(recipe: Recipe, said: Collection[str]) -> Recipe:
 def read_recipe(text: str, task: str = "picture") -> Recipe:
     """A named recipe of a task, or the path of a JSON file that holds any part of the fields (`base` names a
     parent). Raises RecipeError where there is none, or it is of another task."""
-    path = Path(text)
-    if text in NAMED_FOR.get(task, {}) or not (path.suffix == ".json" or path.exists()):
+    path = Path(text)  # of no text: this folder, which nobody means
+    if not text or text in NAMED_FOR.get(task, {}) or not (path.suffix == ".json" or path.exists()):
         return named(text, task)
     if path.is_dir():
         path = path / "recipe.json"

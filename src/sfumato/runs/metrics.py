@@ -15,7 +15,7 @@ __all__ = ["parsed", "value"]
 LARGEST = 1 << 62
 
 TIMES = ("v", "epoch", "seconds", "watching_seconds")
-"""Keys that are always numbers; null means elsewhere that nothing was measured, or that it is infinite."""
+"""Keys that are always numbers, from 0 on; null means elsewhere that nothing was measured, or infinity."""
 
 _NUMBER = re.compile(r"(v|epoch|.*seconds|cores|loss|psnr.*|ssim.*|.*_error)\Z", re.DOTALL)
 """Keys that are numbers or null; others may be text."""
@@ -67,7 +67,7 @@ def _checked(line: Any) -> dict[str, Any]:
             fine = whole and found >= 0
         else:
             fine = whole or (isinstance(found, float) and math.isfinite(found))
-            fine = fine or (found is None and key not in TIMES)
+            fine = (fine and (key not in TIMES or found >= 0)) or (found is None and key not in TIMES)
             fine = fine or (isinstance(found, str) and not _NUMBER.match(key))
         if not fine:
             raise ValueError(f"{key[:40]} is {str(found)[:40]}")

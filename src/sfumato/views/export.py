@@ -9,6 +9,7 @@ export(run, "report.html")                  the whole story of the run on one pa
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -191,8 +192,11 @@ def _save_whole(
         kind == "WEBP" and channels == 1
     ):  # WebP has no grey, and a profile for grey would not fit
         options["icc_profile"] = icc
-    with passing.open("wb") as file:
-        image.save(file, kind, **options)
+    content = (
+        io.BytesIO()
+    )  # libtiff would write the file itself, and tell of a full disk in a code of its own
+    image.save(content, kind, **options)
+    passing.write_bytes(content.getbuffer())
 
 
 # The contact sheet ---------------------------------------------------------------------------------------------
