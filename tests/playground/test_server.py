@@ -12,7 +12,7 @@ import pytest
 
 from sfumato.errors import RunError
 from sfumato.playground.hub import Client
-from sfumato.playground.server import Playground
+from sfumato.playground.server import Playground, _bound
 
 FULL = "cannot write disc.png: No space left on device\nhint: free some space"
 
@@ -69,3 +69,16 @@ def test_a_picture_of_the_command_line_that_fails_is_said(
         photo.write_bytes(content)
     _, page = shelved(str(photo))
     assert len(told(page)) == 3
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_number_that_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(RunError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*\nhint: "):
+        _bound("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["300.1.1.1", "203.0.113.1"])
+def test_an_address_that_is_not_here_is_refused_with_the_reason(host: str) -> None:
+    """It was said that no port is free. 203.0.113.1: of the addresses for documentation (RFC 5737)."""
+    with pytest.raises(RunError, match=rf"cannot listen on {host}: (?!no port).*\nhint: --host "):
+        _bound(host, None)

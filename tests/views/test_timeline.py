@@ -160,3 +160,20 @@ def test_a_damaged_frame_is_named_before_a_film_begins(tmp_path: Path) -> None:
     path.write_bytes(b"no picture")
     with pytest.raises(RunError, match=f"{path.name} is damaged"):
         timeline.shown(run.frames())
+
+
+@pytest.mark.parametrize("pace", timeline.PACES)
+@pytest.mark.parametrize("other", ["size", "mode"])
+def test_a_frame_of_another_kind_is_named_at_every_pace(pace: str, other: str, tmp_path: Path) -> None:
+    """One of another size ended in NumPy's own words where frames were compared."""
+    run = synthetic(tmp_path, 5)
+    path = run.frames()[3][1]
+    with Image.open(path) as image:
+        wrong = image.resize((3, 2)) if other == "size" else image.convert("L")
+    wrong.save(path)
+    for shown in (
+        lambda: timeline.shown(run.frames(), pace),
+        lambda: export.export(run, tmp_path / "f.gif", pace=pace),
+    ):
+        with pytest.raises(RunError, match=rf"{path.name} is \S+ \S+, the first RGB .*\nhint: delete it"):
+            shown()

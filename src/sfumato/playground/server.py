@@ -433,16 +433,18 @@ def _bound(host: str, port: int | None) -> socket.socket:
         try:
             made.bind((host, number))
             made.listen(128)
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # a number that is no port
             made.close()
+            reason = getattr(error, "strerror", None) or str(error)
             if port is not None:
-                reason = error.strerror or str(error)
                 raise RunError(
                     f"cannot listen on {host}:{number}: {reason}\nhint: --port 0 takes a free one"
                 ) from error
             continue
         return made
-    raise RunError(f"cannot listen on {host}: no port is free")
+    raise RunError(
+        f"cannot listen on {host}: {reason}\nhint: --host 127.0.0.1, or another address of this machine"
+    )
 
 
 def _addresses() -> set[str]:

@@ -105,11 +105,6 @@ def _frames(
     def shown() -> Iterator[Frame]:
         for step, path in chosen:
             image = opened(path)
-            if image.size != first.size or image.mode != first.mode:
-                raise RunError(
-                    f"frame {path} is {image.mode} {image.size[0]}x{image.size[1]}, "
-                    f"the first {first.mode} {first.size[0]}x{first.size[1]}\nhint: delete it"
-                )
             image = transform.apply(image) if transform else image.convert("RGB")
             yield fit(image, caption(step, lines.get(step, {})) if captions else None)
 

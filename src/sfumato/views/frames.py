@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,24 @@ def opened(path: Path, small: int = 0) -> Image.Image:
             image.load()
             return image if image.mode in ("L", "RGB") else image.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
-        raise RunError(f"frame {path} is damaged: {error}\nhint: delete it") from error
+        raise _damaged(path, error) from error
+
+
+def check_alike(paths: Sequence[Path]) -> None:
+    """RunError for a frame of another mode or size than the first's, by their headers, or for a damaged one."""
+    kinds = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                kinds.append(f"{image.mode} {image.width}x{image.height}")
+        except (OSError, ValueError, SyntaxError) as error:
+            raise _damaged(path, error) from error
+        if kinds[-1] != kinds[0]:
+            raise RunError(f"frame {path} is {kinds[-1]}, the first {kinds[0]}\nhint: delete it")
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"frame {path} is damaged: {error}\nhint: delete it")
 
 
 def to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ..drawing.palettes import oklab
 from ..errors import RecipeError
-from .frames import opened
+from .frames import check_alike, opened
 
 __all__ = ["PACES", "change", "check", "even", "shown"]
 
@@ -38,9 +38,10 @@ Listed = list[tuple[int, Path]]
 def shown(listed: Listed, pace: str = "") -> Listed:
     """The frames (step, path) of a film at this pace, `change` if empty, out of those kept, in order.
 
-    Raises RecipeError for an unknown pace, RunError for a damaged frame.
+    Raises RecipeError for an unknown pace, RunError for a damaged frame or one of another size than the first.
     """
     check(pace or PACES[0])
+    check_alike([path for _, path in listed])
     steps = np.array([step for step, _ in listed], float)
     if pace == "all" or len(listed) < 3:
         return listed
