@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import struct
 import warnings
@@ -150,3 +151,19 @@ def test_odd_names_work_and_stay_on_one_line(put: Any, tmp_path: Path, name: str
     (tmp_path / name).write_bytes(b"")
     refusal(tmp_path / name)
     refusal(tmp_path / name / name)
+
+
+def test_a_disk_that_cannot_read_a_picture_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An I/O error in the middle of a picture was told as output that cannot be written."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (3, 2)).save(path)
+
+    class Broken(io.BytesIO):
+        def read(self, count: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "open", lambda *_: Broken(b""))
+    with pytest.raises(PictureError, match=r"picture 'a.png' cannot be read: Input/output error"):
+        load(path)

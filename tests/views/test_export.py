@@ -126,9 +126,9 @@ def test_a_large_painting_takes_the_memory_of_a_strip(
     bands: list[int] = []
     predict: Callable[..., Array] = painting.predict
 
-    def counted(net: nets.Net, inputs: Array, **more: Any) -> Array:
+    def counted(net: nets.Net, inputs: Array, *more: Any) -> Array:
         bands.append(len(inputs))
-        return predict(net, inputs, **more)
+        return predict(net, inputs, *more)
 
     monkeypatch.setattr(painting, "STRIP", 1 << 14)
     monkeypatch.setattr(painting, "predict", counted)

@@ -128,6 +128,8 @@ def explained(error: Exception, path: Path, file: BinaryIO) -> PictureError:
     if isinstance(error, Image.DecompressionBombError):
         count = re.search(r"\d+", str(error))
         return too_large(path, f"{int(count[0]):,} pixels" if count else "too many pixels")
+    if isinstance(error, OSError) and error.errno:  # the disk's error; Pillow's own carry no number
+        return refusal(path, f"cannot be read: {error.strerror or error}", "check the disk, or copy the file")
     file.seek(0)
     if file.read(3) == b"\xff\xd8\xff" and (kind := _jpeg_kind(file)):
         return refusal(
