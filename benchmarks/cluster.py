@@ -4,7 +4,8 @@
     python benchmarks/cluster.py --local     without the cluster
 
 Prints how many results there are, how many twice, how many missing, and what a run costs beyond its training: in
-one process, in a local pool, on the cluster.
+one process, in a local pool, on the cluster. After that, what a run costs on the cluster once it is under way: 400
+more, from the first result on, in shares of the cores that all nodes and the driver are on.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from sfumato import picture
 from sfumato.compare.tuning import dead_leaves
 from sfumato.compare.workers import LIGHT, job, run_all
 from sfumato.compare.workers._job import execute
+from sfumato.machine import available_threads
 from sfumato.recipe import Recipe
 from sfumato.runs import RunDirectory
 
 RUNS = 200
+STEADY = 400
 NODES = 3
 
 DRIVER = """
@@ -44,14 +47,14 @@ for result in run_all(jobs(Path({place!r})), {out!r}, ray={address!r}):
 """
 
 
-def jobs(place: Path) -> list[Any]:
+def jobs(place: Path, seeds: range = range(RUNS)) -> list[Any]:
     """Nets of 2x32 units that learn a picture of 32x24 pixels for 40 steps: about 20 ms of training."""
     path = place / "leaves.png"
     if not path.exists():
         picture.save(dead_leaves(24, 32), path)
     recipe = Recipe(net=(32, 32), batch=128, steps=40, engine="eager", rate=0.01)
     watch = replace(LIGHT, frames="8")  # as in a sweep
-    return [job(recipe.replace(seed=seed), str(path), watch=watch) for seed in range(RUNS)]
+    return [job(recipe.replace(seed=seed), str(path), watch=watch) for seed in seeds]
 
 
 def cluster_of(nodes: int) -> Any:
@@ -93,6 +96,17 @@ def alone(place: Path) -> str:
     used = (time.process_time() - before) / len(lasts)
     training = sum(line["seconds"] * line["cores"] for line in lasts) / len(lasts)
     return f"{1000 * (used - training):.0f} ms of processor time beyond {1000 * training:.0f} ms of training"
+
+
+def steady(place: Path, address: str) -> str:
+    """What all cores of this machine, nodes and driver, spend on a run: workers have started, nothing is lost."""
+    came = [
+        time.perf_counter()
+        for _ in run_all(jobs(place, range(RUNS, RUNS + STEADY)), place / "steady", ray=address)
+    ]
+    cores = available_threads()
+    each = cores * (came[-1] - came[0]) / (len(came) - 1)
+    return f"{1000 * each:.0f} ms of {cores} cores a run, training and watching among them"
 
 
 def main() -> None:
@@ -158,6 +172,7 @@ def main() -> None:
         print(
             f"kept from the first driver: {len(seen) - len(set(seen))} were handed out again, none was run again"
         )
+        print(f"cluster under way: {STEADY} runs, {steady(place, cluster.address)}", flush=True)
     finally:
         cluster.shutdown()
         shutil.rmtree(place, ignore_errors=True)
