@@ -7,6 +7,7 @@ ok; 1 the run failed; 2 usage; 3 a missing extra, engine or codec; 4 a stated ta
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from cyclopts import App, Parameter
@@ -93,7 +94,7 @@ app = App(
     help_epilogue=f"Start with: sfumato paint\n\n{EVERYWHERE}\n\n{DOCS}",
     version=_version,
     result_action="return_value",
-    config=lower_levels,
+    config=partial(lower_levels, VERBS),
     suppress_keyboard_interrupt=False,  # `Outcome` says that it stopped
     default_parameter=Parameter(negative=()),
 )

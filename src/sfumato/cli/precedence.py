@@ -5,10 +5,11 @@ Knows nothing of how flags are declared (`cli`) or what a field means (`recipe`)
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,21 @@ def merged(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def lower_levels(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+def lower_levels(
+    verbs: Collection[str], app: App, commands: tuple[str, ...], arguments: ArgumentCollection
+) -> None:
     """Options that are no fields of the recipe, from the environment and then from sfumato.toml, where the command
     line does not give them; cyclopts calls it before it binds. Fields wait for `layered`, which knows their levels.
 
-    Raises RecipeError for a name in the file that the verb does not take.
+    Raises RecipeError for a name in the file that the verb does not take, and for one that is no table of a verb.
     """
     verb = commands[0] if commands else ""
+    path, tables = _nearest()
+    for name in tables:
+        if name not in verbs:
+            close = difflib.get_close_matches(name, verbs, n=1)
+            hint = f"did you mean [{close[0]}]?" if close else f"one table a verb: [{'], ['.join(verbs)}]"
+            raise RecipeError(f"{path}: {name!r} is no table of a verb\nhint: {hint}")
     named = {name: argument for argument in arguments for name in argument.names}
     for where, level in (("environment", from_environment(verb)), ("sfumato.toml", from_file(verb))):
         for key, value in level.items():
@@ -102,15 +111,21 @@ def pairs(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def from_file(verb: str) -> dict[str, Any]:
-    """The table [verb] of the nearest sfumato.toml, from the working directory upwards."""
+    """The table [verb] of the nearest sfumato.toml."""
+    path, tables = _nearest()
+    table = tables.get(verb, {})
+    if not isinstance(table, dict):
+        raise RecipeError(f"{path}: [{verb}] must be a table")
+    return {key.replace("-", "_"): value for key, value in table.items()}
+
+
+def _nearest() -> tuple[Path, dict[str, Any]]:
+    """The nearest sfumato.toml from the working directory upwards, and what it holds; nothing if there is none."""
     for folder in (Path.cwd(), *Path.cwd().parents):
         path = folder / "sfumato.toml"
         if path.is_file():
             try:
-                table = tomllib.loads(path.read_text(encoding="utf-8")).get(verb, {})
+                return path, tomllib.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 raise RecipeError(f"{path} cannot be read: {error}") from error
-            if not isinstance(table, dict):
-                raise RecipeError(f"{path}: [{verb}] must be a table")
-            return {key.replace("-", "_"): value for key, value in table.items()}
-    return {}
+    return Path(), {}
