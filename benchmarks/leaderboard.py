@@ -98,9 +98,10 @@ def _table(comparison: Comparison) -> str:
         runs = comparison.of(label)
         failed = f" ({sum(bool(r.error) for r in runs)} failed)" if any(r.error for r in runs) else ""
         fine = [r for r in runs if not r.error]
+        # Means, of parameters too: a grid follows the shape of its picture.
         mean = sum(r.epochs for r in fine) / max(1, len(fine))
         passes = (f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}") if fine else "-"
-        count = f"{fine[0].parameters:,}" if fine else "-"
+        count = f"{round(sum(r.parameters for r in fine) / len(fine)):,}" if fine else "-"
         used = f"{sum(r.seconds for r in fine) / len(fine):.3g}" if fine else "-"
         lines.append(f"| `{label}`{failed} | {seen} | {hidden} | {ssim} | {count} | {passes} | {used} |")
     return "\n".join(lines)
