@@ -22,8 +22,12 @@ def test_after_a_look_it_waits_until_the_share_is_kept() -> None:
     assert governor.open
     with governor.look():
         clock.now += 0.5
-    assert not governor.open
-    clock.now += 4.4
+    assert not governor.open and not governor.stale
+    clock.now += 2.2
+    assert not governor.stale
+    clock.now += 0.1  # half of the 4.5 s until the next look
+    assert governor.stale and not governor.open
+    clock.now += 2.1
     assert not governor.open
     clock.now += 0.11  # 0.5 s of 5 s in all
     assert governor.open

@@ -99,6 +99,14 @@ def test_a_wall_holds_every_neuron_of_a_layer_in_its_place(activation: str) -> N
         assert len(header["active"]) == len(header["contrast"]) == units
 
 
+@given(st.lists(st.floats(-(2.0**60), 2.0**60, width=32)))
+def test_numbers_are_told_by_four_digits(values: list[float]) -> None:
+    values = [value if abs(value) > 1e-18 else 0.0 for value in values]  # powers of ten are exact up to 22
+    for value, told in zip(values, looks._short(values), strict=True):
+        assert told == float(f"{told:.4g}")
+        assert abs(told - value) <= 0.500001e-3 * abs(value)  # half a unit of the fourth digit
+
+
 @pytest.mark.parametrize("widths", [(1,) * 800, (400, 3, 3, 3), (7,) * 60, (1,), (300,) * 4, (2, 900)])
 def test_walls_of_all_layers_fit_a_picture_and_never_overlap(widths: tuple[int, ...]) -> None:
     """A column of 800 layers would be higher than a WebP can be."""
